@@ -1,0 +1,132 @@
+"""How results are written to standard output, in each of the formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mailstore.cli import terminal, values
+from mailstore.cli.terminal import safe
+
+__all__ = ["FORMATS", "Output"]
+
+FORMATS: Final = ("table", "lines", "json", "csv")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Writes what commands found or did."""
+
+    form: str
+    quiet: bool = False
+
+    @classmethod
+    def choose(cls, form: str | None, *, quiet: bool) -> Output:
+        """Return the writer for a format; without one it depends on whether a person reads standard output."""
+        return cls(form or ("table" if sys.stdout.isatty() else "lines"), quiet)
+
+    @property
+    def progress(self) -> bool:
+        """Whether a progress bar may be shown: not into lines that are written meanwhile to the same terminal."""
+        return not self.quiet and (self.form == "table" or not sys.stdout.isatty())
+
+    def many(self, kind: type, records: Iterable[object]) -> None:
+        """Write a list of records of one type as they come; a table is written at their end."""
+        match self.form:
+            case "json":
+                _write_json_list(records)
+            case "csv":
+                _write_csv(values.names(kind), map(values.flat, records))
+            case "lines":
+                for record in records:
+                    _write_line(_cells(values.listed(kind), values.flat(record)))
+            case _:
+                columns = values.listed(kind)
+                rows = (_cells(columns, values.flat(record), human=True) for record in records)
+                terminal.table([column.replace("_", " ") for column in columns], rows)
+
+    def one(self, record: object) -> None:
+        """Write one record with everything in it."""
+        flat = values.flat(record)
+        match self.form:
+            case "json":
+                _write_json(values.nested(record))
+            case "csv":
+                _write_csv(tuple(flat), [flat])
+            case "lines":
+                for column, cell in zip(flat, _cells(tuple(flat), flat), strict=True):
+                    _write_line([column, cell])
+            case _:
+                cells = zip(flat, _cells(tuple(flat), flat, human=True), strict=True)
+                terminal.table(["", ""], [(column.replace("_", " "), cell) for column, cell in cells], headed=False)
+
+    def number(self, count: int) -> None:
+        """Write a number, in every format the same."""
+        sys.stdout.write(f"{count}\n")
+
+    def raw(self, data: str) -> None:
+        """Write text as it is: a hash, a script, a file."""
+        sys.stdout.write(data)
+
+    def done(self, message: str, record: object, *, password: str | None = None) -> None:
+        """Tell what a command did: in words for people, else as the record that came of it.
+
+        A generated `password` is told in any case, this once, as ``generated_password``.
+        """
+        if self.quiet and password is None:
+            return
+        secret = {} if password is None else {"generated_password": password}
+        match self.form:
+            case "json":
+                _write_json(values.nested(record) | secret)
+            case "csv":
+                flat = values.flat(record) | secret
+                _write_csv(tuple(flat), [flat])
+            case "lines":
+                columns = (*values.listed(type(record)), *secret)
+                _write_line(_cells(columns, values.flat(record) | secret))
+            case _:
+                _write_line([message])
+                if password is not None:
+                    _write_line([f"password: {password}"])
+
+
+def _write_line(cells: Iterable[str]) -> None:
+    sys.stdout.write("\t".join(map(safe, cells)) + "\n")
+
+
+def _write_json(value: object) -> None:
+    # ASCII, so that neither the locale nor a terminal can do anything with it.
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def _write_json_list(records: Iterable[object]) -> None:
+    between = "[\n"
+    for record in records:
+        sys.stdout.write(between + json.dumps(values.nested(record)))
+        between = ",\n"
+    sys.stdout.write("[]\n" if between == "[\n" else "\n]\n")
+
+
+def _write_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    clean = safe if sys.stdout.isatty() else str
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([clean(cell) for cell in _cells(columns, row)])
+
+
+def _cells(columns: Sequence[str], row: dict[str, Any], *, human: bool = False) -> list[str]:
+    return [_human(column, row[column]) if human else values.text(column, row[column]) for column in columns]
+
+
+def _human(column: str, value: Any) -> str:
+    if column.rpartition(".")[2] == "bytes" and isinstance(value, int):
+        return terminal.size(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return values.text(column, value)

@@ -1,0 +1,122 @@
+"""The command ``mailstore`` itself: its global options, and where each noun is found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mailstore.cli.failures import exit_code, silenced
+from mailstore.cli.output import FORMATS, Output
+from mailstore.cli.session import Session
+from mailstore.version import __version__
+
+__all__ = ["root"]
+
+NOUNS = (
+    "domain",
+    "account",
+    "alias",
+    "admin",
+    "deleted",
+    "purge",
+    "check",
+    "schema",
+    "lookups",
+    "password",
+    "completion",
+)
+"""The commands in the order of the help; each is ``mailstore.cli.NOUN.NOUN``."""
+
+_EPILOG = """\
+Formats: 'table' is for people and the default on a terminal. 'lines' is the default elsewhere: one record a line, the
+address first, separated by tabs ('show' gives one field a line). 'json' and 'csv' hold everything; their fields have the
+names of the library.
+
+Exit codes: 0 done; 1 a fault of the store or the disk, a finding, a wrong password, a kept mailbox, or an answer of "no";
+2 usage or configuration; 3 refused, nothing was changed; 75 temporary, try again; 130 interrupted.
+
+Commands that destroy ask first if standard input is a terminal, unless --yes is given; elsewhere they do not ask.
+Passwords are never arguments. The database password comes from password_file or $MAILSTORE_PASSWORD. With
+MAILSTORE_DEBUG=1 in the environment errors come with a traceback.
+"""
+
+
+class _Root(click.Group):
+    """A group that imports a command when it is needed, and turns every error into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in NOUNS:
+            return None
+        command: click.Command = getattr(import_module(f"mailstore.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would count it as a fault
+            return silenced()
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        sys.exit(exit_code(run))
+
+
+@click.group(cls=_Root, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--store", "store_name", metavar="NAME", help="A store of the configuration file; else its default.")
+@click.option("--url", metavar="URL", help="A store by its URL instead, without any configuration file.")
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Configuration file. Default: $MAILSTORE_CONFIG, else /etc/mailstore/mailstore.toml.",
+)
+@click.option("--homes", metavar="DIR", multiple=True, help="With --url: a directory below which mailboxes lie.")
+@click.option("--as", "admin", metavar="ADMIN", help="Act with the rights and limits of this admin.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="How results are written; see below.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what was asked for: no confirmations, no progress.")
+@click.version_option(__version__, prog_name="mailstore", message="%(prog)s %(version)s")
+@click.pass_context
+def root(
+    ctx: click.Context,
+    store_name: str | None,
+    url: str | None,
+    config_file: Path | None,
+    homes: tuple[str, ...],
+    admin: str | None,
+    form: str | None,
+    quiet: bool,
+) -> None:
+    """Administer mail domains, accounts, aliases and admins in the store of an existing mail server."""
+    if url and (store_name or config_file):
+        raise click.UsageError("--url stands for itself: it does not go with --store or --config")
+    if homes and not url:
+        raise click.UsageError("--homes goes with --url; the configuration file has a key for it")
+    session = Session(
+        config_file=config_file,
+        store_name=store_name,
+        url=url,
+        homes=homes,
+        admin=admin,
+        output=Output.choose(form, quiet=quiet),
+    )
+    ctx.obj = session
+    ctx.call_on_close(session.close)

@@ -1,0 +1,82 @@
+"""Records of the library as plain values: nested for JSON, flat with dotted names for everything in rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from typing import Any
+
+from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastLogin, Usage
+from mailstore.quota import Quota
+
+__all__ = ["flat", "listed", "names", "nested", "text"]
+
+_PARTS: Mapping[str, type] = {"usage": Usage, "last_login": LastLogin}
+"""The fields that are records themselves, wherever they occur; a row has one column for each of their fields."""
+
+_LISTED: Mapping[type, tuple[str, ...]] = {
+    Domain: ("domain", "name", "enabled", "quota", "max_accounts", "alias_domains"),
+    Account: ("address", "name", "enabled", "quota", "usage.bytes", "forwarding", "aliases"),
+    Alias: ("address", "name", "enabled", "access_policy", "members"),
+    Admin: ("address", "name", "enabled", "kind", "global_admin", "domains"),
+    DeletedMailbox: ("address", "id", "due", "usage.bytes", "restorable", "home", "error"),
+}
+
+
+def names(kind: type) -> tuple[str, ...]:
+    """Return the names of all columns of a record type."""
+    return tuple(name for one in fields(kind) for name in _columns(one.name))
+
+
+def listed(kind: type) -> tuple[str, ...]:
+    """Return the names of the columns that a list of such records shows: all of them unless there are too many."""
+    return _LISTED.get(kind) or names(kind)
+
+
+def _columns(name: str) -> Iterable[str]:
+    return (f"{name}.{part.name}" for part in fields(_PARTS[name])) if name in _PARTS else (name,)
+
+
+def flat(record: object) -> dict[str, Any]:
+    """Return a record's values by the `names` of its type."""
+    values: dict[str, Any] = {}
+    for one in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, one.name)
+        for column in _columns(one.name):
+            _, _, part = column.partition(".")
+            values[column] = getattr(value, part, None) if part else value
+    return values
+
+
+def nested(value: Any) -> Any:
+    """Return a value as JSON holds it: times in ISO format, quotas as ``1G`` or ``unlimited``, no limit as null."""
+    match value:
+        case Quota():
+            return str(value)
+        case datetime():
+            return f"{value.isoformat()}Z"
+        case date():
+            return value.isoformat()
+        case Mapping():
+            return {str(key): nested(entry) for key, entry in value.items()}
+        case tuple() | list():
+            return [nested(entry) for entry in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: nested(getattr(value, one.name)) for one in fields(value)}
+    return value
+
+
+def text(column: str, value: Any) -> str:
+    """Return a value as it stands in rows, in the form in which options take it."""
+    match value:
+        case None:
+            return "unlimited" if column.startswith("max_") else ""
+        case bool():
+            return "yes" if value else "no"
+        case tuple() | list():
+            return " ".join(str(entry) for entry in value)
+        case Mapping():
+            return json.dumps(nested(value)) if value else ""
+    return str(nested(value))

@@ -1,0 +1,180 @@
+"""Options of a store, and the TOML file that names several of them.
+
+`StoreConfig` is the one list of options: `mailstore.open_store` takes them as parameters, the file as keys, the URL as its
+query string. The reference page is generated from the descriptions here.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from mailstore.errors import ConfigurationError
+from mailstore.passwords import WRITABLE_SCHEMES
+
+__all__ = ["Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
+
+_T = TypeVar("_T")
+
+
+class LayoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the path of a new home is made from the address. Existing accounts keep their path."""
+
+    hashed: Annotated[bool, Meta(description="Three directory levels from the first characters of the address.")] = True
+    domain: Annotated[bool, Meta(description="Begin with a directory for the domain.")] = True
+    timestamp: Annotated[
+        bool, Meta(description="End with the time of creation, so that a re-used address gets a new home.")
+    ] = True
+    domain_hashed: Annotated[
+        bool, Meta(description="Two directory levels from the first characters of the domain.")
+    ] = False
+
+
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One store: where it is, and how mailstore writes to it."""
+
+    url: Annotated[
+        str, Meta(description="Kind and place, such as iredmail+postgresql://vmailadmin@127.0.0.1/vmail.", min_length=1)
+    ]
+    password_file: Annotated[
+        str,
+        Meta(description="File whose first line is the database password; a relative name is a systemd credential."),
+    ] = ""
+    homes: Annotated[
+        list[str],
+        Meta(description="Directories below which the homes lie; the first takes new ones. Empty: no disk access."),
+    ] = msgspec.field(default_factory=list)
+    home_root: Annotated[
+        str, Meta(description="Where new homes are recorded. Default: the first of homes, else /var/vmail/vmail1.")
+    ] = ""
+    home_owner: Annotated[
+        str, Meta(description="user:group (names or numbers) that homes must belong to. Default: owner of the root.")
+    ] = ""
+    layout: Annotated[LayoutConfig, Meta(description="How the path of a new home is made.")] = LayoutConfig()
+    password_scheme: Annotated[str, Meta(description=f"Scheme for new passwords: {', '.join(WRITABLE_SCHEMES)}.")] = (
+        "SSHA256"  # noqa: S105 the name of a scheme
+    )
+    default_transport: Annotated[str, Meta(description="Postfix transport of new domains.", min_length=1)] = "dovecot"
+    tls_ca: Annotated[
+        str,
+        Meta(
+            description="CA file to verify the database server with; encrypts the connection. Empty: no TLS demanded."
+        ),
+    ] = ""
+    socket: Annotated[str, Meta(description="Unix socket of the database server (PostgreSQL: its directory).")] = ""
+
+    def __post_init__(self) -> None:
+        if self.password_scheme.upper() not in WRITABLE_SCHEMES:
+            raise ValueError(f"password_scheme must be one of {', '.join(WRITABLE_SCHEMES)}")
+        for root in [*self.homes, *([self.home_root] if self.home_root else [])]:
+            if not root.startswith("/"):
+                raise ValueError(f"{root!r} is not an absolute path")
+
+    def new_home_root(self) -> str:
+        """Return the directory under which new homes are recorded."""
+        return (self.home_root or (self.homes[0] if self.homes else "/var/vmail/vmail1")).rstrip("/")
+
+    def owner_ids(self) -> tuple[int, int] | None:
+        """Return uid and gid of `home_owner`; None if it is not given. Raises ConfigurationError for unknown names."""
+        if not self.home_owner:
+            return None
+        user, _, group = self.home_owner.partition(":")
+        try:
+            account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+            uid, gid = account.pw_uid, account.pw_gid
+        except KeyError:
+            if not user.isdigit():
+                raise ConfigurationError(f"home_owner: there is no user {user!r} on this machine") from None
+            uid = gid = int(user)
+        return uid, _group_id(group) if group else gid
+
+
+def _group_id(name: str) -> int:
+    import grp
+
+    if name.isdigit():
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigurationError(f"home_owner: there is no group {name!r} on this machine") from None
+
+
+class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The service `mailstored`."""
+
+    purge: Annotated[str, Meta(description="When to purge due mailboxes: a crontab line, in UTC.")] = "17 3 * * *"
+    check: Annotated[str, Meta(description="When to look for drift: a crontab line, in UTC. Empty: never.")] = (
+        "47 4 * * 0"
+    )
+    stores: Annotated[list[str], Meta(description="Names of the stores to serve. Empty: all of this file.")] = (
+        msgspec.field(default_factory=list)
+    )
+    metrics_listen: Annotated[
+        str, Meta(description="address:port for Prometheus, such as 127.0.0.1:9475. Empty: no metrics.")
+    ] = ""
+    log_format: Annotated[str, Meta(description="json or text.", pattern="^(json|text)$")] = "json"
+    log_level: Annotated[
+        str, Meta(description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$")
+    ] = "info"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration file."""
+
+    default: Annotated[str, Meta(description="Name of the store that commands use without --store.")] = ""
+    stores: Annotated[dict[str, StoreConfig], Meta(description="The stores by name: [stores.NAME].")] = msgspec.field(
+        default_factory=dict
+    )
+    daemon: Annotated[DaemonConfig, Meta(description="The service mailstored.")] = DaemonConfig()
+
+    def __post_init__(self) -> None:
+        for name in [*self.daemon.stores, *([self.default] if self.default else [])]:
+            if name not in self.stores:
+                raise ValueError(f"there is no [stores.{name}]")
+
+    def store(self, name: str | None = None) -> StoreConfig:
+        """Return the named store, or the default one. Raises ConfigurationError if there is none, or no clear one."""
+        name = name or self.default or (next(iter(self.stores)) if len(self.stores) == 1 else "")
+        if name in self.stores:
+            return self.stores[name]
+        known = ", ".join(sorted(self.stores)) or "none"
+        raise ConfigurationError(
+            f"there is no store {name!r} in the configuration (known: {known})"
+            if name
+            else f"which store? Give --store or --url, or set 'default' in the configuration (known: {known})"
+        )
+
+
+def default_path() -> Path:
+    """Return the path of the configuration file: $MAILSTORE_CONFIG, else /etc/mailstore/mailstore.toml."""
+    return Path(os.environ.get("MAILSTORE_CONFIG", "/etc/mailstore/mailstore.toml"))
+
+
+def load(path: Path | None = None) -> Config:
+    """Read a configuration file. Raises ConfigurationError that names the file, the place in it, and what is wrong."""
+    path = path or default_path()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"there is no configuration file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+    return convert(data, Config, str(path))
+
+
+def convert(data: Mapping[str, Any], kind: type[_T], where: str) -> _T:
+    """Return `data` as a configuration object. Raises ConfigurationError that says `where` the mistake is."""
+    try:
+        return msgspec.convert(data, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error

@@ -1,0 +1,116 @@
+"""The optional parameters of create and update, listed once. Their meaning stands in the docstrings of `mailstore.store`.
+
+Lists of names take an iterable (the whole new set) or an `Edit` (add and remove). Quotas take what `Quota.parse` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from mailstore.model import Names
+from mailstore.quota import QuotaLike
+
+__all__ = ["AccountFields", "AdminFields", "AliasFields", "BulkAccountFields", "DomainFields", "reject_unknown"]
+
+
+class DomainFields(TypedDict, total=False):
+    """Optional parameters of `Domains.create` and `Domains.update`."""
+
+    name: str
+    enabled: bool
+    quota: QuotaLike
+    default_account_quota: QuotaLike
+    max_account_quota: QuotaLike
+    max_accounts: int | None
+    max_aliases: int | None
+    max_lists: int | None
+    default_language: str
+    transport: str
+    backup_mx: bool
+    primary_mx: str
+    min_password_length: int | None
+    max_password_length: int | None
+    disclaimer: str
+    sender_bcc: str
+    recipient_bcc: str
+    outbound_relay: str
+    catch_all: Names
+    services: Names
+    disabled_services: Names
+    disabled_domain_profiles: Names
+    disabled_user_profiles: Names
+    disabled_user_preferences: Names
+
+
+class AccountFields(TypedDict, total=False):
+    """Optional parameters of `Accounts.create` and `Accounts.update`."""
+
+    name: str
+    first_name: str
+    last_name: str
+    enabled: bool
+    quota: QuotaLike
+    language: str
+    employee_id: str
+    department: str
+    mobile: str
+    telephone: str
+    recovery_email: str
+    timezone: str
+    transport: str
+    forwarding: Names
+    keep_copy: bool
+    aliases: Names
+    services: Names
+    sender_bcc: str
+    recipient_bcc: str
+    outbound_relay: str
+    allow_nets: Iterable[str]
+    mailbox_format: str
+    mailbox_folder: str
+
+
+class BulkAccountFields(TypedDict, total=False):
+    """Optional parameters of `Accounts.update_all`."""
+
+    enabled: bool
+    password: str
+    password_hash: str
+    language: str
+    transport: str
+
+
+class AliasFields(TypedDict, total=False):
+    """Optional parameters of `Aliases.create` and `Aliases.update`."""
+
+    name: str
+    enabled: bool
+    access_policy: str
+    members: Names
+    moderators: Names
+
+
+class AdminFields(TypedDict, total=False):
+    """Optional parameters of `Admins.create` and `Admins.update`."""
+
+    name: str
+    language: str
+    enabled: bool
+    global_admin: bool
+    domains: Names
+    max_domains: int | None
+    max_quota: QuotaLike
+    max_accounts: int | None
+    max_aliases: int | None
+    max_lists: int | None
+    may_view_mail_log: bool
+    may_manage_quarantine: bool
+    timezone: str
+
+
+def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
+    """Raise TypeError for a parameter that `known`, a TypedDict, does not list, as Python does for named parameters."""
+    unknown = sorted(set(fields) - set(known.__annotations__))
+    if unknown:
+        raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")

@@ -1,0 +1,578 @@
+"""Mailbox homes on disk: where they lie, making, measuring, setting aside and removing them.
+
+A *home* is the directory above ``Maildir``; it also holds sieve scripts and indexes. Homes lie strictly below configured
+*roots*, and Dovecot lower-cases their whole path, so this module does too. Removal has two steps: `Homes.set_aside`
+moves a home into the trash of its root in one atomic rename, `Homes.unlink` removes it from there, however long it takes.
+
+What must never happen is guarded here and nowhere else: touching a path outside the roots, going through a symbolic
+link, moving a home of a foreign owner, taking over a directory that exists already, and mistaking a home that cannot be
+read, or whose file system is not mounted, for one that does not exist.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from mailstore import _dirfd
+from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
+from mailstore.layout import normal_home
+from mailstore.model import Usage
+
+__all__ = ["TRASH", "CreatedHome", "Homes", "Trashed"]
+
+TRASH = ".mailstore-trash"
+"""Name of the directory in each root that holds the homes set aside."""
+
+_MAILDIR_PARTS = ("cur", "new", "tmp")
+_FORMATS = ("maildir", "mdbox", "sdbox")
+_FOLDER = re.compile(r"[A-Za-z0-9]{0,20}")
+_KEY = re.compile(r"[a-z0-9-]{1,200}")
+_REMOVING = ".removing"
+_TRASH_ENTRY = re.compile(rf"(?P<key>{_KEY.pattern})\.[0-9a-f]{{8}}(?:{re.escape(_REMOVING)})?")
+_RACES = 50  # how often a parent level may be removed by somebody else's undo before we give up
+
+_HINTS = {
+    errno.ENOENT: "it does not exist, or no longer",
+    errno.EACCES: "run as root or as the owner of the mailboxes, and check the rights of the directories above",
+    errno.EPERM: "run as root or as the owner of the mailboxes, and check for immutable files",
+    errno.ENOSPC: "make room on the file system (space or inodes) and try again",
+    errno.EDQUOT: "raise the file system quota or make room and try again",
+    errno.EROFS: "the file system is mounted read-only; check its disk and remount it",
+    errno.EBUSY: "it is or contains a mount point; unmount that first",
+    errno.EXDEV: "it is on another file system than its root; make that a root of its own",
+    errno.ENOTDIR: "a component is a symbolic link or not a directory; look at it and put a directory in its place",
+    errno.ELOOP: "a component is a symbolic link; look at it and put a directory in its place",
+    errno.ESTALE: "the directory was moved or its server lost it meanwhile; try again",
+    errno.ENOTEMPTY: "somebody keeps writing into it; stop that and try again",
+}
+_REFUSALS = frozenset({errno.EBUSY, errno.EXDEV, errno.ENOTDIR, errno.ELOOP})
+
+
+# --- what is handed out -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trashed:
+    """A home in the trash of ``root``, set aside under the caller's ``key``, at ``path``."""
+
+    root: str
+    key: str
+    path: str
+
+    @property
+    def removing(self) -> bool:
+        """Whether its removal has begun, after which it cannot be put back."""
+        return self.path.endswith(_REMOVING)
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class CreatedHome:
+    """A home that `Homes.create` made or completed, and which directories that took."""
+
+    home: str
+    root: str
+    made: tuple[_dirfd.Made, ...] = field(repr=False)
+
+    def undo(self) -> None:
+        """Remove exactly the directories that were made, last first, up to the first that is no longer empty.
+
+        May be called again. Raises `HomeError` if one cannot be removed for another reason.
+        """
+        with _reporting("cannot remove the newly made", self.home), _dirfd.opened(self.root) as root:
+            _dirfd.unmake(root, self.made)
+
+
+# --- the homes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A home as a root and the names that lead to it from there."""
+
+    root: str
+    names: tuple[str, ...]
+
+    @property
+    def home(self) -> str:
+        return "/".join((self.root, *self.names))
+
+
+class Homes:
+    """The mailbox homes below some roots.
+
+    Parameters
+    ----------
+    roots: the directories below which homes may be touched; new homes go below the first. Absolute, lower case, not
+        ``/``, not symbolic links, none below another. They need not exist yet: file systems may be mounted later.
+    owner: uid and gid that new homes get; existing ones must have that uid. ``None``: those of their root directory.
+    mode: permission bits of all directories made.
+
+    Every method takes homes as absolute paths, lower-cases them, and raises `InvalidValue` for one that cannot be a
+    home, `HomeRefused` for one that a safety rule forbids to touch, and `HomeError` when the disk fails.
+    """
+
+    def __init__(self, roots: Sequence[str | Path], *, owner: tuple[int, int] | None = None, mode: int = 0o700) -> None:
+        self.roots = _checked_roots(roots)
+        self._owner = owner
+        self._mode = mode
+
+    # --- finding
+
+    def root_of(self, home: str) -> str | None:
+        """The configured root that ``home`` lies strictly under, if any."""
+        home = normal_home(home)
+        return next((root for root in self.roots if home.startswith(root + "/")), None)
+
+    def exists(self, home: str) -> bool:
+        """Whether the home is there.
+
+        False only when its root can be read, is not empty, and holds no such path. Anything that leaves a doubt raises
+        `HomeError`: a missing or empty root (not mounted?), a directory that cannot be passed.
+        """
+        place = self._locate(home)
+        with _reporting("cannot look for", place.home), self._root(place.root) as root:
+            try:
+                with _dirfd.descended(root, place.names):
+                    return True
+            except FileNotFoundError:
+                _refuse_empty(root, place.root)
+                return False
+
+    def owner_of(self, home: str) -> tuple[int, int]:
+        """uid and gid of the home."""
+        with self._home(home, "cannot read the owner of") as fd:
+            status = os.fstat(fd)
+            return status.st_uid, status.st_gid
+
+    def measure(self, home: str, *, folder: str = "Maildir") -> Usage:
+        """Bytes of all regular files in the home, and messages in every ``cur`` and ``new`` below its ``folder``.
+
+        ``folder`` may be ``""`` if the home itself is the Maildir. Mailboxes of other formats count no messages.
+        Symbolic links are not followed. An unreadable directory raises `HomeError`: a part is no measure.
+        """
+        below = [_checked_folder(folder)] if folder else []
+        size = messages = 0
+        with self._home(home, "cannot measure") as fd:
+            for visit in _dirfd.walk(fd, _raise_walk_error):
+                sizes = list(_regular_sizes(visit.files))
+                size += sum(sizes)
+                if visit.names[-1:] in (["cur"], ["new"]) and visit.names[: len(below)] == below:
+                    messages += len(sizes)
+        return Usage(size, messages)
+
+    def find_homes(
+        self, *, folder: str | None = None, on_error: Callable[[HomeError], None] | None = None
+    ) -> Iterator[str]:
+        """Every directory below the roots that looks like a home, as it is spelt on disk, in no particular order.
+
+        A home holds a Maildir: a directory with ``cur``, ``new`` and ``tmp``. ``folder`` is that directory's name,
+        ``None`` for any, ``""`` if homes are Maildirs themselves. The inside of homes and the trash are not searched.
+        ``on_error`` is told of what cannot be read; without it, that is raised.
+        """
+        for root in self.roots:
+            try:
+                with _reporting("cannot search", root), self._root(root) as fd:
+                    yield from _homes_below(fd, root, folder, on_error)
+            except HomeError as error:
+                _tell(error, on_error)
+
+    # --- making
+
+    def create(
+        self, home: str, *, folder: str = "Maildir", mail_format: str = "maildir", adopt: bool = False
+    ) -> CreatedHome:
+        """Make a home, its missing parents and, for ``mail_format`` maildir, ``folder`` with ``cur``, ``new``, ``tmp``.
+
+        Parameters
+        ----------
+        folder: name of the mail directory in the home; ``""`` makes the home itself the Maildir.
+        mail_format: maildir, mdbox or sdbox; Dovecot makes the inside of the latter two itself.
+        adopt: the home must exist already, with the expected owner; only what is missing in it is made.
+
+        Without ``adopt`` an existing home is `HomeExists`: it may hold the mail of another account. Of several racing
+        calls for one home exactly one succeeds. A call that fails removes what it made.
+        """
+        place = self._locate(home)
+        parts = _maildir_parts(place.names, _checked_folder(folder), mail_format)
+        with _reporting("cannot create", place.home), self._root(place.root) as root:
+            if adopt:
+                self._check_adoptable(place, root)
+                made = self._make_all(root, place, parts)
+            else:
+                made = self._make_all(root, place, (place.names, *parts))
+        return CreatedHome(place.home, place.root, made)
+
+    def _check_adoptable(self, place: _Place, root: int) -> None:
+        try:
+            with _dirfd.descended(root, place.names) as fd:
+                self._check_owner(fd, root, place)
+        except FileNotFoundError as error:
+            message = f"there is no home {place.home} to adopt; create it instead"
+            raise HomeRefused(message, subject=place.home) from error
+
+    def _make_all(self, root: int, place: _Place, wanted: Sequence[tuple[str, ...]]) -> tuple[_dirfd.Made, ...]:
+        """Make the ``wanted`` directories and the parents of the home, all or none of them."""
+        for _ in range(_RACES):
+            made: list[_dirfd.Made] = []
+            try:
+                for names in (*_parents(place.names), *wanted):
+                    self._make_one(root, place, names, made)
+            except FileNotFoundError:  # another process gave up and removed the parent that both of us needed
+                _dirfd.unmake(root, made)
+            except BaseException:
+                _dirfd.unmake(root, made)
+                raise
+            else:
+                return tuple(made)
+        raise HomeError(f"the directories above {place.home} keep vanishing; try again", subject=place.home)
+
+    def _make_one(self, root: int, place: _Place, names: tuple[str, ...], made: list[_dirfd.Made]) -> None:
+        try:
+            made.append(_dirfd.make(root, names, self._owner_below(root), self._mode))
+        except FileExistsError as error:
+            if names == place.names:
+                message = f"home {place.home} already exists; adopt it, choose another, or remove it by hand"
+                raise HomeExists(message, subject=place.home) from error
+            with _dirfd.descended(root, names):  # refuses a symbolic link or a file
+                pass
+
+    # --- the trash
+
+    def set_aside(self, home: str, key: str) -> Trashed | None:
+        """Move a home into the trash of its root, in one atomic and durable step; ``None`` if it does not exist.
+
+        ``key`` names the entry for `find_trashed`, made of ``a-z0-9-``. `HomeRefused` unless every component is a real
+        directory, the owner is the expected one, and the home is on the file system of its root.
+        """
+        place = self._locate(home)
+        if not _KEY.fullmatch(key):
+            raise InvalidValue(f"trash key {key!r} may hold only a-z, 0-9 and '-'", subject=place.home)
+        entry = f"{key}.{secrets.token_hex(4)}"
+        with _reporting("cannot set aside", place.home), self._root(place.root) as root:
+            try:
+                self._move_to_trash(place, root, entry)
+            except FileNotFoundError:
+                if self.exists(place.home):  # then something else is missing
+                    raise
+                return None
+        return Trashed(place.root, key, f"{place.root}/{TRASH}/{entry}")
+
+    def _move_to_trash(self, place: _Place, root: int, entry: str) -> None:
+        *above, name = place.names
+        with (
+            _dirfd.descended(root, above) as parent,
+            _dirfd.opened(name, dir_fd=parent) as home,
+            self._trash(place.root, root, make=True) as trash,
+        ):
+            self._check_owner(home, root, place)
+            _check_same_device(home, root, place)
+            # To move a directory its owner needs the right to write into it; root always may.
+            move = partial(os.rename, name, entry, src_dir_fd=parent, dst_dir_fd=trash)
+            _dirfd.with_access(name, parent, move)
+            if not _is_same(home, entry, trash):
+                os.rename(entry, name, src_dir_fd=trash, dst_dir_fd=parent)
+                message = f"{place.home} was replaced by something else while it was set aside; look at it"
+                raise HomeRefused(message, subject=place.home)
+            _sync_both(trash, parent, place.home, f"the home is in the trash as {entry}")
+
+    def trashed(
+        self, key_prefix: str = "", *, on_error: Callable[[HomeError], None] | None = None
+    ) -> Iterator[Trashed]:
+        """All entries in the trash of every root, of keys that start with ``key_prefix``; other things are passed over.
+
+        ``on_error`` is told of a root or trash that cannot be read; without it, that is raised.
+        """
+        for root in self.roots:
+            try:
+                entries = self._entries(root)
+            except HomeError as error:
+                _tell(error, on_error)
+                continue
+            yield from (entry for entry in entries if entry.key.startswith(key_prefix))
+
+    def find_trashed(self, key: str) -> list[Trashed]:
+        """The entries that were set aside under exactly this ``key``."""
+        return [entry for entry in self.trashed(key) if entry.key == key]
+
+    def _entries(self, root: str) -> list[Trashed]:
+        with _reporting("cannot list the trash of", root), self._root(root) as fd:
+            try:
+                with self._trash(root, fd) as trash, os.scandir(trash) as entries:
+                    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            except FileNotFoundError:
+                return []
+        matches = [match for name in sorted(names) if (match := _TRASH_ENTRY.fullmatch(name))]
+        return [Trashed(root, match["key"], f"{root}/{TRASH}/{match[0]}") for match in matches]
+
+    def put_back(self, trashed: Trashed, home: str) -> None:
+        """Move a home out of the trash to ``home``, below the same root, whose missing parents are made.
+
+        `HomeRefused` if ``home`` exists, or if the removal of the entry has begun.
+        """
+        place = self._locate(home)
+        name = self._entry_name(trashed)
+        if trashed.removing:
+            raise HomeRefused(f"{trashed.path} is partly removed and cannot be put back", subject=trashed.path)
+        if place.root != trashed.root:
+            raise HomeRefused(f"{trashed.path} can only be put back below {trashed.root}", subject=place.home)
+        with (
+            _reporting("cannot put back", trashed.path),
+            self._root(place.root) as root,
+            self._trash(place.root, root) as trash,
+            _dirfd.opened(name, dir_fd=trash),
+        ):
+            self._move_back(name, trash, place, root)
+
+    def _move_back(self, name: str, trash: int, place: _Place, root: int) -> None:
+        """Making the home claims its path, also against other processes; the rename replaces it while it is empty."""
+        made = self._make_all(root, place, (place.names,))
+        try:
+            with _dirfd.descended(root, place.names[:-1]) as parent:
+                os.rename(name, place.names[-1], src_dir_fd=trash, dst_dir_fd=parent)
+                _sync_both(parent, trash, place.home, f"the home is back at {place.home}")
+        except BaseException:
+            _dirfd.unmake(root, made)  # spares the home if it is the one put back
+            raise
+
+    def unlink(self, trashed: Trashed, *, progress: Callable[[int], None] | None = None) -> int:
+        """Remove a home from the trash for good; returns the number of files removed by this call.
+
+        May be broken off and repeated, also by several processes at once; an entry that is gone counts 0. ``progress``
+        is called now and then with the number of files removed so far. Nothing outside the entry is touched: links are
+        removed, not followed, and a mount point inside is `HomeRefused`.
+        """
+        name = self._entry_name(trashed).removesuffix(_REMOVING)
+        with _reporting("cannot remove", trashed.path), self._root(trashed.root) as root, ExitStack() as stack:
+            try:
+                trash = stack.enter_context(self._trash(trashed.root, root))
+            except FileNotFoundError:
+                return 0
+            _mark_removing(name, trash)
+            return _dirfd.remove_tree(name + _REMOVING, trash, progress)
+
+    def _entry_name(self, trashed: Trashed) -> str:
+        """The name of a trash entry, which must be one that this object could have handed out."""
+        if trashed.root not in self.roots or trashed.path != f"{trashed.root}/{TRASH}/{trashed.name}":
+            raise HomeRefused(f"{trashed.path} is not in the trash of a configured root", subject=trashed.path)
+        if not _TRASH_ENTRY.fullmatch(trashed.name):
+            raise HomeRefused(f"{trashed.path} was not set aside by mailstore", subject=trashed.path)
+        return trashed.name
+
+    @contextmanager
+    def _trash(self, root: str, root_fd: int, *, make: bool = False) -> Iterator[int]:
+        """The trash directory of a root, verified; ``FileNotFoundError`` if there is none and ``make`` is not set."""
+        above = os.fstat(root_fd)
+        if make:
+            with suppress(FileExistsError):
+                _dirfd.make(root_fd, (TRASH,), (above.st_uid, above.st_gid), 0o700)
+        with _dirfd.opened(TRASH, _dirfd.READ, dir_fd=root_fd) as fd:
+            uid = os.fstat(fd).st_uid
+            # Our own uid: another process may be between making the trash and handing it over.
+            if uid not in (above.st_uid, self._owner_below(root_fd)[0], os.geteuid()):
+                message = f"{root}/{TRASH} belongs to uid {uid} instead of uid {above.st_uid}; look at it"
+                raise HomeRefused(message, subject=f"{root}/{TRASH}")
+            yield fd
+
+    # --- verifying
+
+    def _locate(self, home: str) -> _Place:
+        home = normal_home(home)
+        root = self.root_of(home)
+        if root is None:
+            raise HomeRefused(f"{home} is not below any of {', '.join(self.roots)}", subject=home)
+        names = tuple(home[len(root) + 1 :].split("/"))
+        if names[0] == TRASH:
+            raise HomeRefused(f"{home} is in the trash and cannot be used as a home", subject=home)
+        return _Place(root, names)
+
+    @contextmanager
+    def _root(self, root: str) -> Iterator[int]:
+        try:
+            fd = os.open(root, _dirfd.LOOK)
+        except FileNotFoundError as error:
+            message = f"root {root} does not exist; is its file system mounted?"
+            raise HomeError(message, subject=root) from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _home(self, home: str, doing: str) -> Iterator[int]:
+        place = self._locate(home)
+        with (
+            _reporting(doing, place.home),
+            self._root(place.root) as root,
+            _dirfd.descended(root, place.names) as fd,
+        ):
+            yield fd
+
+    def _owner_below(self, root: int) -> tuple[int, int]:
+        status = os.fstat(root)
+        return self._owner or (status.st_uid, status.st_gid)
+
+    def _check_owner(self, home: int, root: int, place: _Place) -> None:
+        uid, expected = os.fstat(home).st_uid, self._owner_below(root)[0]
+        if uid != expected:
+            message = f"{place.home} belongs to uid {uid} instead of uid {expected}; look at it, then chown it"
+            raise HomeRefused(message, subject=place.home)
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _checked_roots(roots: Sequence[str | Path]) -> tuple[str, ...]:
+    checked = tuple(dict.fromkeys(_checked_root(str(root)) for root in roots))
+    if not checked:
+        raise ConfigurationError("no root for mailbox homes is configured")
+    for root in checked:
+        for other in checked:
+            if root.startswith(other + "/"):
+                raise ConfigurationError(f"root {root} lies below root {other}; keep one of them", subject=root)
+    return checked
+
+
+def _checked_root(root: str) -> str:
+    try:
+        normal = normal_home(root)
+    except InvalidValue as error:
+        raise ConfigurationError(f"{root!r} cannot be a root of mailbox homes: {error}", subject=root) from error
+    if root != root.lower():
+        raise ConfigurationError(f"root {root} has upper case, but Dovecot lower-cases homes", subject=root)
+    if os.path.islink(normal):  # noqa: PTH114 - must not raise where the path is not readable
+        raise ConfigurationError(f"root {root} is a symbolic link; configure what it points to", subject=root)
+    return normal
+
+
+def _checked_folder(folder: str) -> str:
+    if not _FOLDER.fullmatch(folder):
+        message = f"mailbox folder {folder!r} must be at most 20 ASCII letters and digits"
+        raise InvalidValue(message, subject=folder)
+    return folder
+
+
+def _maildir_parts(home: tuple[str, ...], folder: str, mail_format: str) -> tuple[tuple[str, ...], ...]:
+    """The directories that a new home of this format needs inside."""
+    if mail_format not in _FORMATS:
+        raise InvalidValue(f"mail format {mail_format!r} is none of {', '.join(_FORMATS)}", subject=mail_format)
+    if mail_format != "maildir":
+        return ()
+    maildir = (*home, folder) if folder else home
+    parts = tuple((*maildir, part) for part in _MAILDIR_PARTS)
+    return (maildir, *parts) if folder else parts
+
+
+def _parents(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (names[:length] for length in range(1, len(names)))
+
+
+def _refuse_empty(root: int, path: str) -> None:
+    with _dirfd.opened(".", _dirfd.READ, dir_fd=root) as fd, os.scandir(fd) as entries:
+        if next(entries, None) is None:
+            raise HomeError(f"root {path} is completely empty; is its file system mounted?", subject=path)
+
+
+def _check_same_device(home: int, root: int, place: _Place) -> None:
+    if os.fstat(home).st_dev != os.fstat(root).st_dev:
+        raise HomeRefused(f"{place.home} is on another file system than its root {place.root}", subject=place.home)
+
+
+def _is_same(fd: int, name: str, parent: int) -> bool:
+    there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    return os.path.samestat(os.fstat(fd), there)
+
+
+def _sync_both(destination: int, source: int, home: str, state: str) -> None:
+    try:
+        _dirfd.sync(destination)
+        _dirfd.sync(source)
+    except OSError as error:
+        message = f"the disk does not confirm the move of {home}; check the disk"
+        raise HomeError(message, subject=home, state=state) from error
+
+
+def _mark_removing(name: str, trash: int) -> None:
+    """Rename a trash entry, so that nobody puts back what is partly removed."""
+    with suppress(FileNotFoundError):  # marked before, or gone
+        os.rename(name, name + _REMOVING, src_dir_fd=trash, dst_dir_fd=trash)
+
+
+def _regular_sizes(entries: Iterator[os.DirEntry[str]]) -> Iterator[int]:
+    """Sizes in bytes of the regular files among ``entries``; messages may vanish while we look."""
+    for entry in entries:
+        if entry.is_file(follow_symlinks=False):
+            try:
+                yield entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
+
+
+def _homes_below(
+    top: int, root: str, folder: str | None, on_error: Callable[[HomeError], None] | None
+) -> Iterator[str]:
+    def unreadable(names: list[str], error: OSError) -> None:
+        _tell(_home_error("cannot search", "/".join((root, *names)), error), on_error)
+
+    for visit in _dirfd.walk(top, unreadable):
+        visit.exhaust()
+        if not visit.names:
+            visit.subdirs[:] = [name for name in visit.subdirs if name != TRASH]
+        elif _looks_like_home(visit, folder):
+            visit.subdirs.clear()
+            yield "/".join((root, *visit.names))
+
+
+def _looks_like_home(visit: _dirfd.Visit, folder: str | None) -> bool:
+    if folder == "":
+        return set(_MAILDIR_PARTS) <= set(visit.subdirs)
+    return any(_is_maildir(name, visit.fd) for name in visit.subdirs if folder in (None, name))
+
+
+def _is_maildir(name: str, parent: int) -> bool:
+    try:
+        with _dirfd.opened(name, dir_fd=parent) as fd:
+            modes = [os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode for part in _MAILDIR_PARTS]
+    except OSError:  # what cannot be read is reported when the walk gets there
+        return False
+    return all(stat.S_ISDIR(mode) for mode in modes)
+
+
+def _raise_walk_error(_names: list[str], error: OSError) -> None:
+    raise error
+
+
+def _tell(error: HomeError, on_error: Callable[[HomeError], None] | None) -> None:
+    if on_error is None:
+        raise error
+    on_error(error)
+
+
+@contextmanager
+def _reporting(doing: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _home_error(doing, path, error) from error
+
+
+def _home_error(doing: str, path: str, error: OSError) -> HomeError:
+    """What the system said, for people: which path, why, what to do next."""
+    kind = HomeRefused if error.errno in _REFUSALS else HomeError
+    at = f" (at {error.filename!r})" if isinstance(error.filename, str) and error.filename not in (".", path) else ""
+    hint = _HINTS.get(error.errno or 0)
+    translated = kind(f"{doing} {path}: {error.strerror}{at}{'; ' + hint if hint else ''}", subject=path)
+    translated.__cause__ = error
+    return translated

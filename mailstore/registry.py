@@ -1,0 +1,100 @@
+"""From a URL to a store: `open_store`. Drivers are imported when they are first needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from mailstore.config import LayoutConfig, StoreConfig, convert
+from mailstore.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mailstore.store import Store
+
+__all__ = ["DRIVERS", "open_config", "open_store", "resolve_password"]
+
+DRIVERS: Mapping[str, str] = {
+    "iredmail+mysql": "mailstore.sql.iredmail.store",
+    "iredmail+postgresql": "mailstore.sql.iredmail.store",
+    "iredmail+sqlite": "mailstore.sql.iredmail.store",
+}
+"""The module of each kind of URL; it has a function ``open_store(config, password)``."""
+
+PASSWORD_VARIABLE = "MAILSTORE_PASSWORD"  # noqa: S105 the name of a variable
+
+
+def open_store(
+    url: str,
+    *,
+    homes: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    password: str | None = None,
+    layout: Mapping[str, bool] | LayoutConfig | None = None,
+    **options: Any,
+) -> Store:
+    """Open a store.
+
+    Parameters
+    ----------
+    url: kind and place, such as ``iredmail+postgresql://vmailadmin@127.0.0.1/vmail``,
+        ``iredmail+mysql://vmailadmin@127.0.0.1/vmail`` or ``iredmail+sqlite:////var/lib/mailstore/vmail.db``. Options may
+        stand in its query string.
+    homes: the directories below which mailboxes lie; None means that the disk is never touched.
+    password: of the database account; else the URL's, that in `password_file`, or ``$MAILSTORE_PASSWORD``.
+    layout, options: see `StoreConfig`.
+
+    The database is contacted and its schema examined. Raises ConfigurationError, StoreUnavailable, StoreDenied,
+    SchemaMismatch.
+    """
+    given: dict[str, Any] = dict(options)
+    if homes is not None:
+        given["homes"] = (
+            [os.fspath(homes)] if isinstance(homes, str | os.PathLike) else [os.fspath(root) for root in homes]
+        )
+    if layout is not None:
+        given["layout"] = layout
+    return open_config(convert({"url": url, **given}, StoreConfig, "open_store"), password=password)
+
+
+def open_config(config: StoreConfig, *, password: str | None = None) -> Store:
+    """Open the store that a `StoreConfig` describes; errors as for `open_store`."""
+    config = _with_query_options(config)
+    scheme = urlsplit(config.url).scheme
+    if scheme not in DRIVERS:
+        raise ConfigurationError(f"unknown kind of store {scheme!r}; known are {', '.join(sorted(DRIVERS))}")
+    store: Store = import_module(DRIVERS[scheme]).open_store(config, password or resolve_password(config))
+    return store
+
+
+def resolve_password(config: StoreConfig) -> str | None:
+    """Return the database password from the URL, `password_file` or the environment; None if there is none."""
+    in_url = urlsplit(config.url).password
+    if in_url is not None:
+        return None  # the driver takes it, with its percent-encoding, from the URL itself
+    if not config.password_file:
+        return os.environ.get(PASSWORD_VARIABLE)
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / config.password_file
+    try:
+        return path.read_text(encoding="utf-8").split("\n", 1)[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read password_file {path}: {error}") from error
+
+
+def _with_query_options(config: StoreConfig) -> StoreConfig:
+    """Return the configuration with the options that its URL's query string holds; they come before the others."""
+    parts = urlsplit(config.url)
+    if not parts.query:
+        return config
+    options: dict[str, Any] = {}
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key in {"url", "layout"}:
+            raise ConfigurationError(f"option {key!r} cannot stand in a URL")
+        options[key] = [*options.get(key, []), value] if key == "homes" else value
+    bare = urlunsplit(parts._replace(query=""))
+    if parts.scheme.endswith("sqlite"):
+        bare = config.url.partition("?")[0]  # urlunsplit would drop one of the four slashes of an absolute path
+    present = {name: getattr(config, name) for name in config.__struct_fields__}
+    return convert({**present, **options, "url": bare}, StoreConfig, "the store's URL")

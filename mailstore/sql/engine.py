@@ -1,0 +1,214 @@
+"""Database engines: connections, transactions, and the translation of database errors.
+
+What differs between MariaDB/MySQL, PostgreSQL and SQLite in *how* one talks to them stands here and in `dialect`; what
+differs in *what* they hold stands in the tables of each schema.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+
+from mailstore.errors import StoreUnavailable
+from mailstore.sql.failures import translated
+
+__all__ = ["Database", "Transaction"]
+
+LOCK_SECONDS = 10
+"""How long a statement waits for a lock of another process before it gives up with a temporary error."""
+_CONNECT_SECONDS = 10
+_IDLE_SECONDS = 5
+_MYSQL_SESSION = (
+    # Without strict mode MySQL cuts values that are too long, silently.
+    f"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = {LOCK_SECONDS}"
+)
+
+
+class Transaction:
+    """A running transaction: its connection, and what must be undone outside the database if it fails."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.execute = connection.execute
+        self._undo: list[Callable[[], None]] = []
+        self._at_end: list[Callable[[], None]] = []
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Call `undo` if the transaction (or the operation in it that registers this) does not come about."""
+        self._undo.append(undo)
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        """Call `action` when the outermost transaction has ended, either way, while its connection is still open."""
+        self._at_end.append(action)
+
+    def undo_from(self, mark: int) -> None:
+        """Undo what was registered after the first `mark` entries, latest first."""
+        while len(self._undo) > mark:
+            self._undo.pop()()
+
+    def mark(self) -> int:
+        """Return how much is registered, for `undo_from`."""
+        return len(self._undo)
+
+    def end(self) -> None:
+        """Run what `at_end` collected."""
+        while self._at_end:
+            self._at_end.pop()()
+
+
+class Database:
+    """One database of any engine. Threads may share it; a transaction belongs to the thread that opened it."""
+
+    def __init__(self, url: URL, connect_args: dict[str, Any] | None = None) -> None:
+        """Prepare for connecting; nothing is connected yet.
+
+        Parameters
+        ----------
+        url: with the driver spelled out, since the default driver of a dialect changes between SQLAlchemy versions.
+        connect_args: what the driver takes besides (TLS, sockets).
+        """
+        self.url = url
+        self.kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
+        self.engine = _make_engine(url, self.kind, connect_args or {})
+        self._local = threading.local()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection to read with: that of this thread's transaction, else one for this context only."""
+        current = self._current
+        if current is not None:
+            with translated():
+                yield current.connection
+            return
+        with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, subject: str | None = None) -> Iterator[Transaction]:
+        """Open a transaction, or a savepoint in this thread's running one; it ends with the context.
+
+        `subject` is named in the errors that the database raises meanwhile.
+        """
+        current = self._current
+        if current is None:
+            with translated(subject), self._outermost() as transaction:
+                yield transaction
+        else:
+            with translated(subject), self._nested(current):
+                yield current
+
+    @property
+    def _current(self) -> Transaction | None:
+        return getattr(self._local, "transaction", None)
+
+    @contextmanager
+    def _outermost(self) -> Iterator[Transaction]:
+        with self.engine.connect().execution_options(mailstore_writes=True) as connection:
+            transaction = self._local.transaction = Transaction(connection)
+            try:
+                with connection.begin():
+                    yield transaction
+            except BaseException:
+                transaction.undo_from(0)
+                raise
+            finally:
+                self._local.transaction = None
+                if not connection.invalidated:
+                    transaction.end()
+
+    @staticmethod
+    @contextmanager
+    def _nested(transaction: Transaction) -> Iterator[None]:
+        mark = transaction.mark()
+        try:
+            with transaction.connection.begin_nested():
+                yield
+        except BaseException:
+            transaction.undo_from(mark)
+            raise
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+    @property
+    def can_skip_locked(self) -> bool:
+        """Whether the server knows SKIP LOCKED (MySQL 8.0.1, MariaDB 10.6, every PostgreSQL of today)."""
+        dialect = self.engine.dialect
+        version: tuple[int, ...] = getattr(dialect, "server_version_info", None) or ()
+        if self.kind != "mysql":
+            return self.kind == "postgresql"
+        return version >= ((10, 6) if getattr(dialect, "is_mariadb", False) else (8, 0, 1))
+
+    def lock_name(self, transaction: Transaction, name: str) -> None:
+        """Serialise all transactions of mailstore that lock the same `name`, until this one ends.
+
+        For what no row can stand for, such as a domain name that is not there yet. SQLite needs nothing: there a
+        writing transaction excludes all others.
+        """
+        if self.kind == "postgresql":
+            transaction.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+        elif self.kind == "mysql":
+            # MySQL's named locks belong to the session, not to the transaction: they are released after its end.
+            parameters = {"name": f"mailstore.{name}", "seconds": LOCK_SECONDS}
+            if not transaction.execute(text("SELECT GET_LOCK(:name, :seconds)"), parameters).scalar():
+                raise StoreUnavailable(f"somebody else has held the lock {name!r} for {LOCK_SECONDS} s; try again")
+            release = text("SELECT RELEASE_LOCK(:name)")
+            connection = transaction.connection
+            transaction.at_end(lambda: connection.execute(release, {"name": f"mailstore.{name}"}).close())
+
+
+def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
+    options: dict[str, Any] = {"hide_parameters": True}  # parameters hold password hashes
+    if kind == "mysql":
+        # Under REPEATABLE READ a transaction that waited for a lock would go on to count rows as they were before.
+        options["isolation_level"] = "READ COMMITTED"
+        defaults = {"charset": "utf8mb4", "connect_timeout": _CONNECT_SECONDS, "init_command": _MYSQL_SESSION}
+    elif kind == "postgresql":
+        settings = f"-c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"
+        defaults = {"connect_timeout": _CONNECT_SECONDS, "options": settings}
+    else:
+        defaults = {"timeout": LOCK_SECONDS}
+    engine = create_engine(url, connect_args={**defaults, **connect_args}, **options)
+    if kind == "sqlite":
+        _begin_explicitly(engine)
+    else:
+        _test_idle_connections(engine)
+    return engine
+
+
+def _begin_explicitly(engine: Engine) -> None:
+    """Make writing transactions take SQLite's write lock at once: a lock taken later cannot be waited for."""
+
+    @event.listens_for(engine, "connect")
+    def _no_implicit_begin(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("mailstore_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _test_idle_connections(engine: Engine) -> None:
+    """Replace pooled connections that the server closed meanwhile, without a round trip for those just used."""
+
+    @event.listens_for(engine, "checkin")
+    def _note_time(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", time.monotonic()) < _IDLE_SECONDS:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise exc.DisconnectionError from error
+        if not alive:
+            raise exc.DisconnectionError

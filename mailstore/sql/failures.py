@@ -1,0 +1,124 @@
+"""Database errors in terms of `mailstore.errors`, for all engines."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import exc
+
+from mailstore.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    Conflict,
+    InvalidValue,
+    MailstoreError,
+    SchemaMismatch,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+)
+
+__all__ = ["translated"]
+
+_MYSQL: dict[int, type[MailstoreError]] = {
+    1062: AlreadyExists,
+    1205: StoreUnavailable, 1040: StoreUnavailable, 1053: StoreUnavailable, 1077: StoreUnavailable,
+    1203: StoreUnavailable, 1290: StoreUnavailable, 1836: StoreUnavailable, 2002: StoreUnavailable,
+    2003: StoreUnavailable, 2006: StoreUnavailable, 2013: StoreUnavailable, 1927: StoreUnavailable,
+    1213: Conflict, 1020: Conflict,
+    1044: StoreDenied, 1045: StoreDenied, 1142: StoreDenied, 1143: StoreDenied, 1227: StoreDenied, 1698: StoreDenied,
+    1049: ConfigurationError, 1054: SchemaMismatch, 1146: SchemaMismatch, 1364: SchemaMismatch,
+    1264: InvalidValue, 1366: InvalidValue, 1406: InvalidValue, 1292: InvalidValue, 3988: InvalidValue,
+}  # fmt: skip
+_POSTGRESQL: dict[str, type[MailstoreError]] = {
+    "23505": AlreadyExists,
+    "40001": Conflict, "40P01": Conflict, "55P03": StoreUnavailable,
+    "42501": StoreDenied, "28": StoreDenied, "3D000": ConfigurationError, "42703": SchemaMismatch,
+    "42P01": SchemaMismatch, "3F000": SchemaMismatch, "23502": SchemaMismatch, "22": InvalidValue,
+    "25006": StoreUnavailable, "53": StoreUnavailable, "57": StoreUnavailable, "08": StoreUnavailable,
+}  # fmt: skip
+"""By SQLSTATE or, with two characters, by its class."""
+_SQLITE: dict[int, type[MailstoreError]] = {
+    sqlite3.SQLITE_CONSTRAINT: AlreadyExists,
+    sqlite3.SQLITE_BUSY: StoreUnavailable,
+    sqlite3.SQLITE_LOCKED: StoreUnavailable,
+    sqlite3.SQLITE_READONLY: StoreDenied,
+    sqlite3.SQLITE_PERM: StoreDenied,
+    sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
+    sqlite3.SQLITE_FULL: StoreUnavailable,
+    sqlite3.SQLITE_IOERR: StoreUnavailable,
+}  # fmt: skip
+
+_EXPLANATIONS: dict[type[MailstoreError], str] = {
+    AlreadyExists: "it exists already",
+    StoreUnavailable: "the database is not available now; try again",
+    Conflict: "somebody else changed the same data at the same time; nothing was changed, try again",
+    StoreDenied: "the database account that mailstore uses lacks a right",
+    SchemaMismatch: "the database lacks something that this version needs; run 'mailstore schema check'",
+    InvalidValue: "the database cannot hold the value",
+    ConfigurationError: "there is no such database",
+    StoreError: "the database failed",
+}
+
+
+@contextmanager
+def translated(subject: str | None = None) -> Iterator[None]:
+    """Turn the database errors raised in this context into those of `mailstore.errors`, naming `subject`."""
+    failure: MailstoreError | None = None
+    cause: BaseException | None = None
+    try:
+        yield
+    except exc.DBAPIError as error:
+        cause = _without_values(error.orig)
+        failure = _failure(error, cause, subject)
+    except exc.TimeoutError as error:
+        cause = error
+        failure = StoreUnavailable("all database connections are in use; try again", subject=subject)
+    # Raised here, outside of the handler, so that no traceback shows the original: PostgreSQL puts whole rows into it.
+    if failure is not None:
+        raise failure from cause
+
+
+def _failure(error: exc.DBAPIError, cause: BaseException | None, subject: str | None) -> MailstoreError:
+    kind = StoreUnavailable if error.connection_invalidated else _kind(error.orig)
+    about = f"{subject}: " if subject else ""
+    return kind(f"{about}{_EXPLANATIONS[kind]}: {_server_message(cause)}", subject=subject)
+
+
+def _kind(error: BaseException | None) -> type[MailstoreError]:
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_kind(error)
+    state = getattr(error, "sqlstate", None)
+    if state is not None:
+        return _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2], StoreError)
+    number = error.args[0] if error is not None and error.args else None
+    if isinstance(number, int):
+        return _MYSQL.get(number, StoreError)
+    # psycopg gives no SQLSTATE where no server answered.
+    return StoreUnavailable if type(error).__name__ in {"OperationalError", "ConnectionTimeout"} else StoreError
+
+
+def _sqlite_kind(error: sqlite3.Error) -> type[MailstoreError]:
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_CONSTRAINT_NOTNULL:
+        return SchemaMismatch
+    if code == sqlite3.SQLITE_ERROR and "no such" in str(error):
+        return SchemaMismatch
+    return _SQLITE.get(code & 0xFF, StoreError)
+
+
+def _without_values(error: BaseException | None) -> BaseException | None:
+    """Return a copy of a PostgreSQL error without its DETAIL, which may hold the row, password hash and all."""
+    diagnostic: Any = getattr(error, "diag", None)
+    message = getattr(diagnostic, "message_primary", None)
+    if error is None or not message:
+        return error
+    return type(error)(message)
+
+
+def _server_message(error: BaseException | None) -> str:
+    text = str(error.args[-1]) if error is not None and error.args else type(error).__name__
+    return " ".join(text.split())[:300]

@@ -1,0 +1,141 @@
+"""A change to one account: its columns, settings, services, forwarding and pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+
+from mailstore.address import account_address, addresses
+from mailstore.model import Edit, Names
+from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.forwardings import Forwardings, alias_row, forwarding_row
+from mailstore.sql.iredmail.limits import check_account_quota, check_accounts
+from mailstore.sql.iredmail.names import NameSpace
+from mailstore.sql.iredmail.new_account import COLUMNS, Secret, plain, pointers_from
+from mailstore.sql.iredmail.pointers import set_pointers
+from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.values import checked, now, timezone
+
+__all__ = ["AccountChange"]
+
+
+class AccountChange:
+    """The parameters of `Accounts.update`, checked before the database is asked anything."""
+
+    def __init__(self, context: Context, address: str, secret: Secret | None, fields: Mapping[str, Any]) -> None:
+        self._context = context
+        self._address = address
+        self._secret = secret
+        self._fields = fields
+        self._columns = checked(fields, COLUMNS)
+        context.require(self._columns, "mailbox")
+        self._pointers = pointers_from(fields)
+
+        self._aliases = self._checked_aliases(fields.get("aliases"))
+
+    @staticmethod
+    def _checked_aliases(names: Names | None) -> Names | None:
+        def checked(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(account_address(name) for name in plain(names)))
+
+        if isinstance(names, Edit):
+            return Edit(add=checked(names.add), remove=checked(names.remove))
+        return None if names is None else checked(names)
+
+    @property
+    def new_aliases(self) -> tuple[str, ...]:
+        """The aliases that the account shall have and may not have yet."""
+        names = self._aliases
+        return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
+
+    @property
+    def needs_domain(self) -> bool:
+        """Whether the domain has a say: about the quota, the aliases, the length of the password."""
+        return "quota" in self._columns or bool(self.new_aliases) or self._secret is not None
+
+    def check(self, tx: Transaction, domain: Mapping[str, Any]) -> None:
+        """Raise LimitExceeded or InvalidPassword if the change breaks the limits of the domain, whose row is locked."""
+        if self._secret:
+            self._secret.check_length(Settings(domain["settings"]), self._address)
+        if "quota" in self._columns:
+            quota = self._columns["quota"]
+            check_account_quota(self._address, quota, domain)
+            check_accounts(self._context, tx, domain, adding=0, quota=quota, instead_of=self._address)
+
+    def apply(
+        self,
+        tx: Transaction,
+        row: Mapping[Any, Any],
+        services: Services,
+        forwardings: Forwardings,
+        names: NameSpace,
+    ) -> None:
+        """Write the change; `row` is the account's row, locked."""
+        values = self._mailbox_values(row, services)
+        mailbox = self._context.table("mailbox")
+        tx.execute(update(mailbox).where(mailbox.c.username == self._address).values(values))
+        active = values.get("active", row["active"])
+        if active != row["active"]:
+            switch(tx, forwardings, self._address, active)
+        if {"forwarding", "keep_copy"} & self._fields.keys():
+            self._change_forwarding(tx, forwardings, active)
+        if self._aliases is not None:
+            self._change_aliases(tx, forwardings, names, active)
+        set_pointers(self._context, tx, self._address, self._pointers)
+
+    def _mailbox_values(self, row: Mapping[Any, Any], services: Services) -> dict[str, Any]:
+        moment = now()
+        values = self._columns | {"modified": moment}
+        if self._secret:
+            is_admin = row["isadmin"] or row["isglobaladmin"]
+            hashed = self._secret.panel_hash() if is_admin else self._secret.hash
+            values |= {"password": hashed, "passwordlastchange": moment}
+        if "services" in self._fields:
+            values |= services.columns(self._fields["services"], row)
+        if "timezone" in self._fields:
+            settings = Settings(row["settings"])
+            settings.put("timezone", timezone(self._fields["timezone"]))
+            values["settings"] = self._context.settings_text(str(settings))
+        return values
+
+    def _change_aliases(self, tx: Transaction, forwardings: Forwardings, names: NameSpace, active: int) -> None:
+        condition = forwardings.aliases_of(self._address)
+        columns = forwardings.columns
+        present = set(tx.execute(select(columns.address).where(condition)).scalars())
+        edit = self._aliases
+        wanted = set(edit.apply(present)) if isinstance(edit, Edit) else set(edit or ())
+        gone, new = present - wanted, wanted - present
+        if gone:
+            tx.execute(delete(self._context.table("forwardings")).where(condition, columns.address.in_(gone)))
+        owners = names.claim_aliases(tx, self._address, new)
+        forwardings.add(tx, [alias_row(alias, self._address, owners[alias], active) for alias in sorted(new)])
+
+    def _change_forwarding(self, tx: Transaction, forwardings: Forwardings, active: int) -> None:
+        condition = forwardings.of_account(self._address)
+        present = forwardings.destinations(tx, condition)
+        wanted = self._fields.get("forwarding", Edit())
+        if isinstance(wanted, Edit):
+            edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
+            destinations = edit.apply(present)
+        else:
+            # The copy stays as it was, unless the caller names the account itself or says keep_copy.
+            kept = (self._address,) if self._address in present or not present else ()
+            destinations = addresses(wanted) + kept
+        others = [destination for destination in destinations if destination != self._address]
+        keep_copy = self._fields.get("keep_copy", self._address in destinations) or not others
+        targets = [self._address] * bool(keep_copy) + others
+        forwardings.replace(tx, condition, [forwarding_row(self._address, target, active) for target in targets])
+
+
+def switch(tx: Transaction, forwardings: Forwardings, address: str, active: int) -> None:
+    """Switch an account's own rows on or off: where it forwards to, and its aliases.
+
+    Rows by which others point to it are left alone: switching them on would wake up disabled aliases (trap 16).
+    """
+    columns = forwardings.columns
+    own = or_(columns.address == address, (columns.forwarding == address) & (columns.is_alias == 1))
+    forwardings.set_active(tx, own, active)

@@ -1,0 +1,184 @@
+"""Accounts as rows: how a mailbox and its neighbours are read, and what they mean in the terms of the model."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, null, select, union_all
+
+from mailstore.model import Account, LastLogin, Usage
+from mailstore.sql.iredmail.admin_settings import ADMIN_KEYS
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.forwardings import split_forwarding
+from mailstore.sql.iredmail.new_account import NewAccount
+from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.values import from_megabytes
+
+__all__ = ["AccountRows", "home_of"]
+
+_UNREAD = frozenset({"password", "disclaimer", "birthday", "rank", "expired"})
+_KNOWN_SETTINGS = ("timezone", *ADMIN_KEYS)
+_PAGE = 500
+_SLASHES = re.compile("/+")
+
+
+def home_of(row: Mapping[Any, Any]) -> str | None:
+    """Return the home as Dovecot reads it: the three parts joined and lower-cased; None if they say nothing."""
+    parts = (row["storagebasedirectory"], row["storagenode"], row["maildir"])
+    if not all(parts):
+        return None
+    return _SLASHES.sub("/", "/".join(parts).lower()).rstrip("/")
+
+
+class AccountRows:
+    """Reads accounts, one or many, with a fixed number of statements per page."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._services = Services(context.schema)
+        self._statement, self._labels = self._build()
+
+    def one(self, connection: Connection, address: str) -> Account | None:
+        """Return one account, or None."""
+        found = self._page(connection, self._statement.where(self._username == address))
+        return found[0] if found else None
+
+    def pages(self, condition: ColumnElement[bool]) -> Iterator[list[Account]]:
+        """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
+        query = self._statement.where(condition).order_by(self._username).limit(_PAGE)
+        last = ""
+        while True:
+            with self._context.reading() as connection:
+                page = self._page(connection, query.where(self._username > last))
+            if page:
+                yield page
+                last = page[-1].address
+            if len(page) < _PAGE:
+                return
+
+    def new_account(self, new: NewAccount) -> Account:
+        """Return an account that was just created, as a read would give it."""
+        beside = {name: new.pointers.get(name) for name in ("sender_bcc", "recipient_bcc")}
+        row = new.mailbox | beside | {"relayhost": new.pointers.get("outbound_relay")}
+        if self._context.schema.has("last_login", "imap"):
+            row |= dict.fromkeys(("login_imap", "login_pop3", "login_lda"))
+        destinations = [{"forwarding": destination} for destination in new.destinations]
+        return self.account(row, destinations, new.aliases)
+
+    def account(
+        self, row: Mapping[str, Any], forwardings: Iterable[Mapping[str, Any]], aliases: Iterable[str]
+    ) -> Account:
+        """Return the account that rows describe. Columns not in `row` have their default."""
+        address = row["username"]
+        settings = Settings(row.get("settings"))
+        forwarding, keep_copy = split_forwarding(address, forwardings)
+        get = row.get
+        return Account(
+            address=address,
+            name=get("name", ""),
+            first_name=get("first_name", ""),
+            last_name=get("last_name", ""),
+            enabled=row["active"] == 1,
+            quota=from_megabytes(row["quota"]),
+            language=get("language", ""),
+            employee_id=get("employeeid", ""),
+            department=get("department", ""),
+            mobile=get("mobile", ""),
+            telephone=get("telephone", ""),
+            recovery_email=get("recovery_email", ""),
+            timezone=settings.text("timezone"),
+            transport=get("transport", ""),
+            forwarding=forwarding,
+            keep_copy=keep_copy,
+            aliases=tuple(sorted(aliases)),
+            services=self._services.names(row),
+            sender_bcc=get("sender_bcc") or "",
+            recipient_bcc=get("recipient_bcc") or "",
+            outbound_relay=get("relayhost") or "",
+            allow_nets=tuple(filter(None, (get("allow_nets") or "").split(","))),
+            mailbox_format=get("mailboxformat", "maildir"),
+            mailbox_folder=get("mailboxfolder", "Maildir"),
+            home=home_of(row),
+            admin=bool(get("isadmin", 0) or get("isglobaladmin", 0)),
+            global_admin=bool(get("isglobaladmin", 0)),
+            usage=_usage(row),
+            last_login=_last_login(row),
+            created=get("created"),
+            modified=get("modified"),
+            password_changed=get("passwordlastchange"),
+            settings=settings.others(_KNOWN_SETTINGS),
+        )
+
+    @property
+    def _username(self) -> ColumnElement[str]:
+        return self._context.table("mailbox").c.username
+
+    def _build(self) -> tuple[Select[Any], Sequence[str]]:
+        table = self._context.table
+        mailbox, used = table("mailbox"), table("used_quota")
+        sender, recipient, relay = table("sender_bcc_user"), table("recipient_bcc_user"), table("sender_relayhost")
+        columns: list[ColumnElement[Any]] = [column for column in mailbox.c if column.name not in _UNREAD]
+        columns += [
+            sender.c.bcc_address.label("sender_bcc"), recipient.c.bcc_address.label("recipient_bcc"), relay.c.relayhost,
+            used.c.bytes.label("used_bytes"), used.c.messages.label("used_messages"),
+        ]  # fmt: skip
+        name = mailbox.c.username
+        joined = (
+            mailbox.outerjoin(sender, sender.c.username == name)
+            .outerjoin(recipient, recipient.c.username == name)
+            .outerjoin(relay, relay.c.account == name)
+            .outerjoin(used, used.c.username == name)
+        )
+        if self._context.schema.has("last_login", "imap"):
+            login = table("last_login")
+            # On PostgreSQL the key is (username, domain).
+            joined = joined.outerjoin(login, and_(login.c.username == name, login.c.domain == mailbox.c.domain))
+            columns += [login.c[protocol].label(f"login_{protocol}") for protocol in ("imap", "pop3", "lda")]
+        query = select(*columns).select_from(joined)
+        return query, [column.name for column in query.selected_columns]
+
+    def _page(self, connection: Connection, query: Select[Any]) -> list[Account]:
+        rows = [dict(zip(self._labels, row, strict=True)) for row in connection.execute(query)]
+        if not rows:
+            return []
+        forwardings, aliases = self._expansions(connection, [row["username"] for row in rows])
+        return [self.account(row, forwardings[row["username"]], aliases[row["username"]]) for row in rows]
+
+    def _expansions(
+        self, connection: Connection, addresses: list[str]
+    ) -> tuple[dict[str, list[Mapping[str, Any]]], dict[str, list[str]]]:
+        rows = self._context.table("forwardings")
+        # Two index reads; an OR over both columns would read the whole table.
+        query = union_all(
+            select(rows.c.address, rows.c.forwarding, null()).where(
+                rows.c.address.in_(addresses), rows.c.is_forwarding == 1
+            ),
+            select(rows.c.forwarding, rows.c.address, rows.c.is_alias).where(
+                rows.c.forwarding.in_(addresses), rows.c.is_alias == 1
+            ),
+        )
+        forwardings: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        aliases: dict[str, list[str]] = defaultdict(list)
+        for account, other, is_alias in connection.execute(query):
+            if is_alias:
+                aliases[account].append(other)
+            else:
+                forwardings[account].append({"forwarding": other})
+        return forwardings, aliases
+
+
+def _usage(row: Mapping[str, Any]) -> Usage | None:
+    used = row.get("used_bytes")
+    return None if used is None else Usage(used, row["used_messages"])
+
+
+def _last_login(row: Mapping[str, Any]) -> LastLogin | None:
+    if "login_imap" not in row:
+        return None
+    times = (row["login_imap"], row["login_pop3"], row["login_lda"])
+    return LastLogin(*(datetime.fromtimestamp(time, UTC).replace(tzinfo=None) if time else None for time in times))

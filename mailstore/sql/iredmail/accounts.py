@@ -1,0 +1,270 @@
+"""Mail users in `mailbox`, with their rows in `forwardings` and elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, true, update
+
+from mailstore import passwords, store
+from mailstore.address import account_address, domain_name, domain_part
+from mailstore.errors import NotFound
+from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
+from mailstore.layout import has_stamp
+from mailstore.model import Account, DeletedMailbox, Edit
+from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail.account_changes import AccountChange
+from mailstore.sql.iredmail.account_rows import AccountRows, home_of
+from mailstore.sql.iredmail.bulk import set_all_passwords, switch_all
+from mailstore.sql.iredmail.cleanup import Cleanup
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.creation import Creation
+from mailstore.sql.iredmail.forwardings import Forwardings
+from mailstore.sql.iredmail.limits import check_account_quota, check_accounts
+from mailstore.sql.iredmail.names import NameSpace
+from mailstore.sql.iredmail.new_account import COLUMNS, NewAccount, secret
+from mailstore.sql.iredmail.retention import Retention
+from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.values import checked, due_date, now
+
+__all__ = ["Accounts"]
+
+_HOMES_PAGE = 5000
+
+
+class Accounts(store.Accounts):
+    """See `mailstore.store.Accounts`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._names = NameSpace(context)
+        self._rows = AccountRows(context)
+        self._cleanup = Cleanup(context)
+        self._forwardings = Forwardings(context)
+        self._services = Services(context.schema)
+        self._retention = Retention(context)
+        self._creation = Creation(context, self._names, self._services)
+        self._mailbox = context.table("mailbox")
+
+    def create(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        home: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        # Hashing may take a quarter of a second: it is done before any lock is taken.
+        hashed = secret(self._context, password, password_hash)
+        new = NewAccount.parse(self._context, address, hashed, fields, home)
+        with self._context.writing(new.address) as tx:
+            self._creation.one(tx, new)
+        return self._rows.new_account(new)
+
+    def create_many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
+        return self._creation.many(accounts)
+
+    def get(self, address: str) -> Account:
+        address = account_address(address)
+        with self._context.reading(domain_part(address)) as connection:
+            return self._get(connection, address)
+
+    def list(
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        admins: bool | None = None,
+    ) -> Iterator[Account]:
+        condition = self._condition(domain, search, enabled, admins)
+        for page in self._rows.pages(condition):
+            yield from page
+
+    def count(
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        admins: bool | None = None,
+    ) -> int:
+        query = select(func.count()).select_from(self._mailbox)
+        with self._context.reading() as connection:
+            return connection.execute(query.where(self._condition(domain, search, enabled, admins))).scalar_one()
+
+    def exists(self, address: str) -> bool:
+        address = account_address(address)
+        query = select(self._mailbox.c.username).where(self._mailbox.c.username == address, self._visible())
+        with self._context.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def update(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        reject_unknown(fields, AccountFields)
+        address = account_address(address)
+        change = AccountChange(self._context, address, secret(self._context, password, password_hash), fields)
+        with self._context.writing(address) as tx:
+            if change.new_aliases:
+                self._names.lock_owners(tx, {address, *change.new_aliases})
+            domain = self._names.lock_domain(tx, domain_part(address)) if change.needs_domain else None
+            row = self._lock(tx, address)
+            if domain is not None:
+                change.check(tx, domain)
+            change.apply(tx, row, self._services, self._forwardings, self._names)
+            return self._get(tx.connection, address)
+
+    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
+        self.update(address, aliases=Edit(add=tuple(aliases)))
+
+    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
+        self.update(address, aliases=Edit(remove=tuple(aliases)))
+
+    def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
+        reject_unknown(fields, BulkAccountFields)
+        domain, columns = domain_name(domain), checked(fields, COLUMNS)
+        hashed = secret(self._context, fields.get("password"), fields.get("password_hash"))
+        with self._context.writing(domain) as tx:
+            row = self._names.lock_domain(tx, domain)
+            if hashed:
+                hashed.check_length(Settings(row["settings"]), domain)
+                columns |= {"password": hashed.hash, "passwordlastchange": now()}
+            if "active" in columns:
+                switch_all(self._context, tx, domain, columns["active"])
+            mailbox = self._mailbox
+            done = tx.execute(update(mailbox).where(mailbox.c.domain == domain).values(**columns, modified=now()))
+            if "password" in fields:
+                set_all_passwords(self._context, tx, domain, fields["password"])
+            return done.rowcount
+
+    def rename(self, address: str, new_address: str) -> Account:
+        old, new = account_address(address), account_address(new_address)
+        with self._context.writing(old) as tx:
+            self._names.lock_owners(tx, {old, new})
+            row = self._lock(tx, old)
+            if old != new:
+                self._rename(tx, row, old, new)
+            renamed = self._get(tx.connection, new)
+        self._outlive_stamp(renamed.home)
+        return renamed
+
+    def _rename(self, tx: Transaction, row: Mapping[Any, Any], old: str, new: str) -> None:
+        facts = self._names.facts(tx.connection, new, ignoring=old)
+        self._names.refuse_taken(facts, new)
+        if domain_part(old) != domain_part(new):
+            domain = self._names.lock_domain(tx, domain_part(new))
+            check_account_quota(new, row["quota"], domain)
+            check_accounts(self._context, tx, domain, adding=1, quota=row["quota"])
+        self._names.use_up_aliases(tx, old, new)
+        if facts["leftovers"]:
+            self._cleanup.remove_leftovers(tx, new)
+        mailbox = self._mailbox
+        values = {"username": new, "domain": domain_part(new), "modified": now()}
+        tx.execute(update(mailbox).where(mailbox.c.username == old).values(values))
+        self._cleanup.rename(tx, old, new)
+
+    def _outlive_stamp(self, home: str | None) -> None:
+        """Wait until the second in which the home was made is over, if only its time stamp keeps homes apart.
+
+        An account of the old name made in the same second would get the same path. With access to the disk the directory
+        itself stands in its way.
+        """
+        if self._context.homes is None and home and has_stamp(home):
+            while home.endswith(now().strftime("%Y.%m.%d.%H.%M.%S")):
+                time.sleep(0.05)
+
+    def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
+        address, due = account_address(address), due_date(keep_mailbox_days)
+        with self._context.writing(address) as tx:
+            self._names.lock_domain(tx, domain_part(address))
+            self._lock(tx, address)
+            # The record is written first: it copies what the clean-up is about to remove.
+            record = self._retention.record(tx, address, due)
+            self._cleanup.remove(tx, address)
+            tx.execute(delete(self._mailbox).where(self._mailbox.c.username == address))
+            return record
+
+    def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
+        address = account_address(address)
+        stored = self.password_hash(address)
+        if not passwords.verify_password(password, stored):
+            return False
+        scheme = self._context.config.password_scheme
+        if rehash and passwords.needs_rehash(stored, scheme):
+            self._replace_hash(address, stored, passwords.hash_password(password, scheme))
+        return True
+
+    def _replace_hash(self, address: str, old: str, new: str) -> None:
+        """Store a new hash of the same password, unless somebody changed the password meanwhile."""
+        mailbox = self._mailbox
+        with self._context.writing(address) as tx:
+            condition = (mailbox.c.username == address, mailbox.c.password == old)
+            tx.execute(update(mailbox).where(*condition).values(password=new))
+
+    def password_hash(self, address: str) -> str:
+        address = account_address(address)
+        query = select(self._mailbox.c.password).where(self._mailbox.c.username == address, self._visible())
+        with self._context.reading() as connection:
+            stored = connection.execute(query).scalar()
+        if stored is None:
+            raise self._no_such_account(address)
+        return str(stored)
+
+    def homes(self) -> Iterator[tuple[str, str]]:
+        username = self._mailbox.c.username
+        columns = (self._mailbox.c[name] for name in ("username", "storagebasedirectory", "storagenode", "maildir"))
+        query, last = select(*columns).order_by(username).limit(_HOMES_PAGE), ""
+        while True:
+            with self._context.reading() as connection:
+                rows = connection.execute(query.where(username > last)).mappings().all()
+            yield from ((row["username"], home) for row in rows if (home := home_of(row)))
+            if len(rows) < _HOMES_PAGE:
+                return
+            last = rows[-1]["username"]
+
+    def _get(self, connection: Connection, address: str) -> Account:
+        found = self._rows.one(connection, address)
+        if found is None:
+            raise self._no_such_account(address)
+        return found
+
+    def _lock(self, tx: Transaction, address: str) -> Mapping[Any, Any]:
+        query = select(self._mailbox).where(self._mailbox.c.username == address).with_for_update()
+        row = tx.execute(query).mappings().first()
+        if row is None:
+            raise self._no_such_account(address)
+        return row
+
+    @staticmethod
+    def _no_such_account(address: str) -> NotFound:
+        return NotFound(f"there is no account {address}", subject=address)
+
+    def _visible(self) -> ColumnElement[bool]:
+        actor = self._context.actor
+        return actor.visible(self._mailbox.c.domain) if actor else true()
+
+    def _condition(
+        self, domain: str | None, search: str | None, enabled: bool | None, admins: bool | None
+    ) -> ColumnElement[bool]:
+        columns, conditions = self._mailbox.c, [self._visible()]
+        if domain is not None:
+            conditions.append(columns.domain == domain_name(domain))
+        if search:
+            found = columns.username.contains(search.lower(), autoescape=True)
+            conditions.append(found | columns.name.icontains(search, autoescape=True))
+        if enabled is not None:
+            conditions.append(columns.active == int(enabled))
+        if admins is not None:
+            is_admin = (columns.isadmin == 1) | (columns.isglobaladmin == 1)
+            conditions.append(is_admin if admins else ~is_admin)
+        return and_(*conditions)

@@ -1,0 +1,125 @@
+"""Admins as rows: how both kinds are read, and what they mean in the terms of the model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, exists, literal, or_, select, true, union_all, update
+
+from mailstore.model import Admin
+from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.rights import GLOBAL
+from mailstore.sql.iredmail.settings import Settings
+
+__all__ = ["AdminRows", "demote_idle"]
+
+_PAGE = 500
+_KNOWN_SETTINGS = ("timezone", *ADMIN_KEYS)
+
+
+def demote_idle(context: Context, tx: Transaction, accounts: Collection[str]) -> None:
+    """Take the admin mark from those of `accounts` that manage nothing any more."""
+    if not accounts:
+        return
+    mailbox, listed = context.table("mailbox"), context.table("domain_admins")
+    manages = exists().where(listed.c.username == mailbox.c.username)
+    idle = (mailbox.c.username.in_(accounts), mailbox.c.isadmin == 1, mailbox.c.isglobaladmin == 0, ~manages)
+    tx.execute(update(mailbox).where(*idle).values(isadmin=0))
+
+
+class AdminRows:
+    """Reads admins, one or many, with a fixed number of statements per page."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.all = self._union().subquery("admins")
+
+    def one(self, connection: Connection, address: str) -> Admin | None:
+        """Return one admin that the actor may see, or None."""
+        query = select(self.all).where(self.all.c.username == address, self.visible())
+        found = self._page(connection, query)
+        return found[0] if found else None
+
+    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Admin]]:
+        """Iterate over the admins that meet `condition`, sorted, in pages."""
+        name, last = self.all.c.username, ""
+        query = select(self.all).where(condition, self.visible()).order_by(name).limit(_PAGE)
+        while True:
+            with self._context.reading() as connection:
+                page = self._page(connection, query.where(name > last))
+            yield page
+            if len(page) < _PAGE:
+                return
+            last = page[-1].address
+
+    def manages(self, domain: str) -> ColumnElement[bool]:
+        """Return the condition that an admin is listed for a domain."""
+        listed = self._context.table("domain_admins").c
+        return exists().where(listed.username == self.all.c.username, listed.domain == domain)
+
+    def visible(self) -> ColumnElement[bool]:
+        """Return the condition that the actor may see an admin: itself, and those of its domains."""
+        actor = self._context.actor
+        if actor is None:
+            return true()
+        listed = self._context.table("domain_admins").c
+        of_mine = exists().where(listed.username == self.all.c.username, actor.visible(listed.domain))
+        return or_(self.all.c.username == actor.address, of_mine)
+
+    def _union(self) -> Any:
+        admin, mailbox = self._context.table("admin").c, self._context.table("mailbox").c
+        listed = self._context.table("domain_admins").c
+        is_global = exists().where(listed.username == admin.username, listed.domain == GLOBAL)
+        names = ("username", "name", "language", "active", "settings", "created", "modified")
+        return union_all(
+            select(
+                *(admin[name] for name in names), literal("standalone").label("kind"), is_global.label("everything")
+            ),
+            select(
+                *(mailbox[name] for name in names),
+                literal("account").label("kind"),
+                (mailbox.isglobaladmin == 1).label("everything"),
+            ).where((mailbox.isadmin == 1) | (mailbox.isglobaladmin == 1)),
+        )
+
+    def _page(self, connection: Connection, query: Select[Any]) -> Sequence[Admin]:
+        rows = connection.execute(query).mappings().all()
+        domains = self._domains(connection, [row["username"] for row in rows]) if rows else {}
+        return [_admin(row, domains[row["username"]]) for row in rows]
+
+    def _domains(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        listed = self._context.table("domain_admins").c
+        query = select(listed.username, listed.domain).where(listed.username.in_(names), listed.domain != GLOBAL)
+        domains: dict[str, Any] = defaultdict(list)
+        for username, domain in connection.execute(query):
+            domains[username].append(domain)
+        return domains
+
+
+def _admin(row: Mapping[Any, Any], domains: Sequence[str]) -> Admin:
+    settings = Settings(row["settings"])
+    limits = AdminLimits.read(settings)
+    return Admin(
+        address=row["username"],
+        kind=row["kind"],
+        name=row["name"],
+        language=row["language"],
+        enabled=row["active"] == 1,
+        global_admin=bool(row["everything"]),
+        domains=tuple(sorted(domains)),
+        max_domains=limits.max_domains,
+        max_quota=limits.max_quota,
+        max_accounts=limits.max_accounts,
+        max_aliases=limits.max_aliases,
+        max_lists=limits.max_lists,
+        may_view_mail_log=limits.may_view_mail_log,
+        may_manage_quarantine=limits.may_manage_quarantine,
+        timezone=settings.text("timezone"),
+        created=row["created"],
+        modified=row["modified"],
+        settings=settings.others(_KNOWN_SETTINGS),
+    )

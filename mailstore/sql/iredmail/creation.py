@@ -1,0 +1,223 @@
+"""Writing new accounts: one with few statements, or many with few statements for all of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from mailstore import passwords
+from mailstore.errors import AlreadyExists, BulkRefused, HomeExists, HomeRefused, InvalidPassword, InvalidValue, Refused
+from mailstore.layout import Layout
+from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail import homes
+from mailstore.sql.iredmail.cleanup import Cleanup
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.limits import check_accounts
+from mailstore.sql.iredmail.names import NameSpace
+from mailstore.sql.iredmail.new_account import NewAccount, Secret
+from mailstore.sql.iredmail.retention import Retention
+from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.values import now
+
+__all__ = ["Creation"]
+
+_BATCH = 1000
+
+
+class Creation:
+    """Checks new accounts against the database and writes them."""
+
+    def __init__(self, context: Context, names: NameSpace, services: Services) -> None:
+        self._context = context
+        self._names = names
+        self._services = services
+        self._cleanup = Cleanup(context)
+        self._retention = Retention(context)
+        self._layout = Layout(**msgspec.structs.asdict(context.config.layout))
+
+    def one(self, tx: Transaction, new: NewAccount) -> None:
+        """Write one account and make its home. Without limits and aliases these are four statements."""
+        if new.aliases:  # lock all domains in one order before any of them
+            self._names.lock_owners(tx, {new.address, *new.aliases})
+        domain = self._names.lock_domain(tx, new.domain)
+        new.finish(domain, self._services)
+        facts = self._names.facts(tx.connection, new.address)
+        self._names.refuse_taken(facts, new.address)
+        check_accounts(self._context, tx, domain, adding=1, quota=new.mailbox["quota"])
+        owners = self._names.claim_aliases(tx, new.address, new.aliases)
+        if facts["leftovers"]:
+            self._cleanup.remove_leftovers(tx, new.address)
+        new.mailbox |= self._home(tx, new, known_name=facts["deleted_before"]).columns()
+        self._insert(tx, [new], owners)
+
+    def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
+        """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
+        refusals = _Refusals()
+        new = self._parsed(accounts, refusals)
+        with self._context.db.writing() as tx:
+            for batch in _batches(new):
+                self._check_batch(tx, batch, refusals)
+            self._check_capacity(tx, new, refusals)
+            refusals.stop_if_any()
+            for batch in _batches(new):
+                self._write_batch(tx, [account for _, account in batch])
+        return len(new)
+
+    def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: _Refusals) -> list[tuple[int, NewAccount]]:
+        given = [dict(account) for account in accounts]
+        hashes = self._hashes(given, refusals)
+        new: list[tuple[int, NewAccount]] = []
+        seen: set[str] = set()
+        for index, fields in enumerate(given):
+            with refusals.collect(index):
+                if {"aliases", "forwarding", "keep_copy"} & fields.keys():
+                    raise InvalidValue("aliases and forwarding cannot be set in bulk; update the account afterwards")
+                address, home = fields.pop("address", ""), fields.pop("home", None)
+                account = NewAccount.parse(self._context, address, hashes.get(index), fields, home)
+                if account.address in seen:
+                    raise AlreadyExists(f"{account.address} stands twice in this list", subject=account.address)
+                seen.add(account.address)
+                new.append((index, account))
+        return new
+
+    def _hashes(self, given: Sequence[dict[str, Any]], refusals: _Refusals) -> dict[int, Secret]:
+        """Take the passwords and hashes out of `given`; return what to store, by index."""
+        hashes: dict[int, Secret] = {}
+        plain: dict[int, str] = {}
+        for index, fields in enumerate(given):
+            password, ready = fields.pop("password", None), fields.pop("password_hash", None)
+            with refusals.collect(index):
+                if password is not None and ready is not None:
+                    raise InvalidPassword("give a password or a ready hash, not both")
+                if ready is not None:
+                    hashes[index] = Secret(passwords.check_hash(ready))
+                elif password is not None:
+                    passwords.check_password(password, self._context.config.password_scheme)
+                    plain[index] = password
+        made = passwords.hash_many(list(plain.values()), self._context.config.password_scheme)
+        return hashes | {
+            index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)
+        }
+
+    def _check_batch(self, tx: Transaction, batch: Sequence[tuple[int, NewAccount]], refusals: _Refusals) -> None:
+        domains = self._lock_domains(tx, {account.domain for _, account in batch})
+        names = self._names.all_names(tx.connection, [account.address for _, account in batch])
+        taken = self._names.taken(tx.connection, set().union(*names.values()))
+        for index, account in batch:
+            with refusals.collect(index):
+                if account.domain not in domains:
+                    raise self._names.no_such_domain(tx.connection, account.domain)
+                for name in sorted(names[account.address] & taken.keys()):
+                    raise AlreadyExists(
+                        f"{account.address} is in use already: {name} is {taken[name]}", subject=account.address
+                    )
+                account.finish(domains[account.domain], self._services)
+
+    def _write_batch(self, tx: Transaction, batch: Sequence[NewAccount]) -> None:
+        addresses = [account.address for account in batch]
+        for address in self._cleanup.with_leftovers(tx, addresses):
+            self._cleanup.remove_leftovers(tx, address)
+        known = self._retention.known_names(tx, addresses)
+        for account in batch:
+            account.mailbox |= self._home(tx, account, known_name=account.address in known).columns()
+        self._insert(tx, batch, {})
+
+    def _lock_domains(self, tx: Transaction, domains: set[str]) -> dict[str, Mapping[Any, Any]]:
+        table = self._context.table("domain")
+        query = select(table).where(table.c.domain.in_(domains)).order_by(table.c.domain).with_for_update()
+        rows = {row["domain"]: row for row in tx.execute(query).mappings()}
+        if self._context.actor:
+            for domain in rows:
+                self._context.actor.require_domain(tx.connection, domain)
+        return dict(rows)
+
+    def _check_capacity(self, tx: Transaction, new: Sequence[tuple[int, NewAccount]], refusals: _Refusals) -> None:
+        by_domain: dict[str, list[tuple[int, NewAccount]]] = defaultdict(list)
+        for index, account in new:
+            by_domain[account.domain].append((index, account))
+        for domain, row in self._lock_domains(tx, set(by_domain)).items():
+            accounts = by_domain[domain]
+            quota = sum(account.mailbox.get("quota", 0) for _, account in accounts)
+            with refusals.collect(accounts[-1][0]):
+                check_accounts(self._context, tx, row, adding=len(accounts), quota=quota)
+
+    def _insert(self, tx: Transaction, accounts: Sequence[NewAccount], owners: Mapping[str, str]) -> None:
+        rows: dict[str, list[dict[str, Any]]] = {
+            "mailbox": [account.mailbox for account in accounts],
+            "forwardings": [row for account in accounts for row in account.forwarding_rows(owners)],
+        }
+        for account in accounts:
+            for table, row in account.pointer_rows().items():
+                rows.setdefault(table, []).append(row)
+        for table, all_rows in rows.items():
+            for alike in _grouped_by_columns(all_rows):
+                self._context.insert(tx, table, alike)
+
+    def _home(self, tx: Transaction, new: NewAccount, *, known_name: bool) -> homes.HomeColumns:
+        """Return a home that nobody has had, and make it on disk if this store reaches the disk.
+
+        `known_name` tells whether mail of an earlier account of this name waits for its purge.
+        """
+        root = self._context.config.new_home_root()
+        if new.home is not None:
+            chosen = homes.given(root, new.home)
+            self._retention.refuse_used_home(tx, chosen)
+            self._make_home(tx, new, chosen)
+            return chosen
+        look = known_name or not self._layout.timestamp
+        for chosen in homes.candidates(root, self._layout, new.address, now()):
+            if look and self._retention.home_is_used(tx, chosen, new.address):
+                continue
+            try:
+                self._make_home(tx, new, chosen)
+            except HomeExists:
+                continue
+            return chosen
+        raise HomeRefused(f"{new.address}: every path for its home below {root} is in use", subject=new.address)
+
+    def _make_home(self, tx: Transaction, new: NewAccount, home: homes.HomeColumns) -> None:
+        if self._context.homes is None:
+            return
+        made = self._context.homes.create(
+            home.path,
+            folder=new.mailbox.get("mailboxfolder", "Maildir"),
+            mail_format=new.mailbox.get("mailboxformat", "maildir"),
+        )
+        tx.on_rollback(made.undo)
+
+
+class _Refusals:
+    """The rows of a bulk call that were refused, by index."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Refused] = {}
+
+    @contextmanager
+    def collect(self, index: int) -> Iterator[None]:
+        """Note a refusal instead of raising it; of several for one row the first counts."""
+        try:
+            yield
+        except Refused as error:
+            self._rows.setdefault(index, error)
+
+    def stop_if_any(self) -> None:
+        """Raise BulkRefused if a row was refused."""
+        if self._rows:
+            raise BulkRefused(sorted(self._rows.items()))
+
+
+def _batches(accounts: Sequence[tuple[int, NewAccount]]) -> Iterator[Sequence[tuple[int, NewAccount]]]:
+    return (accounts[start : start + _BATCH] for start in range(0, len(accounts), _BATCH))
+
+
+def _grouped_by_columns(rows: Sequence[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Return the rows in groups that set the same columns, as a multi-row insert needs them."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row)].append(row)
+    return groups.values()

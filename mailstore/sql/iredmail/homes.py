@@ -1,0 +1,66 @@
+"""Where a new account's home lies, and the three columns that say so (dossier section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mailstore.errors import InvalidValue
+from mailstore.layout import Layout, normal_home
+
+__all__ = ["HomeColumns", "candidates", "given"]
+
+_MOST_CANDIDATES = 100
+
+
+@dataclass(frozen=True)
+class HomeColumns:
+    """A home as its three columns: base directory, node, and the rest with a closing slash."""
+
+    storagebasedirectory: str
+    storagenode: str
+    maildir: str
+
+    @property
+    def path(self) -> str:
+        """The home as one path without closing slash."""
+        return normal_home(f"{self.storagebasedirectory}/{self.storagenode}/{self.maildir}")
+
+    def columns(self) -> dict[str, str]:
+        """Return the column values."""
+        return {
+            "storagebasedirectory": self.storagebasedirectory,
+            "storagenode": self.storagenode,
+            "maildir": self.maildir,
+        }
+
+
+def candidates(root: str, layout: Layout, address: str, now: datetime) -> Iterator[HomeColumns]:
+    """Iterate over the homes that a new account may get, best first.
+
+    The first follows the layout; the others carry a time stamp that nobody has used, for an address whose former home still
+    waits for its purge, or that was renamed: mail of one account must never appear under another.
+    """
+    base, _, node = root.rpartition("/")
+    stamped = replace(layout, timestamp=True)
+    paths = [layout.relative(address, now)]
+    paths += [stamped.relative(address, now + timedelta(seconds=second)) for second in range(_MOST_CANDIDATES)]
+    for path in dict.fromkeys(paths):
+        yield HomeColumns(base or "/", node, path)
+
+
+def given(root: str, home: str) -> HomeColumns:
+    """Return the columns of a home that the caller chose; split at `root` where it lies below it.
+
+    Raises InvalidValue for a path that cannot be split into three parts.
+    """
+    path = normal_home(home)
+    base, _, node = root.rpartition("/")
+    if path.startswith(f"{root}/"):
+        return HomeColumns(base or "/", node, path.removeprefix(f"{root}/") + "/")
+    first, _, rest = path.removeprefix("/").partition("/")
+    node, _, maildir = rest.partition("/")
+    if not maildir:
+        raise InvalidValue(f"{path}: a home needs at least three levels", subject=path)
+    return HomeColumns(f"/{first}", node, f"{maildir}/")

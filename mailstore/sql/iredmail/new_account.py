@@ -1,0 +1,194 @@
+"""A new account as the rows that it will be, checked before the database is asked anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mailstore import passwords
+from mailstore.address import account_address, addresses, domain_part
+from mailstore.errors import InvalidPassword, InvalidValue
+from mailstore.fields import AccountFields, reject_unknown
+from mailstore.model import Edit
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.forwardings import alias_row, forwarding_row
+from mailstore.sql.iredmail.limits import check_account_quota
+from mailstore.sql.iredmail.pointers import POINTERS, pointer_rows
+from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.values import (
+    Column,
+    checked,
+    flag,
+    language,
+    mailbox_folder,
+    mailbox_format,
+    megabytes,
+    networks,
+    now,
+    text,
+    timezone,
+    transport,
+)  # fmt: skip
+
+__all__ = ["COLUMNS", "PANEL_SCHEME", "NewAccount", "Secret", "plain", "pointers_from", "secret"]
+
+PANEL_SCHEME = "SSHA512"
+"""What admins' passwords are hashed with where the store's scheme is one that iRedAdmin cannot verify (dossier 5)."""
+_PANEL_SCHEMES = frozenset({"SSHA512", "BLF-CRYPT"})
+
+COLUMNS: Mapping[str, Column] = {
+    "name": ("name", text("name")),
+    "first_name": ("first_name", text("first_name")),
+    "last_name": ("last_name", text("last_name")),
+    "enabled": ("active", flag("enabled")),
+    "quota": ("quota", megabytes),
+    "language": ("language", language),
+    "employee_id": ("employeeid", text("employee_id")),
+    "department": ("department", text("department")),
+    "mobile": ("mobile", text("mobile")),
+    "telephone": ("telephone", text("telephone")),
+    "recovery_email": ("recovery_email", text("recovery_email")),
+    "transport": ("transport", transport),
+    "allow_nets": ("allow_nets", networks),
+    "mailbox_format": ("mailboxformat", mailbox_format),
+    "mailbox_folder": ("mailboxfolder", mailbox_folder),
+}
+"""The parameters that are one column of `mailbox` each: the column and the check."""
+
+
+def pointers_from(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the checked bcc addresses and relay among the parameters in `fields`."""
+    return {name: check(fields[name]) for name, check in POINTERS.items() if name in fields}
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A hash to store, with the password that it was made from if that is known. Never shown."""
+
+    hash: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    def check_length(self, settings: Settings, address: str) -> None:
+        """Raise InvalidPassword if the password breaks the length limits of the domain."""
+        if self.password is None:
+            return
+        length = len(self.password)
+        shortest, longest = settings.number("min_passwd_length"), settings.number("max_passwd_length")
+        if shortest and length < shortest:
+            raise InvalidPassword(
+                f"{address}: passwords in this domain need {shortest} characters or more", subject=address
+            )
+        if longest and length > longest:
+            raise InvalidPassword(f"{address}: passwords in this domain may have {longest} characters", subject=address)
+
+    def panel_hash(self) -> str:
+        """Return the hash for somebody who logs in to iRedAdmin: that panel cannot verify every scheme."""
+        if self.password is None:
+            return self.hash
+        scheme = passwords.scheme_of(self.hash)
+        return self.hash if scheme in _PANEL_SCHEMES else passwords.hash_password(self.password, PANEL_SCHEME)
+
+
+def secret(context: Context, password: str | None, password_hash: str | None) -> Secret | None:
+    """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""
+    if password is not None and password_hash is not None:
+        raise InvalidPassword("give a password or a ready hash, not both")
+    if password is not None:
+        return Secret(passwords.hash_password(password, context.config.password_scheme), password)
+    return None if password_hash is None else Secret(passwords.check_hash(password_hash))
+
+
+@dataclass
+class NewAccount:
+    """An account to be created; `finish` completes it with what only its domain knows."""
+
+    address: str
+    secret: Secret
+    mailbox: dict[str, Any]
+    forwarding: tuple[str, ...]
+    keep_copy: bool
+    aliases: tuple[str, ...]
+    pointers: dict[str, str]
+    services: tuple[str, ...] | None
+    home: str | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        context: Context,
+        address: str,
+        hashed: Secret | None,
+        fields: Mapping[str, Any],
+        home: str | None = None,
+    ) -> NewAccount:
+        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError."""
+        reject_unknown(fields, AccountFields)
+        address = account_address(address)
+        if hashed is None:
+            raise InvalidPassword(f"{address}: a new account needs a password, or a ready hash", subject=address)
+        columns = checked(fields, COLUMNS)
+        context.require(columns, "mailbox")
+        settings = Settings("")
+        settings.put("timezone", timezone(fields.get("timezone", "")))
+        forwarding = addresses(plain(fields.get("forwarding", ())))
+        others = tuple(destination for destination in forwarding if destination != address)
+        services = fields.get("services")
+        return cls(
+            address=address,
+            secret=hashed,
+            mailbox={**columns, "settings": context.settings_text(str(settings))},
+            forwarding=others,
+            keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
+            aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
+            pointers=pointers_from(fields),
+            services=None if services is None else tuple(plain(services)),
+            home=home,
+        )
+
+    @property
+    def domain(self) -> str:
+        """The domain of the account."""
+        return domain_part(self.address)
+
+    def finish(self, domain: Mapping[Any, Any], services: Services) -> None:
+        """Take over the domain's defaults and check its per-account limits. Raises LimitExceeded, InvalidPassword."""
+        settings = Settings(domain["settings"])
+        self.secret.check_length(settings, self.address)
+        self.mailbox.setdefault("quota", settings.number("default_user_quota") or 0)
+        self.mailbox.setdefault("language", settings.text("default_language"))
+        self.mailbox.setdefault("active", 1)
+        check_account_quota(self.address, self.mailbox["quota"], domain)
+        if self.services is None:
+            flags = services.disabled_for_new(settings.names("disabled_mail_services"))
+        else:
+            flags = services.columns(self.services, {})
+        moment = now()
+        self.mailbox |= flags
+        self.mailbox |= {
+            "username": self.address, "domain": self.domain, "password": self.secret.hash,
+            "passwordlastchange": moment, "created": moment, "modified": moment,
+        }  # fmt: skip
+
+    @property
+    def destinations(self) -> list[str]:
+        """Where its mail goes, itself for a kept copy."""
+        return [self.address] * self.keep_copy + list(self.forwarding)
+
+    def forwarding_rows(self, owners: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the rows of `forwardings`: self row, destinations, and aliases with the primary domain of each."""
+        active = self.mailbox["active"]
+        rows = [forwarding_row(self.address, destination, active) for destination in self.destinations]
+        return rows + [alias_row(alias, self.address, owners[alias], active) for alias in self.aliases]
+
+    def pointer_rows(self) -> dict[str, dict[str, Any]]:
+        """Return the rows of its bcc addresses and relay by table."""
+        return pointer_rows(self.address, self.pointers)
+
+
+def plain(names: Iterable[str] | Edit) -> Iterable[str]:
+    """Return the names to begin with; there is nothing yet that an `Edit` could remove."""
+    if isinstance(names, str):
+        raise InvalidValue(f"a list is wanted, not the text {names!r}")
+    return names.apply(()) if isinstance(names, Edit) else names

@@ -1,0 +1,173 @@
+"""Bringing a deleted account back from its record: the mailbox itself, and whatever of its surroundings still fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Date, DateTime, column, exc, insert, select
+from sqlalchemy import table as bare_table
+
+from mailstore.address import domain_part
+from mailstore.errors import AlreadyExists, HomeError
+from mailstore.maildir import Homes
+from mailstore.model import DeletedMailbox
+from mailstore.purge import trash_key
+from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail import homes
+from mailstore.sql.iredmail.cleanup import Cleanup
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.forwardings import forwarding_row
+from mailstore.sql.iredmail.limits import check_accounts
+from mailstore.sql.iredmail.names import NameSpace
+from mailstore.sql.iredmail.new_account import Secret
+from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.values import now
+
+__all__ = ["Restoration"]
+
+Row = Mapping[str, Any]
+
+_ANCHORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "moderators": {"address": ("alias.address", "maillists.address")},
+    "maillist_owners": {"address": ("maillists.address",)},
+    "domain_admins": {"domain": ("domain.domain",)},
+    "sender_bcc_user": {"username": ("mailbox.username",)},
+    "recipient_bcc_user": {"username": ("mailbox.username",)},
+    "sender_bcc_domain": {"domain": ("domain.domain",)},
+    "recipient_bcc_domain": {"domain": ("domain.domain",)},
+    "sender_relayhost": {"account": ("mailbox.username",)},
+    "last_login": {"username": ("mailbox.username",)},
+    "share_folder": {"from_user": ("mailbox.username",), "to_user": ("mailbox.username",)},
+    "anyone_shares": {"from_user": ("mailbox.username",)},
+}
+"""What must (still) be there for a row to come back: for each table, columns and where their value must be found.
+
+`used_quota` is not among them: an insert there adds up on some servers (dossier 1.4), and Dovecot counts again by itself.
+"""
+_OWNERS = ("mailbox.username", "alias.address", "maillists.address", "domain.domain")
+"""Where the address of a forwarding must be found; a bare domain stands for its catch-all."""
+
+
+class Restoration:
+    """One restore, within the transaction that has the record locked."""
+
+    def __init__(self, context: Context, tx: Transaction, record: DeletedMailbox, snapshot: str | None) -> None:
+        self._context = context
+        self._tx = tx
+        self._record = record
+        self._rows: dict[str, list[Row]] = json.loads(snapshot) if snapshot else {}
+        self._names = NameSpace(context)
+
+    def run(self, hashed: Secret | None) -> None:
+        """Insert the account and what belongs to it. `hashed` is the password if the snapshot has none."""
+        address = self._record.address
+        domain = self._names.lock_domain(self._tx, domain_part(address))
+        facts = self._names.facts(self._tx.connection, address)
+        self._names.refuse_taken(facts, address)
+        row = self._mailbox_row(domain, hashed)
+        check_accounts(self._context, self._tx, domain, adding=1, quota=row["quota"])
+        self._check_home(row)
+        if facts["leftovers"]:
+            Cleanup(self._context).remove_leftovers(self._tx, address)
+        self._insert("mailbox", row)
+        if not self._rows:
+            self._context.insert(self._tx, "forwardings", forwarding_row(address, address))
+            return
+        for forwarding in self._rows.get("forwardings", []):
+            if self._forwarding_fits(forwarding):
+                self._insert_if_free("forwardings", forwarding)
+        for name, anchors in _ANCHORS.items():
+            for other in self._rows.get(name, []):
+                if all(self._is_there(str(other[key]), places) for key, places in anchors.items()):
+                    self._insert_if_free(name, other)
+        Cleanup(self._context).restore_self_rows(self._tx, [address])
+
+    def _mailbox_row(self, domain: Mapping[str, Any], hashed: Secret | None) -> dict[str, Any]:
+        stored = self._rows.get("mailbox")
+        if stored:
+            return {**stored[0], "modified": now()}
+        settings = Settings(domain["settings"])
+        moment = now()
+        columns = homes.given(self._context.config.new_home_root(), self._record.home).columns()
+        return {
+            "username": self._record.address, "domain": self._record.domain, "active": 1, "created": moment,
+            "modified": moment, "passwordlastchange": moment, "password": hashed.hash if hashed else "",
+            "quota": settings.number("default_user_quota") or 0, "language": settings.text("default_language"),
+            "settings": self._context.settings_text(""), **columns,
+            **Services(self._context.schema).disabled_for_new(settings.names("disabled_mail_services")),
+        }  # fmt: skip
+
+    def _check_home(self, row: Row) -> None:
+        """Make sure that the mail is there, and that nobody else's is."""
+        mailbox = self._context.table("mailbox").c
+        parts = ("storagebasedirectory", "storagenode", "maildir")
+        same = select(mailbox.username).where(*(mailbox[name] == row[name] for name in parts))
+        other = self._tx.execute(same).scalar()
+        if other:
+            raise AlreadyExists(f"{self._record.home} is the home of {other} now", subject=self._record.home)
+        if self._context.homes and self._context.homes.root_of(self._record.home) is not None:
+            self._find_mail(self._context.homes)
+
+    def _find_mail(self, disk: Homes) -> None:
+        """Make sure that the home is there; a purge that was interrupted may have left it in the trash."""
+        home = self._record.home
+        if disk.exists(home):
+            return
+        trashed = disk.find_trashed(trash_key(self._context.key, self._record))
+        if not trashed:
+            raise HomeError(
+                f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
+            )
+        disk.put_back(trashed[-1], home)
+
+    def _forwarding_fits(self, row: Row) -> bool:
+        address = str(row["address"])
+        if not row["is_alias"] or row["forwarding"] != self._record.address:
+            return self._is_there(address, _OWNERS)
+        owners = self._names.owners(self._tx.connection, [domain_part(address)])
+        if domain_part(address) not in owners:
+            return False
+        try:
+            self._names.refuse_taken_aliases(self._tx.connection, {address: owners[domain_part(address)]})
+        except AlreadyExists:
+            return False
+        return True
+
+    def _is_there(self, value: str, places: tuple[str, ...]) -> bool:
+        if value == "ALL":
+            return True
+        for place in places:
+            table, name = place.split(".")
+            column_ = self._context.table(table).c[name]
+            if self._tx.execute(select(column_).where(column_ == value)).first():
+                return True
+        return False
+
+    def _insert(self, name: str, row: Row) -> None:
+        """Insert a row of a snapshot with all the columns it had, those that this driver does not know among them."""
+        known = self._context.table(name).c
+        values = {key: _value(known.get(key), value) for key, value in row.items() if key != "id"}
+        columns = [column(key, known[key].type) if key in known else column(key) for key in values]
+        self._tx.execute(insert(bare_table(name, *columns)).values(values))
+
+    def _insert_if_free(self, name: str, row: Row) -> None:
+        """Insert a row unless somebody else has taken its place meanwhile."""
+        try:
+            with self._tx.connection.begin_nested():
+                self._insert(name, row)
+        except exc.IntegrityError:
+            return
+
+
+def _value(known: Any, value: Any) -> Any:
+    """Return a JSON value as what its column holds."""
+    if isinstance(value, str) and known is not None:
+        if isinstance(known.type, DateTime):
+            return datetime.fromisoformat(value)
+        if isinstance(known.type, Date):
+            return date.fromisoformat(value)
+    return value

@@ -1,0 +1,135 @@
+"""What a live `vmail` database has: detect it, compare it with what is needed, or create it anew."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import Connection, MetaData, Table, text
+
+from mailstore.errors import SchemaMismatch
+from mailstore.sql.iredmail.tables import OPTIONAL, OWN_TABLE, Live, LiveColumn, define
+
+__all__ = ["Schema", "create", "create_own_table", "detect"]
+
+_COLUMNS = {
+    "mysql": """
+        SELECT table_name, column_name, data_type,
+               is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
+        FROM information_schema.columns WHERE table_schema = DATABASE()""",
+    "postgresql": """
+        SELECT table_name, column_name, data_type, is_nullable = 'NO' AND column_default IS NULL
+        FROM information_schema.columns WHERE table_schema = current_schema()""",
+    "sqlite": """
+        SELECT m.name, c.name, lower(c.type), c."notnull" = 1 AND c.dflt_value IS NULL AND c.pk = 0
+        FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'""",
+}
+
+_TRIGGERS = {
+    # Dovecot's quota dictionary inserts only username and numbers; panels sum up by domain.
+    "mysql": ["""
+        CREATE TRIGGER used_quota_domain BEFORE INSERT ON used_quota FOR EACH ROW
+        SET NEW.domain = SUBSTRING_INDEX(NEW.username, '@', -1)"""],
+    "postgresql": ["""
+        CREATE FUNCTION used_quota_domain() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.domain := split_part(lower(NEW.username), '@', 2); RETURN NEW; END $$""", """
+        CREATE TRIGGER used_quota_domain BEFORE INSERT ON used_quota
+        FOR EACH ROW EXECUTE FUNCTION used_quota_domain()"""],
+    "sqlite": ["""
+        CREATE TRIGGER used_quota_domain AFTER INSERT ON used_quota BEGIN
+        UPDATE used_quota SET domain = substr(NEW.username, instr(NEW.username, '@') + 1)
+        WHERE username = NEW.username; END"""],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A live schema: its tables as this driver may use them, and what they lack.
+
+    ``missing`` are needed tables and columns, ``absent`` optional ones, both as ``table`` or ``table.column``;
+    ``foreign`` are columns of the known tables that this driver does not know.
+    """
+
+    metadata: MetaData
+    missing: tuple[str, ...]
+    absent: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+    def __getitem__(self, table: str) -> Table:
+        return self.metadata.tables[table]
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Tell whether the server has this table, or this column of it."""
+        found = self.metadata.tables.get(table)
+        return found is not None and (column is None or column in found.c)
+
+    def require(self) -> None:
+        """Raise SchemaMismatch if anything needed is missing."""
+        if self.missing:
+            raise SchemaMismatch(
+                f"this is not an iRedMail database of version 0.9.8 or later; missing: {', '.join(self.missing)}. "
+                "Check the URL, or make a new database with 'mailstore schema create'"
+            )
+
+
+def detect(connection: Connection, engine: str) -> Schema:
+    """Read which tables and columns the server has, in one statement."""
+    live: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
+    for table, column, type_, required in connection.execute(text(_COLUMNS[engine])):
+        live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
+    complete = _complete(engine)
+    missing, absent = _gaps(complete, live)
+    return Schema(define(engine, live), missing, absent, _foreign(complete, live))
+
+
+@cache
+def _complete(engine: str) -> MetaData:
+    return define(engine)
+
+
+def _gaps(complete: MetaData, live: Live) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    missing: list[str] = []
+    absent: list[str] = []
+    for name, table in sorted(complete.tables.items()):
+        optional = OPTIONAL.get(name, frozenset())
+        if name not in live:
+            (absent if "*" in optional else missing).append(name)
+            continue
+        for column in table.columns:
+            if column.name not in live[name]:
+                (absent if column.name in optional else missing).append(f"{name}.{column.name}")
+    return tuple(missing), tuple(absent)
+
+
+def _foreign(complete: MetaData, live: Live) -> tuple[str, ...]:
+    return tuple(
+        f"{name}.{column}"
+        for name, table in sorted(complete.tables.items())
+        for column in live.get(name, {})
+        if column not in table.columns
+    )
+
+
+def create(connection: Connection, engine: str) -> list[str]:
+    """Create the complete current schema in an empty database. Returns the names of the tables made.
+
+    Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
+    """
+    live = {str(row[0]) for row in connection.execute(text(_COLUMNS[engine]))}
+    metadata = define(engine)
+    present = sorted(live & set(metadata.tables))
+    if present:
+        raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
+    metadata.create_all(connection, checkfirst=False)
+    for statement in _TRIGGERS[engine]:
+        connection.execute(text(statement))
+    return sorted(metadata.tables)
+
+
+def create_own_table(connection: Connection, engine: str) -> bool:
+    """Add mailstore's own table to an existing iRedMail database. Returns False if it was there."""
+    if detect(connection, engine).has(OWN_TABLE):
+        return False
+    define(engine).tables[OWN_TABLE].create(connection)
+    return True

@@ -1,0 +1,186 @@
+"""The iRedMail SQL store: opens a `vmail` database and puts the parts of this package together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
+
+from mailstore import store
+from mailstore.address import any_address
+from mailstore.config import StoreConfig
+from mailstore.errors import ConfigurationError
+from mailstore.maildir import Homes
+from mailstore.model import Capability, Finding
+from mailstore.sql.engine import Database
+from mailstore.sql.iredmail import schema
+from mailstore.sql.iredmail.accounts import Accounts
+from mailstore.sql.iredmail.admins import Admins
+from mailstore.sql.iredmail.aliases import Aliases
+from mailstore.sql.iredmail.check import Checker
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.deleted import DeletedMailboxes
+from mailstore.sql.iredmail.domains import Domains
+from mailstore.sql.iredmail.rights import Actor
+
+__all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
+
+_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
+_EXTRAS = {"mysql": ("pymysql", "mysql"), "postgresql": ("psycopg", "postgresql")}
+_MISSING = frozenset({Capability.LISTS})
+
+
+def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
+    """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    db = _database(config, password)
+    try:
+        with db.reading() as connection:
+            found = schema.detect(connection, db.kind)
+        found.require()
+    except BaseException:
+        db.close()
+        raise
+    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
+    return IRedMailStore(Context(db, found, config, _shown(config.url), homes))
+
+
+def create_schema(config: StoreConfig, password: str | None) -> list[str]:
+    """Make the complete schema in the empty database of `config`. Returns the names of the tables."""
+    db = _database(config, password)
+    try:
+        with db.writing() as tx:
+            return schema.create(tx.connection, db.kind)
+    finally:
+        db.close()
+
+
+def create_own_table(config: StoreConfig, password: str | None) -> bool:
+    """Add the table that lets deleted accounts be restored completely. Returns False if it was there."""
+    db = _database(config, password)
+    try:
+        with db.writing() as tx:
+            return schema.create_own_table(tx.connection, db.kind)
+    finally:
+        db.close()
+
+
+class IRedMailStore(store.Store):
+    """See `mailstore.store.Store`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._accounts = Accounts(context)
+        self._domains = Domains(context)
+        self._aliases = Aliases(context)
+        self._admins = Admins(context, self._accounts)
+        self._deleted = DeletedMailboxes(context, self._accounts)
+
+    @property
+    def name(self) -> str:
+        return self._context.name
+
+    @property
+    def key(self) -> str:
+        return self._context.key
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset(Capability) - _MISSING
+
+    @property
+    def homes(self) -> Homes | None:
+        return self._context.homes
+
+    @property
+    def domains(self) -> Domains:
+        return self._domains
+
+    @property
+    def accounts(self) -> Accounts:
+        return self._accounts
+
+    @property
+    def aliases(self) -> Aliases:
+        return self._aliases
+
+    @property
+    def admins(self) -> Admins:
+        return self._admins
+
+    @property
+    def deleted(self) -> DeletedMailboxes:
+        return self._deleted
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._context.db.writing():
+            yield
+
+    def acting_as(self, admin: str) -> Self:
+        actor = Actor(self._context.schema, any_address(admin))
+        with self._context.db.reading() as connection:
+            actor.require_enabled(connection)
+        return type(self)(replace(self._context, actor=actor))
+
+    def check(self) -> Iterator[Finding]:
+        return Checker(self._context).run()
+
+    def schema_report(self) -> schema.Schema:
+        """Return what the schema of this server has and lacks."""
+        return self._context.schema
+
+    def close(self) -> None:
+        self._context.db.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _database(config: StoreConfig, password: str | None) -> Database:
+    kind = urlsplit(config.url).scheme.partition("+")[2]
+    _require_extra(kind)
+    url = make_url(_DRIVERS[kind] + config.url[config.url.index(":") :])
+    if kind == "sqlite":
+        if not (url.database or "").startswith("/"):
+            raise ConfigurationError(f"{config.url}: give an absolute path, as in iredmail+sqlite:////var/lib/vmail.db")
+        return Database(url)
+    if password is not None:
+        url = url.set(password=password)
+    return Database(url, _connect_args(kind, config))
+
+
+def _connect_args(kind: str, config: StoreConfig) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if config.socket:
+        arguments["unix_socket" if kind == "mysql" else "host"] = config.socket
+    if config.tls_ca and kind == "mysql":
+        arguments |= {"ssl_ca": config.tls_ca, "ssl_verify_cert": True, "ssl_verify_identity": True}
+    elif config.tls_ca:
+        arguments |= {"sslmode": "verify-full", "sslrootcert": config.tls_ca}
+    return arguments
+
+
+def _require_extra(kind: str) -> None:
+    """Raise ConfigurationError, saying what to install, if the driver of this engine is not there."""
+    if kind not in _EXTRAS:
+        return
+    module, extra = _EXTRAS[kind]
+    try:
+        __import__(module)
+    except ImportError as error:
+        raise ConfigurationError(f"this store needs the package {module}: pip install 'mailstore[{extra}]'") from error
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", "@", 1)

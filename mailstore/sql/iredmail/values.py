@@ -1,0 +1,218 @@
+"""Single values on their way into the columns: checked, and converted to the units and conventions of the schema."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
+
+from mailstore import address
+from mailstore.errors import InvalidQuota, InvalidValue
+from mailstore.quota import UNLIMITED, Quota, QuotaLike
+
+__all__ = [
+    "ACCESS_POLICIES",
+    "Column",
+    "access_policy",
+    "checked",
+    "due_date",
+    "flag",
+    "from_limit",
+    "from_megabytes",
+    "language",
+    "long_text",
+    "mailbox_folder",
+    "mailbox_format",
+    "megabytes",
+    "networks",
+    "next_hop",
+    "now",
+    "optional_address",
+    "text",
+    "timezone",
+    "to_limit",
+    "transport",
+]
+
+_MEGABYTE = 1 << 20
+_MOST_MEGABYTES = (1 << 43) - 1  # more would overflow a BIGINT as soon as Dovecot multiplies it to bytes
+_DEFAULT_KEEP_DAYS = 36_500
+_TEXT_BYTES = 65_535
+_LANGUAGE = re.compile(r"[a-z]{2}(_[A-Z]{2})?")
+_TRANSPORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(:[\x21-\x7e]*)?")
+_NEXT_HOP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|\[[A-Za-z0-9.-]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5}|:[a-z]+)?")
+_TIMEZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+ACCESS_POLICIES = (
+    "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
+)  # fmt: skip
+
+
+Column: TypeAlias = "tuple[str, Callable[[Any], Any]]"
+"""The column (or settings key) that a parameter is kept in, and the check that makes its value storable."""
+
+
+def checked(fields: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Return the values by column of those parameters in `fields` that `columns` lists. Raises InvalidValue."""
+    return {column: check(fields[name]) for name, (column, check) in columns.items() if name in fields}
+
+
+def now() -> datetime:
+    """Return the present time as the stores keep it: naive UTC in whole seconds."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+
+
+def due_date(keep_mailbox_days: int | None) -> date:
+    """Return the day (UTC) on which a mailbox is due; None means 100 years. Raises InvalidValue."""
+    days = _DEFAULT_KEEP_DAYS if keep_mailbox_days is None else keep_mailbox_days
+    if not 0 <= days <= 2_000_000:
+        raise InvalidValue(f"keep_mailbox_days must be 0 or more days, not {days}")
+    return now().date() + timedelta(days=days)
+
+
+def text(name: str, limit: int = 255) -> Callable[[str], str]:
+    """Return a check for one-line text of up to `limit` characters."""
+
+    def check(value: str) -> str:
+        if not isinstance(value, str):
+            raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}")
+        value = value.strip()
+        if len(value) > limit:
+            raise InvalidValue(f"{name}: longer than {limit} characters")
+        if not value.isprintable():
+            raise InvalidValue(f"{name}: control characters are not allowed")
+        return value
+
+    return check
+
+
+def long_text(name: str) -> Callable[[str], str]:
+    """Return a check for text of several lines, up to what a TEXT column of MySQL holds."""
+
+    def check(value: str) -> str:
+        if not isinstance(value, str):
+            raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}")
+        if "\0" in value or len(value.encode()) > _TEXT_BYTES:
+            raise InvalidValue(f"{name}: it holds a NUL character or is longer than {_TEXT_BYTES} bytes")
+        return value
+
+    return check
+
+
+def language(value: str) -> str:
+    """Check a language like ``en`` or ``en_US``; the column holds five characters."""
+    if value and not _LANGUAGE.fullmatch(value):
+        raise InvalidValue(f"language {value!r}: write it like en_US")
+    return value
+
+
+def timezone(value: str) -> str:
+    """Check a time zone name like ``Europe/Rome``; an offset has a colon, which settings cannot hold."""
+    if value and not _TIMEZONE.fullmatch(value):
+        raise InvalidValue(f"time zone {value!r}: write a name like Europe/Rome")
+    return value
+
+
+def transport(value: str) -> str:
+    """Check a Postfix transport: ``dovecot``, ``lmtp:unix:private/dovecot-lmtp``, ``relay:[192.0.2.1]:25``."""
+    if value and not (_TRANSPORT.fullmatch(value) and len(value) <= 255):
+        raise InvalidValue(f"transport {value!r}: write it like dovecot, or lmtp:inet:127.0.0.1:24")
+    return value
+
+
+def next_hop(value: str) -> str:
+    """Check a relay host, ``host`` or ``[host]`` with ``:port`` if wanted; addresses get the brackets Postfix needs.
+
+    A leading ``smtp:`` is dropped: it makes Postfix's SMTP client die.
+    """
+    value = value.strip().removeprefix("smtp:")
+    try:
+        value = f"[{ipaddress.ip_address(value)}]"
+    except ValueError:
+        if value and not _NEXT_HOP.fullmatch(value):
+            raise InvalidValue(f"relay host {value!r}: write it like [mail.example.com]:25") from None
+    return value
+
+
+def networks(values: Iterable[str]) -> str | None:
+    """Return networks as the column holds them; None for none, because '' would lock the account out."""
+    if isinstance(values, str):
+        raise InvalidValue(f"allow_nets: a list of networks is wanted, not the text {values!r}")
+    try:
+        parsed = [ipaddress.ip_network(value.strip(), strict=False) for value in values]
+    except ValueError as error:
+        raise InvalidValue(f"allow_nets: {error}") from error
+    unique = dict.fromkeys(parsed)
+    return ",".join(str(net.network_address if net.num_addresses == 1 else net) for net in unique) or None
+
+
+def optional_address(value: str) -> str:
+    """Return an address in normal form, or '' for none."""
+    return address.any_address(value) if value else ""
+
+
+def mailbox_format(value: str) -> str:
+    """Check the name of a Dovecot mailbox format."""
+    if value not in {"maildir", "mdbox", "sdbox"}:
+        raise InvalidValue(f"mailbox format {value!r}: it must be maildir, mdbox or sdbox")
+    return value
+
+
+def mailbox_folder(value: str) -> str:
+    """Check the name of the folder below the home; an empty one makes Dovecot 2.3 unable to open the mailbox."""
+    if not re.fullmatch(r"[A-Za-z0-9]{1,20}", value):
+        raise InvalidValue(f"mailbox folder {value!r}: 1 to 20 letters and digits")
+    return value
+
+
+def access_policy(value: str) -> str:
+    """Check who may send to an alias."""
+    policy = value.lower()
+    if policy not in ACCESS_POLICIES:
+        raise InvalidValue(f"access policy {value!r}: it must be one of {', '.join(ACCESS_POLICIES)}")
+    return policy
+
+
+def flag(name: str) -> Callable[[Any], int]:
+    """Return a check for a yes or no; columns hold 1 and 0."""
+
+    def check(value: Any) -> int:
+        if not isinstance(value, bool):
+            raise InvalidValue(f"{name}: True or False is wanted, not {value!r}")
+        return int(value)
+
+    return check
+
+
+def megabytes(value: QuotaLike) -> int:
+    """Return a quota in the unit of the columns; 0 stands for unlimited."""
+    size = Quota.parse(value).whole_units(_MEGABYTE)
+    if size > _MOST_MEGABYTES:
+        raise InvalidQuota(f"{Quota.parse(value)}: the quota is too large to be counted in bytes")
+    return size
+
+
+def from_megabytes(value: int | None) -> Quota:
+    """Return the quota that a column means."""
+    return Quota(value * _MEGABYTE) if value and value > 0 else UNLIMITED
+
+
+def to_limit(name: str) -> Callable[[int | None], int]:
+    """Return a check for "how many": None becomes 0 (unlimited), 0 becomes -1 (none allowed)."""
+
+    def check(value: int | None) -> int:
+        if value is None:
+            return 0
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < (1 << 31):
+            raise InvalidValue(f"{name}: a number from 0 (none allowed) on, or None for no limit, not {value!r}")
+        return value or -1
+
+    return check
+
+
+def from_limit(value: int | None) -> int | None:
+    """Return what a limit column or setting means: None no limit, 0 none allowed."""
+    if not value:
+        return None
+    return max(value, 0)
