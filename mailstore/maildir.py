@@ -157,6 +157,16 @@ class Homes:
             status = os.fstat(fd)
             return status.st_uid, status.st_gid
 
+    def check_owner(self, home: str) -> None:
+        """Raise HomeRefused unless the home has the owner that homes below its root must have."""
+        place = self._locate(home)
+        with (
+            _reporting("cannot check", place.home),
+            self._root(place.root) as root,
+            _dirfd.descended(root, place.names) as fd,
+        ):
+            self._check_owner(fd, root, place)
+
     def measure(self, home: str, *, folder: str = "Maildir") -> Usage:
         """Bytes of all regular files in the home, and messages in every ``cur`` and ``new`` below its ``folder``.
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.rigs import Rig
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import is_root, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mailstore.sql.iredmail.store import IRedMailStore
 
 _numbers = itertools.count(1)
 
@@ -54,3 +57,41 @@ def postgresql(scratch_root: Path) -> Iterator[PostgreSQL]:
     """The run's PostgreSQL server."""
     with PostgreSQL(scratch_root / "postgresql") as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "mysql", "postgresql"])
+def shared_rig(request: pytest.FixtureRequest, scratch_root: Path, vmail_owner: tuple[int, int]) -> Iterator[Rig]:
+    """A database with the schema on each engine, for the whole run."""
+    name: str = request.param
+    root = scratch_root / f"homes-{name}"
+    if name == "sqlite":
+        file = make_directory(scratch_root / "sqlite") / "vmail.db"
+        rig = Rig(name, f"iredmail+sqlite:///{file}", f"sqlite+pysqlite:///{file}", root, vmail_owner)
+    else:
+        server = request.getfixturevalue("mariadb" if name == "mysql" else "postgresql")
+        server.create_database("vmail")
+        url = server.url("vmail")
+        driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}[name]
+        rig = Rig(name, url, driver + url[url.index(":") :], root, vmail_owner)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def rig(shared_rig: Rig) -> Rig:
+    """The database and the homes of one engine, emptied."""
+    shared_rig.clear()
+    shutil.rmtree(shared_rig.root, ignore_errors=True)
+    make_directory(shared_rig.root)
+    os.chown(shared_rig.root, *shared_rig.owner)
+    return shared_rig
+
+
+@pytest.fixture
+def store(rig: Rig) -> Iterator[IRedMailStore]:
+    """A store on each engine, with homes on disk; afterwards nothing may be wrong in it, and no connection lost."""
+    with rig.open() as opened:
+        yield opened
+        assert [finding for finding in opened.check() if finding.severity == "error"] == []
+        pool = opened._context.db.engine.pool
+        assert getattr(pool, "checkedout", lambda: 0)() == 0

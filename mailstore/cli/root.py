@@ -50,10 +50,10 @@ MAILSTORE_DEBUG=1 in the environment errors come with a traceback.
 class _Root(click.Group):
     """A group that imports a command when it is needed, and turns every error into one line and an exit code."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(NOUNS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in NOUNS:
             return None
         command: click.Command = getattr(import_module(f"mailstore.cli.{cmd_name}"), cmd_name)

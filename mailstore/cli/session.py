@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mailstore.config import StoreConfig
     from mailstore.store import Store
 
-__all__ = ["Caution", "Session", "destroys", "pass_session"]
+__all__ = ["Caution", "Session", "destroys", "keeps_mailboxes", "pass_session"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class Caution:
     def tell(self, done: str, what: str) -> str:
         """Return what happened, `done` being a participle: ``deleted bob``, or ``would have deleted bob``."""
         return f"would have {done} {what}" if self.dry_run else f"{done} {what}"
+
+
+class _Listable(Protocol):
+    """What all collections of the contract have in common."""
+
+    @property
+    def list(self) -> Callable[..., Iterator[Any]]: ...
+
+    @property
+    def count(self) -> Callable[..., int]: ...
 
 
 class _RolledBack(Exception):
@@ -92,6 +102,13 @@ class Session:
             yield store
             raise _RolledBack
 
+    def listing(self, kind: type, collection: _Listable, count: bool, wanted: Mapping[str, Any]) -> None:
+        """Write the records of a collection that `wanted` selects, or only their number."""
+        if count:
+            self.output.number(collection.count(**wanted))
+        else:
+            self.output.many(kind, collection.list(**wanted))
+
     def close(self) -> None:
         """Close what was opened."""
         self._open.close()
@@ -103,11 +120,20 @@ pass_session = click.make_pass_decorator(Session)
 def destroys(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options ``--yes`` and ``--dry-run``, as the parameter `caution`."""
 
+    @click.option("--dry-run", is_flag=True, help="Check everything and tell what would happen; change nothing.")
+    @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    @wraps(command)
     def careful(*args: Any, yes: bool, dry_run: bool, **rest: Any) -> None:
         command(*args, caution=Caution(yes, dry_run), **rest)
 
-    _take_over(command, careful)
-    careful = click.option("--dry-run", is_flag=True, help="Check everything, tell what would happen, change nothing.")(
-        careful
-    )
-    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(careful)
+    return careful
+
+
+def keeps_mailboxes(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option ``--keep-days``."""
+    return click.option(
+        "--keep-days",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Days until the mail may be purged; 0 at the next purge. Default: 100 years.",
+    )(command)

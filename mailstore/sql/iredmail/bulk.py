@@ -27,7 +27,7 @@ def set_all_passwords(context: Context, tx: Transaction, domain: str, password: 
     """Give every account of a domain this password, each with a salt of its own."""
     mailbox = context.table("mailbox")
     admin_mark = ((mailbox.c.isadmin == 1) | (mailbox.c.isglobaladmin == 1)).label("is_admin")
-    accounts = tx.execute(select(mailbox.c.username, admin_mark).where(mailbox.c.domain == domain)).tuples().all()
+    accounts = tx.execute(select(mailbox.c.username, admin_mark).where(mailbox.c.domain == domain)).all()
     hashes = passwords.hash_many([password] * len(accounts), context.config.password_scheme)
     change = update(mailbox).where(mailbox.c.username == bindparam("account")).values(password=bindparam("hash"))
     rows = [

@@ -42,7 +42,7 @@ def check_accounts(
     mailbox = context.table("mailbox")
     query = select(func.count(), func.sum(mailbox.c.quota))
     query = query.where(mailbox.c.domain == name, mailbox.c.username != instead_of)
-    count, allocated = tx.execute(query).tuples().one()
+    count, allocated = tx.execute(query).one()
     if 0 < most < count + adding and adding:
         raise LimitExceeded(f"domain {name} may have {most} accounts and has {count}", subject=name)
     if 0 < most_quota < int(allocated or 0) + quota:

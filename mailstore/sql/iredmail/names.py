@@ -70,7 +70,7 @@ class NameSpace:
             select(primary.c.domain, primary.c.domain.label("owner")).where(primary.c.domain.in_(domains)),
             select(alias.c.alias_domain, alias.c.target_domain).where(alias.c.alias_domain.in_(domains)),
         )
-        return dict(connection.execute(query).tuples().all())
+        return {row.domain: row.owner for row in connection.execute(query)}
 
     def lock_owners(self, tx: Transaction, addresses: Collection[str]) -> dict[str, str]:
         """Lock the primary domains that own `addresses`; return them by address. Raises NotFound for a foreign domain."""

@@ -32,11 +32,12 @@ from mailstore.sql.iredmail.values import (
     transport,
 )  # fmt: skip
 
-__all__ = ["COLUMNS", "PANEL_SCHEME", "NewAccount", "Secret", "plain", "pointers_from", "secret"]
+__all__ = ["COLUMNS", "PANEL_SCHEME", "PANEL_SCHEMES", "NewAccount", "Secret", "plain", "pointers_from", "secret"]
 
 PANEL_SCHEME = "SSHA512"
 """What admins' passwords are hashed with where the store's scheme is one that iRedAdmin cannot verify (dossier 5)."""
-_PANEL_SCHEMES = frozenset({"SSHA512", "BLF-CRYPT"})
+PANEL_SCHEMES = frozenset({"SSHA512", "BLF-CRYPT", "SSHA", "SHA512", "MD5-CRYPT"})
+"""Schemes that iRedAdmin verifies."""
 
 COLUMNS: Mapping[str, Column] = {
     "name": ("name", text("name")),
@@ -88,7 +89,7 @@ class Secret:
         if self.password is None:
             return self.hash
         scheme = passwords.scheme_of(self.hash)
-        return self.hash if scheme in _PANEL_SCHEMES else passwords.hash_password(self.password, PANEL_SCHEME)
+        return self.hash if scheme in PANEL_SCHEMES else passwords.hash_password(self.password, PANEL_SCHEME)
 
 
 def secret(context: Context, password: str | None, password_hash: str | None) -> Secret | None:

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from mailstore import store
 from mailstore.address import any_address
 from mailstore.config import StoreConfig
+from mailstore.drift import check_homes
 from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
@@ -130,7 +131,9 @@ class IRedMailStore(store.Store):
         return type(self)(replace(self._context, actor=actor))
 
     def check(self) -> Iterator[Finding]:
-        return Checker(self._context).run()
+        yield from Checker(self._context).run()
+        if self.homes:
+            yield from check_homes(self, self.homes)
 
     def schema_report(self) -> schema.Schema:
         """Return what the schema of this server has and lacks."""

@@ -1,0 +1,216 @@
+"""``mailstore account``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from mailstore.cli.account_import import import_accounts
+from mailstore.cli.credentials import Credentials, ask_password, read_line, takes_credentials
+from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.lists import filters
+from mailstore.cli.results import DeletedAccount, Updated, Verified
+from mailstore.cli.session import Caution, Session, destroys, keeps_mailboxes, pass_session
+from mailstore.fields import AccountFields, BulkAccountFields
+from mailstore.model import Account, DeletedMailbox
+
+__all__ = ["account"]
+
+
+@click.group()
+def account() -> None:
+    """Mail users."""
+
+
+account.add_command(import_accounts)
+
+
+@account.command()
+@click.argument("address")
+@takes_credentials(required=True)
+@click.option("--home", metavar="PATH", help="Absolute path of its home, instead of the configured layout.")
+@takes_fields(AccountFields, editing=False)
+@pass_session
+def create(
+    session: Session,
+    address: str,
+    read_credentials: Callable[[], Credentials],
+    home: str | None,
+    fields: dict[str, Any],
+) -> None:
+    """Create an account. Its password is asked for unless an option tells where it comes from."""
+    accounts, secret = session.store.accounts, read_credentials()
+    stored = accounts.create(address, **secret.parameters, home=home, **fields)
+    session.output.done(f"created {stored.address}", stored, password=secret.generated)
+
+
+@account.command()
+@click.argument("address")
+@pass_session
+def show(session: Session, address: str) -> None:
+    """Show everything about an account; passwords and hashes are never shown."""
+    session.output.one(session.store.accounts.get(address))
+
+
+@account.command("list")
+@filters("domain", "search", "enabled", "admins")
+@pass_session
+def list_accounts(session: Session, /, count: bool, **wanted: Any) -> None:
+    """List accounts, sorted by address."""
+    session.listing(Account, session.store.accounts, count, wanted)
+
+
+@account.command()
+@click.argument("address")
+@takes_credentials()
+@takes_fields(AccountFields, editing=True)
+@pass_session
+def update(session: Session, address: str, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
+    """Change an account; what no option names stays as it is, and empty text clears."""
+    accounts, secret = session.store.accounts, read_credentials()
+    require_change(fields, secret.parameters)
+    stored = accounts.update(address, **secret.parameters, **fields)
+    session.output.done(f"updated {stored.address}", stored, password=secret.generated)
+
+
+@account.command()
+@click.argument("address")
+@takes_credentials(required=True)
+@pass_session
+def passwd(session: Session, address: str, read_credentials: Callable[[], Credentials]) -> None:
+    """Set the password of an account."""
+    accounts, secret = session.store.accounts, read_credentials()
+    stored = accounts.update(address, **secret.parameters)
+    session.output.done(f"changed the password of {stored.address}", stored, password=secret.generated)
+
+
+@account.command()
+@click.argument("address")
+@pass_session
+def enable(session: Session, address: str) -> None:
+    """Let an account log in and receive."""
+    _update(session, address, "enabled", {"enabled": True})
+
+
+@account.command()
+@click.argument("address")
+@pass_session
+def disable(session: Session, address: str) -> None:
+    """Let an account neither log in nor receive."""
+    _update(session, address, "disabled", {"enabled": False})
+
+
+def _update(session: Session, address: str, done: str, fields: Mapping[str, Any]) -> None:
+    stored = session.store.accounts.update(address, **fields)
+    session.output.done(f"{done} {stored.address}", stored)
+
+
+@account.command()
+@click.argument("address")
+@click.argument("new_address")
+@pass_session
+def rename(session: Session, address: str, new_address: str) -> None:
+    """Give an account another address; its mail, password and everything that refers to it stay."""
+    stored = session.store.accounts.rename(address, new_address)
+    session.output.done(f"renamed {address} to {stored.address}", stored)
+
+
+@account.command()
+@click.argument("address")
+@keeps_mailboxes
+@destroys
+@pass_session
+def delete(session: Session, address: str, keep_days: int | None, caution: Caution) -> None:
+    """Delete an account. Its mailbox is kept on disk until a purge finds it due."""
+    with session.carefully(f"Delete the account {address}?", caution) as store:
+        record = store.accounts.delete(address, keep_mailbox_days=keep_days)
+    result = _deleted(address, caution, record)
+    kept = f"; its mailbox is due on {result.due}" if result.due else ""
+    session.output.done(caution.tell("deleted", f"{result.address}{kept}"), result)
+
+
+def _deleted(address: str, caution: Caution, record: DeletedMailbox | None) -> DeletedAccount:
+    if record is None:
+        return DeletedAccount(address, caution.dry_run, None, None, "")
+    kept_id = None if caution.dry_run else record.id
+    return DeletedAccount(record.address, caution.dry_run, kept_id, record.due, record.home)
+
+
+@account.command("alias-add")
+@click.argument("address")
+@click.argument("aliases", metavar="ALIAS...", nargs=-1, required=True)
+@pass_session
+def alias_add(session: Session, address: str, aliases: tuple[str, ...]) -> None:
+    """Give an account further addresses, in its domain or one of its alias domains."""
+    session.store.accounts.add_aliases(address, aliases)
+    _show_aliases(session, address)
+
+
+@account.command("alias-remove")
+@click.argument("address")
+@click.argument("aliases", metavar="ALIAS...", nargs=-1, required=True)
+@pass_session
+def alias_remove(session: Session, address: str, aliases: tuple[str, ...]) -> None:
+    """Take further addresses from an account."""
+    session.store.accounts.remove_aliases(address, aliases)
+    _show_aliases(session, address)
+
+
+def _show_aliases(session: Session, address: str) -> None:
+    stored = session.store.accounts.get(address)
+    session.output.done(f"aliases of {stored.address}: {', '.join(stored.aliases) or 'none'}", stored)
+
+
+@account.command()
+@click.argument("address")
+@click.argument("destinations", metavar="[DESTINATION]...", nargs=-1)
+@click.option(
+    "--keep-copy/--no-keep-copy", default=True, help="Whether the mailbox gets the mail too. Default: it does."
+)
+@click.option("--off", is_flag=True, help="Forward nothing any more.")
+@pass_session
+def forward(session: Session, address: str, destinations: tuple[str, ...], keep_copy: bool, off: bool) -> None:
+    """Forward the mail of an account to these addresses, instead of those it was forwarded to."""
+    if off == bool(destinations):
+        raise click.UsageError("give destinations, or --off", click.get_current_context())
+    fields = {"forwarding": ()} if off else {"forwarding": destinations, "keep_copy": keep_copy}
+    stored = session.store.accounts.update(address, **fields)
+    session.output.done(f"forwarding of {stored.address}: {', '.join(stored.forwarding) or 'none'}", stored)
+
+
+@account.command("verify-password")
+@click.argument("address")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
+@click.option("--rehash", is_flag=True, help="Store a right password anew if its hash has an old scheme.")
+@click.pass_context
+def verify_password(ctx: click.Context, address: str, password_stdin: bool, rehash: bool) -> None:
+    """Tell whether a password is right; exit code 1 if it is not."""
+    session = ctx.ensure_object(Session)
+    accounts = session.store.accounts
+    password = read_line() if password_stdin else ask_password(confirm=False)
+    right = accounts.verify_password(address, password, rehash=rehash)
+    session.output.done(f"the password is {'right' if right else 'wrong'}", Verified(address, right))
+    ctx.exit(0 if right else 1)
+
+
+@account.command("update-all")
+@click.argument("domain")
+@takes_credentials(generates=False)
+@takes_fields(BulkAccountFields, editing=True, without=("password", "password_hash"))
+@destroys
+@pass_session
+def update_all(
+    session: Session,
+    domain: str,
+    read_credentials: Callable[[], Credentials],
+    fields: dict[str, Any],
+    caution: Caution,
+) -> None:
+    """Change every account of a domain."""
+    changes = {**read_credentials().parameters, **fields}
+    require_change(changes)
+    with session.carefully(f"Change every account of {domain}?", caution) as store:
+        accounts = store.accounts.update_all(domain, **changes)
+    session.output.done(caution.tell("updated", f"{accounts} accounts"), Updated(domain, caution.dry_run, accounts))

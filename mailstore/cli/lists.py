@@ -1,0 +1,28 @@
+"""The options of commands that list something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+__all__ = ["filters"]
+
+_OPTIONS = {
+    "domain": click.option("--domain", metavar="DOMAIN", help="Only those of this domain."),
+    "search": click.option("--search", metavar="TEXT", help="Only those with this text in their address or name."),
+    "enabled": click.option("--enabled/--disabled", default=None, help="Only those that are on, or off."),
+    "admins": click.option("--admins/--no-admins", default=None, help="Only those with, or without, admin rights."),
+    "count": click.option("--count", is_flag=True, help="Tell only how many there are."),
+}
+
+
+def filters(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these filters of the library's lists, and ``--count``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name in ("count", *reversed(names)):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate

@@ -1,0 +1,87 @@
+"""``mailstore purge``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from mailstore.cli.failures import FAULT
+from mailstore.cli.results import Purged
+from mailstore.cli.session import Caution, Session, destroys
+from mailstore.cli.terminal import confirm, progress
+from mailstore.purge import purge_due
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from mailstore.purge import Outcome
+
+__all__ = ["purge"]
+
+_LEFT = {"kept", "trashed"}
+
+
+@click.command()
+@destroys
+@click.pass_context
+def purge(ctx: click.Context, caution: Caution) -> None:
+    """Remove the mailboxes of deleted accounts that are due today (UTC), and report each.
+
+    The mailbox in hand is finished when you press Ctrl-C once. Exit code 1 if a mailbox could not be removed: its
+    record, or the trash that it lies in, stays for the next run. Those on other hosts' disks are only named.
+    """
+    session = ctx.ensure_object(Session)
+    today = datetime.now(UTC).date()
+    due = session.store.deleted.count(due=today)
+    if due and not caution.dry_run:
+        confirm(f"Remove {due} mailboxes for good?", yes=caution.yes)
+    left: list[str] = []
+    with _interruptible() as stop, progress("purging", due, shown=session.output.progress) as advance:
+
+        def outcomes() -> Iterator[Purged]:
+            for outcome in purge_due(session.store, today=today, dry_run=caution.dry_run, stop=stop):
+                advance(1)
+                left.extend([outcome.home] * (outcome.action in _LEFT))
+                yield _result(outcome)
+
+        session.output.many(Purged, outcomes())
+    if stop():
+        raise click.Abort
+    ctx.exit(FAULT if left else 0)
+
+
+def _result(outcome: Outcome) -> Purged:
+    record = outcome.record
+    usage = outcome.usage or (record.usage if record else None)
+    return Purged(
+        address=record.address if record else "",
+        id=record.id if record else None,
+        action=outcome.action,
+        reason=outcome.reason,
+        bytes=usage.bytes if usage else None,
+        files=outcome.files,
+        home=outcome.home,
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question that the context's value answers; the second one is as usual."""
+    asked = threading.Event()
+    usual = signal.getsignal(signal.SIGINT)
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, usual)

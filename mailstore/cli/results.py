@@ -1,0 +1,84 @@
+"""What commands answer that the library has no record for. Their fields are part of the output formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+__all__ = ["Deleted", "DeletedAccount", "DeletedDomain", "ImportedRow", "Purged", "SchemaPart", "Updated", "Verified"]
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """An alias, an admin or a record that is gone, or would be."""
+
+    address: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DeletedAccount:
+    """A deleted account, and the record of its mailbox if it had one; a dry run leaves no record."""
+
+    address: str
+    dry_run: bool
+    id: int | None
+    due: date | None
+    home: str
+
+
+@dataclass(frozen=True)
+class DeletedDomain:
+    """A deleted domain, and how many accounts went with it."""
+
+    domain: str
+    dry_run: bool
+    accounts: int
+
+
+@dataclass(frozen=True)
+class Updated:
+    """A change to all accounts of a domain."""
+
+    domain: str
+    dry_run: bool
+    accounts: int
+
+
+@dataclass(frozen=True)
+class ImportedRow:
+    """What became of one row of an import: ``created``, ``would create``, ``skipped``, ``refused`` or ``not tried``."""
+
+    address: str
+    row: int
+    action: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What became of one mailbox; the actions are those of `mailstore.purge.Outcome`."""
+
+    address: str
+    id: int | None
+    action: str
+    reason: str
+    bytes: int | None
+    files: int
+    home: str
+
+
+@dataclass(frozen=True)
+class SchemaPart:
+    """A table, or ``table.column``, that is ``created``, ``missing``, ``absent`` (optional) or ``foreign``."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Whether a password was right."""
+
+    address: str
+    verified: bool
