@@ -22,6 +22,7 @@ from mailstore.passwords import WRITABLE_SCHEMES
 __all__ = ["Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
 
 _T = TypeVar("_T")
+_DURATION = "^[1-9][0-9]{0,5}[smhd]$"
 
 
 class LayoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,10 +111,10 @@ def _group_id(name: str) -> int:
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The service `mailstored`."""
 
-    purge: Annotated[str, Meta(description="When to purge due mailboxes: a crontab line, in UTC.")] = "17 3 * * *"
-    check: Annotated[str, Meta(description="When to look for drift: a crontab line, in UTC. Empty: never.")] = (
-        "47 4 * * 0"
-    )
+    purge: Annotated[
+        str, Meta(description="When to purge due mailboxes: a crontab line in UTC, or an interval such as 'every 15m'.")
+    ] = "17 3 * * *"
+    check: Annotated[str, Meta(description="When to look for drift: likewise. Empty: never.")] = "47 4 * * 0"
     stores: Annotated[list[str], Meta(description="Names of the stores to serve. Empty: all of this file.")] = (
         msgspec.field(default_factory=list)
     )
@@ -124,6 +125,24 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_level: Annotated[
         str, Meta(description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$")
     ] = "info"
+    retry_first: Annotated[
+        str,
+        Meta(
+            description="How soon to try again when a store is not available: a number and s, m, h or d. "
+            "Doubled each time.",
+            pattern=_DURATION,
+        ),
+    ] = "5m"
+    retry_max: Annotated[str, Meta(description="The longest pause between two such attempts.", pattern=_DURATION)] = (
+        "1h"
+    )
+    stuck_after: Annotated[
+        str,
+        Meta(
+            description="A purge that removes nothing for so long is stuck: systemd's watchdog is told no more.",
+            pattern=_DURATION,
+        ),
+    ] = "1h"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

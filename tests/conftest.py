@@ -90,8 +90,7 @@ def rig(shared_rig: Rig) -> Rig:
 @pytest.fixture
 def store(rig: Rig) -> Iterator[IRedMailStore]:
     """A store on each engine, with homes on disk; afterwards nothing may be wrong in it, and no connection lost."""
-    with rig.open() as opened:
-        yield opened
-        assert [finding for finding in opened.check() if finding.severity == "error"] == []
-        pool = opened._context.db.engine.pool
-        assert getattr(pool, "checkedout", lambda: 0)() == 0
+    yield rig.shared
+    assert [finding for finding in rig.shared.check() if finding.severity == "error"] == []
+    pool = rig.shared._context.db.engine.pool
+    assert getattr(pool, "checkedout", lambda: 0)() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +44,11 @@ class Rig:
         given = {"homes": str(self.root), "home_owner": f"{self.owner[0]}:{self.owner[1]}", **options}
         return cast("IRedMailStore", open_store(self.url, **given))
 
+    @cached_property
+    def shared(self) -> IRedMailStore:
+        """A store that all tests of this engine may use, so that its statements are compiled once."""
+        return self.open()
+
     def open_without_disk(self, **options: Any) -> IRedMailStore:
         """Open the store without access to the disk; its homes are recorded under the same root."""
         return cast("IRedMailStore", open_store(self.url, home_root=str(self.root), **options))
@@ -79,7 +85,8 @@ class Rig:
             }
 
     def close(self) -> None:
-        """Give back the connections of the rig itself."""
+        """Give back all connections."""
+        self.shared.close()
         self.engine.dispose()
 
 

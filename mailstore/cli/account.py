@@ -55,7 +55,7 @@ def show(session: Session, address: str) -> None:
 
 
 @account.command("list")
-@filters("domain", "search", "enabled", "admins")
+@filters(Account, "domain", "search", "enabled", "admins")
 @pass_session
 def list_accounts(session: Session, /, count: bool, **wanted: Any) -> None:
     """List accounts, sorted by address."""

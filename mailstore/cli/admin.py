@@ -20,7 +20,7 @@ __all__ = ["admin"]
 
 @click.group()
 def admin() -> None:
-    """Who may administer what: standalone admins, and accounts with admin rights."""
+    """Admins: standalone, and accounts with admin rights."""
 
 
 @admin.command()
@@ -47,7 +47,7 @@ def show(session: Session, address: str) -> None:
 
 
 @admin.command("list")
-@filters("domain", "search")
+@filters(Admin, "domain", "search")
 @pass_session
 def list_admins(session: Session, /, count: bool, **wanted: Any) -> None:
     """List admins of both kinds, sorted by address."""

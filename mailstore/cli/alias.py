@@ -18,7 +18,7 @@ __all__ = ["alias"]
 
 @click.group()
 def alias() -> None:
-    """Alias accounts: addresses that stand for their members and have no mailbox."""
+    """Alias accounts, which stand for their members."""
 
 
 @alias.command()
@@ -40,7 +40,7 @@ def show(session: Session, address: str) -> None:
 
 
 @alias.command("list")
-@filters("domain", "search", "enabled")
+@filters(Alias, "domain", "search", "enabled")
 @pass_session
 def list_aliases(session: Session, /, count: bool, **wanted: Any) -> None:
     """List alias accounts, sorted by address."""

@@ -16,7 +16,10 @@ __all__ = ["check"]
 @click.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Look for what is inconsistent in the store and on disk; nothing is changed. Exit code 1 if an error was found."""
+    """Look for what is inconsistent in store and on disk.
+
+    Nothing is changed. Exit code 1 if an error was found; notices may well be meant.
+    """
     session = ctx.ensure_object(Session)
     errors: list[str] = []
 

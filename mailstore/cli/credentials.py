@@ -47,10 +47,11 @@ def read_secret_file(path: Path) -> str:
         return _decoded(stream.readline(), str(path))
 
 
-def ask_password(*, confirm: bool, wanted: str = "--password-stdin") -> str:
-    """Ask for a password on the terminal. Raises UsageError, naming the option `wanted`, if there is none."""
+def ask_password(*, confirm: bool) -> str:
+    """Ask for a password on the terminal. Raises UsageError if there is none."""
     if not can_ask():
-        raise click.UsageError(f"there is no terminal to ask for the password: give {wanted}")
+        context = click.get_current_context()
+        raise click.UsageError("there is no terminal to ask for the password: give --password-stdin", context)
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True)
     return password
 
@@ -98,7 +99,7 @@ def _generated(_value: object) -> Credentials:
 
 _READERS: dict[str, Callable[[Any], Credentials]] = {
     "": lambda _: Credentials({}),
-    "ask_password": lambda _: Credentials({"password": ask_password(confirm=True, wanted="one of its options")}),
+    "ask_password": lambda _: Credentials({"password": ask_password(confirm=True)}),
     "generate": _generated,
     "password_stdin": lambda _: Credentials({"password": read_line()}),
     "password_hash_stdin": lambda _: Credentials({"password_hash": read_line()}),

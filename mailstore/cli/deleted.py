@@ -24,7 +24,7 @@ def deleted() -> None:
 
 
 @deleted.command("list")
-@filters("domain")
+@filters(DeletedMailbox, "domain")
 @click.option("--address", help="Only those of this address.")
 @click.option("--due", is_flag=True, help="Only those that a purge would take today.")
 @pass_session

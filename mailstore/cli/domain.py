@@ -40,7 +40,7 @@ def show(session: Session, domain: str) -> None:
 
 
 @domain.command("list")
-@filters("search", "enabled")
+@filters(Domain, "search", "enabled")
 @pass_session
 def list_domains(session: Session, /, count: bool, **wanted: Any) -> None:
     """List domains, sorted."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import cleandoc
 
 import click
+
+from mailstore.cli.values import listed
 
 __all__ = ["filters"]
 
@@ -17,12 +20,13 @@ _OPTIONS = {
 }
 
 
-def filters(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these filters of the library's lists, and ``--count``."""
+def filters(kind: type, *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these filters of the library's lists, and ``--count``; tell the columns of `kind` in its help."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in ("count", *reversed(names)):
             command = _OPTIONS[name](command)
+        command.__doc__ = f"{cleandoc(command.__doc__ or '')}\n\nColumns: {', '.join(listed(kind))}."
         return command
 
     return decorate

@@ -47,7 +47,7 @@ class Output:
             case _:
                 columns = values.listed(kind)
                 rows = (_cells(columns, values.flat(record), human=True) for record in records)
-                terminal.table([column.replace("_", " ") for column in columns], rows)
+                terminal.table([_title(column) for column in columns], rows)
 
     def one(self, record: object) -> None:
         """Write one record with everything in it."""
@@ -62,7 +62,7 @@ class Output:
                     _write_line([column, cell])
             case _:
                 cells = zip(flat, _cells(tuple(flat), flat, human=True), strict=True)
-                terminal.table(["", ""], [(column.replace("_", " "), cell) for column, cell in cells], headed=False)
+                terminal.table(["", ""], [(_title(column), cell) for column, cell in cells], headed=False)
 
     def number(self, count: int) -> None:
         """Write a number, in every format the same."""
@@ -122,6 +122,10 @@ def _write_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
 
 def _cells(columns: Sequence[str], row: dict[str, Any], *, human: bool = False) -> list[str]:
     return [_human(column, row[column]) if human else values.text(column, row[column]) for column in columns]
+
+
+def _title(column: str) -> str:
+    return column.replace("_", " ").replace(".", " ")
 
 
 def _human(column: str, value: Any) -> str:

@@ -31,10 +31,11 @@ _LEFT = {"kept", "trashed"}
 @destroys
 @click.pass_context
 def purge(ctx: click.Context, caution: Caution) -> None:
-    """Remove the mailboxes of deleted accounts that are due today (UTC), and report each.
+    """Remove the mailboxes that are due today, and report each.
 
-    The mailbox in hand is finished when you press Ctrl-C once. Exit code 1 if a mailbox could not be removed: its
-    record, or the trash that it lies in, stays for the next run. Those on other hosts' disks are only named.
+    These are the mailboxes of deleted accounts whose retention is over; the day is that in UTC. When you press Ctrl-C
+    once, the mailbox in hand is finished. Exit code 1 if one could not be removed: its record, or the trash that it
+    lies in, stays for the next run. Mailboxes on the disks of other hosts are only named.
     """
     session = ctx.ensure_object(Session)
     today = datetime.now(UTC).date()

@@ -1,0 +1,5 @@
+"""``python -m mailstored``."""
+
+from mailstored.main import main
+
+main()

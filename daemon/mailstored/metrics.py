@@ -1,0 +1,117 @@
+"""Metrics for Prometheus, in a registry of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter as Tally
+from collections.abc import Collection
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+
+from mailstored.settings import Listen
+
+__all__ = ["Exporter", "Metrics"]
+
+_SECONDS = (0.1, 1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600)
+
+
+class Metrics:
+    """Everything that is counted."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._due: dict[str, int] = {}
+        self._found: dict[str, Tally[tuple[str, str]]] = {}
+        self._succeeded: set[tuple[str, str]] = set()
+        self._define_runs()
+        self._define_mailboxes()
+
+    def _define_runs(self) -> None:
+        registry, labels = self.registry, ("store", "job")
+        self.runs = Counter("mailstored_runs", "Finished runs by result.", (*labels, "result"), registry=registry)
+        self.seconds = Histogram(
+            "mailstored_run_seconds", "Duration of runs.", labels, buckets=_SECONDS, registry=registry
+        )
+        self.last_success = Gauge(
+            "mailstored_last_success_timestamp_seconds", "When a run last came to its end.", labels, registry=registry
+        )
+        self.crashes = Counter("mailstored_crashes", "Runs that a bug ended.", labels, registry=registry)
+        self.reload_failures = Counter(
+            "mailstored_config_reload_failures", "Configurations that were refused on SIGHUP.", registry=registry
+        )
+
+    def _define_mailboxes(self) -> None:
+        registry, store = self.registry, ("store",)
+        self.mailboxes = Counter(
+            "mailstored_mailboxes", "Due mailboxes by what was done.", (*store, "action"), registry=registry
+        )
+        self.files = Counter("mailstored_removed_files", "Files removed.", store, registry=registry)
+        self.bytes = Counter(
+            "mailstored_removed_bytes", "Size of removed mailboxes, as recorded on deletion.", store, registry=registry
+        )
+        self.due = Gauge(
+            "mailstored_due_mailboxes", "Due mailboxes that the last purge left.", store, registry=registry
+        )
+        self.findings = Gauge(
+            "mailstored_findings", "Findings of the last check.", (*store, "code", "severity"), registry=registry
+        )
+
+    def set_success(self, store: str, job: str) -> None:
+        """Note that a run came to its end now."""
+        self._succeeded.add((store, job))
+        self.last_success.labels(store, job).set_to_current_time()
+
+    def set_due(self, store: str, count: int) -> None:
+        """Set how many due records wait."""
+        self._due[store] = count
+        self.due.labels(store).set(count)
+
+    def set_findings(self, store: str, findings: Tally[tuple[str, str]]) -> None:
+        """Set the findings of a store by (code, severity); those that were not found again are gone."""
+        for code, severity in self._found.get(store, Tally()):
+            if (code, severity) not in findings:
+                self.findings.remove(store, code, severity)
+        for (code, severity), count in findings.items():
+            self.findings.labels(store, code, severity).set(count)
+        self._found[store] = Tally(findings)
+
+    def keep_only(self, stores: Collection[str]) -> None:
+        """Forget the state of stores that are no longer served, which would stand still for ever."""
+        for store in [name for name in self._due if name not in stores]:
+            del self._due[store]
+            self.due.remove(store)
+        for store in [name for name in self._found if name not in stores]:
+            self.set_findings(store, Tally())
+            del self._found[store]
+        for store, job in [labels for labels in self._succeeded if labels[0] not in stores]:
+            self._succeeded.discard((store, job))
+            self.last_success.remove(store, job)
+
+
+class Exporter:
+    """The HTTP server of the metrics; none until `listen` is called with an address."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._listen: Listen | None = None
+        self._running: tuple[WSGIServer, threading.Thread] | None = None
+
+    def listen(self, where: Listen | None) -> None:
+        """Serve there instead. Raises OSError, and goes on as before, if that address cannot be had."""
+        if where == self._listen:
+            return
+        fresh = start_http_server(where.port, where.host, registry=self._metrics.registry) if where else None
+        self.close()
+        self._listen, self._running = where, fresh
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._running is not None:
+            server, thread = self._running
+            server.shutdown()
+            server.server_close()
+            thread.join()
+        self._listen = self._running = None
+

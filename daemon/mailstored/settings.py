@@ -1,0 +1,108 @@
+"""The configuration of the daemon, completely checked: what is wrong with it shows when it is read, not at night."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mailstore import config
+from mailstore.config import Config, DaemonConfig, StoreConfig
+from mailstore.errors import ConfigurationError
+from mailstore.maildir import Homes
+from mailstore.registry import DRIVERS, _with_query_options
+from mailstored.schedule import Trigger, duration, trigger
+
+__all__ = ["Listen", "Settings", "load"]
+
+_PORTS = range(1, 65536)
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where Prometheus asks for the metrics."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the file says. ``check`` None means never, ``listen`` None no metrics."""
+
+    stores: Mapping[str, StoreConfig]
+    purge: Trigger
+    check: Trigger | None
+    listen: Listen | None
+    log_format: str
+    log_level: str
+    retry_first: timedelta
+    retry_max: timedelta
+    stuck_after: timedelta
+
+
+def load(path: Path | None) -> Settings:
+    """Read the file. Raises ConfigurationError that names the key and what is wrong with it."""
+    path = path or config.default_path()
+    whole = config.load(path)
+    try:
+        return _settings(whole, whole.daemon)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _settings(whole: Config, daemon: DaemonConfig) -> Settings:
+    return Settings(
+        stores=_stores(whole),
+        purge=trigger("daemon.purge", daemon.purge),
+        check=trigger("daemon.check", daemon.check) if daemon.check else None,
+        listen=_listen(daemon.metrics_listen) if daemon.metrics_listen else None,
+        log_format=daemon.log_format,
+        log_level=daemon.log_level,
+        retry_first=_duration("daemon.retry_first", daemon.retry_first),
+        retry_max=_duration("daemon.retry_max", daemon.retry_max),
+        stuck_after=_duration("daemon.stuck_after", daemon.stuck_after),
+    )
+
+
+def _duration(key: str, text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{key}: {error}") from error
+
+
+def _listen(text: str) -> Listen:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) not in _PORTS:
+        raise ConfigurationError(f"daemon.metrics_listen: {text!r} is not address:port, such as 127.0.0.1:9475")
+    return Listen(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _stores(whole: Config) -> dict[str, StoreConfig]:
+    names = whole.daemon.stores or list(whole.stores)
+    if not names:
+        raise ConfigurationError("there are no stores; add a [stores.NAME]")
+    return {name: _store(name, whole.stores[name]) for name in names}
+
+
+def _store(name: str, given: StoreConfig) -> StoreConfig:
+    try:
+        options = _with_query_options(given)
+        _check(options)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"stores.{name}: {error}") from error
+    except ValueError:  # its text may quote a part of the URL, such as the password
+        raise ConfigurationError(f"stores.{name}.url is not a URL") from None
+    return options
+
+
+def _check(options: StoreConfig) -> None:
+    scheme = urlsplit(options.url).scheme
+    if scheme not in DRIVERS:
+        raise ConfigurationError(f"unknown kind of store {scheme!r}; known are {', '.join(sorted(DRIVERS))}")
+    if not options.homes:
+        raise ConfigurationError("homes is empty, so nothing could be purged; give it, or name others in daemon.stores")
+    Homes(options.homes, owner=options.owner_ids())

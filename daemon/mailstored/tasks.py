@@ -1,0 +1,194 @@
+"""What the daemon does: a purge, and a check, of one store. A store is open only while that runs."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from mailstore.config import StoreConfig
+from mailstore.errors import ConfigurationError, MailstoreError
+from mailstore.model import Finding
+from mailstore.purge import Outcome, purge_due
+from mailstore.registry import open_config
+from mailstore.store import Store
+from mailstored.logs import FilteringBoundLogger, explained
+from mailstored.metrics import Metrics
+
+__all__ = ["Check", "Kind", "Purge", "Result", "ResultStatus", "Surroundings", "Task"]
+
+Kind = Literal["purge", "check"]
+ResultStatus = Literal["ok", "attention", "stopped", "unavailable", "misconfigured", "failed"]
+"""``attention``: done, but somebody should look; ``unavailable``: temporary; the last three did not come to their end."""
+
+_OUTCOME_LEVELS: Mapping[str, str] = {
+    "purged": "info",
+    "absent": "info",
+    "trashed": "warning",
+    "kept": "warning",
+    "elsewhere": "debug",  # some other host's, on each run again
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a task tells the outside, and what it asks. ``moved`` is told its id on every step."""
+
+    log: FilteringBoundLogger
+    metrics: Metrics
+    stop: Callable[[], bool]
+    moved: Callable[[str], None] = lambda _task: None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended, and what it counted."""
+
+    store: str
+    kind: Kind
+    status: ResultStatus
+    counts: Mapping[str, int]
+    error: MailstoreError | None = None
+    ended: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was looked at."""
+        return self.status in ("ok", "attention")
+
+
+class Task(ABC):
+    """One kind of work on one store."""
+
+    kind: ClassVar[Kind]
+    measured: ClassVar[bool]
+    """Whether it tells of every step; see `mailstored.activity`."""
+
+    def __init__(self, store: str, options: StoreConfig, around: Surroundings) -> None:
+        self.store = store
+        self._options = options
+        self._around = around
+        self._log = around.log.bind(store=store, job=self.kind)
+
+    @property
+    def id(self) -> str:
+        """A name that is the same for the same work under another configuration."""
+        return f"{self.kind} {self.store}"
+
+    def run(self) -> Result:
+        """Do the work, and tell of it. What goes wrong with the store is part of the result; nothing is raised for it."""
+        began = time.monotonic()
+        counts: Counter[str] = Counter()
+        status, error = self._attempt(counts)
+        result = Result(self.store, self.kind, status, dict(counts), error)
+        self._tell(result, time.monotonic() - began)
+        return result
+
+    def _attempt(self, counts: Counter[str]) -> tuple[ResultStatus, MailstoreError | None]:
+        if self._around.stop():
+            return "stopped", None
+        try:
+            with open_config(self._options) as store:
+                return self._work(store, counts), None
+        except MailstoreError as error:
+            return _status_of(error), error
+
+    @abstractmethod
+    def _work(self, store: Store, counts: Counter[str]) -> ResultStatus:
+        """Work on the open store, adding to `counts` on the way."""
+
+    def _tell(self, result: Result, seconds: float) -> None:
+        metrics, labels = self._around.metrics, (self.store, self.kind)
+        metrics.runs.labels(*labels, result.status).inc()
+        metrics.seconds.labels(*labels).observe(seconds)
+        if result.complete:
+            metrics.set_success(*labels)
+        facts = {"result": result.status, "seconds": round(seconds, 3), **result.counts}
+        if result.error is None:
+            self._log.info("run finished", **facts)
+        else:
+            level = "warning" if result.error.temporary else "error"
+            getattr(self._log, level)("run failed", **facts, **explained(result.error))
+
+
+def _status_of(error: MailstoreError) -> ResultStatus:
+    if error.temporary:
+        return "unavailable"
+    return "misconfigured" if isinstance(error, ConfigurationError) else "failed"
+
+
+class Purge(Task):
+    """Removes the mailboxes whose retention ran out."""
+
+    kind = "purge"
+    measured = True
+
+    def _work(self, store: Store, counts: Counter[str]) -> ResultStatus:
+        for outcome in purge_due(store, stop=self._around.stop, progress=lambda _files: self._moved()):
+            self._moved()
+            self._count(outcome, counts)
+            self._tell_outcome(outcome)
+        due = counts["due"] = store.deleted.count(due=datetime.now(UTC).date())
+        self._around.metrics.set_due(self.store, due)
+        if self._around.stop():
+            return "stopped"
+        return "attention" if counts["kept"] or counts["trashed"] else "ok"
+
+    def _moved(self) -> None:
+        self._around.moved(self.id)
+
+    def _count(self, outcome: Outcome, counts: Counter[str]) -> None:
+        metrics = self._around.metrics
+        metrics.mailboxes.labels(self.store, outcome.action).inc()
+        metrics.files.labels(self.store).inc(outcome.files)
+        metrics.bytes.labels(self.store).inc(_size(outcome))
+        counts.update({outcome.action: 1, "files": outcome.files, "bytes": _size(outcome)})
+
+    def _tell_outcome(self, outcome: Outcome) -> None:
+        tell = getattr(self._log, _OUTCOME_LEVELS.get(outcome.action, "info"))
+        tell(
+            "mailbox",
+            address=outcome.record.address if outcome.record else "",  # trash whose record is forgotten has none
+            home=outcome.home,
+            action=outcome.action,
+            reason=outcome.reason,
+            files=outcome.files,
+            bytes=_size(outcome),
+        )
+
+
+def _size(outcome: Outcome) -> int:
+    """Return what was recorded on deletion: to measure a mailbox would cost more than to remove it."""
+    return outcome.record.usage.bytes if outcome.action == "purged" and outcome.record else 0
+
+
+class Check(Task):
+    """Reports what has become inconsistent."""
+
+    kind = "check"
+    measured = False
+
+    def _work(self, store: Store, counts: Counter[str]) -> ResultStatus:
+        found: Counter[tuple[str, str]] = Counter()
+        for finding in store.check():
+            if self._around.stop():
+                return "stopped"
+            found[finding.code, finding.severity] += 1
+            counts[f"{finding.severity}s"] += 1
+            self._tell_finding(finding)
+        self._around.metrics.set_findings(self.store, found)
+        return "attention" if counts["errors"] else "ok"
+
+    def _tell_finding(self, finding: Finding) -> None:
+        tell = self._log.warning if finding.severity == "error" else self._log.info
+        tell(
+            "finding",
+            code=finding.code,
+            severity=finding.severity,
+            subject=finding.subject,
+            message=finding.message,
+        )
