@@ -114,4 +114,3 @@ class Exporter:
             server.server_close()
             thread.join()
         self._listen = self._running = None
-

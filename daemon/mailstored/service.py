@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
+from datetime import timedelta
 from pathlib import Path
 
 from mailstore.errors import ConfigurationError
@@ -26,7 +26,7 @@ _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _LONGEST_WAIT = 60.0
 """How long the clock may be wrong before the scheduler looks at it again."""
 _STOP_STEP = 1.0
-_EXTENSION = 60.0
+_EXTENSION = timedelta(minutes=1)
 """How long a mailbox in hand may stand still while the daemon stops."""
 _CHECK_GRACE = 3.0
 
@@ -133,9 +133,10 @@ class Service:
 
     def _finish_purges(self) -> None:
         """Wait for the mailboxes in hand, asking systemd for more time as long as they move."""
-        limit = min(_EXTENSION, self._settings.stuck_after.total_seconds())
-        asked = time.monotonic()
         period = self._notifier.watchdog_seconds
         step = min(_STOP_STEP, period / 2) if period else _STOP_STEP
+        patience = min(_EXTENSION, self._settings.stuck_after)
         while not self._activity.wait_until_measured_end(step):
-            ...
+            if not self._activity.stuck(patience):
+                self._notifier.extend(_EXTENSION.total_seconds())
+                self._notifier.ping()

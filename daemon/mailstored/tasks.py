@@ -88,6 +88,10 @@ class Task(ABC):
         self._tell(result, time.monotonic() - began)
         return result
 
+    def tell_crash(self, error: BaseException) -> None:
+        """Log that a bug ended the run."""
+        self._log.error("run crashed", **explained(error))
+
     def _attempt(self, counts: Counter[str]) -> tuple[ResultStatus, MailstoreError | None]:
         if self._around.stop():
             return "stopped", None

@@ -14,7 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from mailstored.activity import Activity
 from mailstored.board import Board
-from mailstored.logs import FilteringBoundLogger, explained
+from mailstored.logs import explained
 from mailstored.metrics import Metrics
 from mailstored.settings import Settings
 from mailstored.tasks import Check, Purge, Result, Surroundings, Task
@@ -135,4 +135,3 @@ class Timetable:
         self._around.log.error("run crashed", store=store, job=kind, **explained(event.exception))
         self._board.record_crash(event.job_id)
         self._changed()
-

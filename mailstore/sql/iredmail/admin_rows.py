@@ -62,13 +62,13 @@ class AdminRows:
         return exists().where(listed.username == self.all.c.username, listed.domain == domain)
 
     def visible(self) -> ColumnElement[bool]:
-        """Return the condition that the actor may see an admin: itself, and those of its domains."""
+        """Return the condition that the actor may see an admin: itself, and those of its domains; all if it is global."""
         actor = self._context.actor
         if actor is None:
             return true()
         listed = self._context.table("domain_admins").c
         of_mine = exists().where(listed.username == self.all.c.username, actor.visible(listed.domain))
-        return or_(self.all.c.username == actor.address, of_mine)
+        return or_(actor.sees_everything(), self.all.c.username == actor.address, of_mine)
 
     def _union(self) -> Any:
         admin, mailbox = self._context.table("admin").c, self._context.table("mailbox").c

@@ -31,6 +31,7 @@ _COLUMNS = {
     "enabled": ("active", flag("enabled")),
 }
 _OF_THE_ACCOUNT = frozenset(_COLUMNS)
+_RIGHTS = frozenset(AdminFields.__annotations__) - {"name", "language", "timezone", "enabled", "domains"}
 Conditions: TypeAlias = "list[ColumnElement[bool]]"  # `list` is the name of a method below
 _SEARCHED = ("username", "name")
 
@@ -79,6 +80,7 @@ class Admins(store.Admins):
         with self._context.writing(address) as tx:
             if not self._lock(tx, "mailbox", address):
                 raise NotFound(f"there is no account {address} to make an admin", subject=address)
+            self._require_right_to_change(tx.connection, Admin(address=address, kind="account"), fields)
             values = {"isadmin": 1, "modified": now()}
             tx.execute(update(self._mailbox).where(self._mailbox.c.username == address).values(values))
             self._update_account(address, None, None, rights)
@@ -129,14 +131,14 @@ class Admins(store.Admins):
         address, columns = any_address(address), checked(fields, _COLUMNS)
         hashed = self._secret(password, password_hash)
         with self._writing(address) as tx:
-            kind = self._get(tx.connection, address).kind
-            if kind == "standalone":
-                self._require_self(tx.connection, address, fields)
+            admin = self._get(tx.connection, address)
+            self._require_right_to_change(tx.connection, admin, fields)
+            if admin.kind == "standalone":
                 values = {**columns, **self._password_columns(hashed), "modified": now()}
                 tx.execute(update(self._admin).where(self._admin.c.username == address).values(values))
             else:
                 self._update_account(address, password, password_hash, fields)
-            self._write_rights(tx, address, "admin" if kind == "standalone" else "mailbox", fields)
+            self._write_rights(tx, address, "admin" if admin.kind == "standalone" else "mailbox", fields)
             return self._get(tx.connection, address)
 
     def delete(self, address: str) -> None:
@@ -212,11 +214,18 @@ class Admins(store.Admins):
         if self._context.actor:
             self._context.actor.require_global(connection, what)
 
-    def _require_self(self, connection: Connection, address: str, fields: Mapping[str, Any]) -> None:
-        """Let an admin that is not global change only its own name, language and password."""
+    def _require_right_to_change(self, connection: Connection, admin: Admin, fields: Mapping[str, Any]) -> None:
+        """Raise PermissionDenied if the actor may not change this admin in this way.
+
+        One that is not global changes no limits and rights, not even its own, and no standalone admins but itself.
+        """
         actor = self._context.actor
-        if actor and (actor.address != address or fields.keys() - {"name", "language", "timezone"}):
-            actor.require_global(connection, "change admins")
+        if actor is None or actor.is_global(connection):
+            return
+        if fields.keys() & _RIGHTS or (admin.kind == "standalone" and admin.address != actor.address):
+            actor.require_global(connection, "change the rights of admins")
+        if admin.kind == "account":
+            actor.require_domain(connection, domain_part(admin.address))
 
     def _refuse_local(self, tx: Transaction, address: str) -> None:
         self._context.db.lock_name(tx, DOMAIN_NAMES)  # a domain of that name could come up meanwhile

@@ -67,10 +67,14 @@ class Actor:
 
     def visible(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return the condition that the domain in `column` is one the actor manages."""
-        listed = self.schema["domain_admins"]
-        mine = (listed.c.username == self.address, listed.c.active == 1)
-        everything = exists().where(*mine, listed.c.domain == GLOBAL)
-        return everything | column.in_(select(listed.c.domain).where(*mine))
+        mine = self.schema["domain_admins"].alias("mine").c
+        managed = select(mine.domain).where(mine.username == self.address, mine.active == 1)
+        return self.sees_everything() | column.in_(managed)
+
+    def sees_everything(self) -> ColumnElement[bool]:
+        """Return the condition that the actor is a global admin."""
+        mine = self.schema["domain_admins"].alias("mine").c
+        return exists().where(mine.username == self.address, mine.active == 1, mine.domain == GLOBAL)
 
     def allow_new_domain(self, tx: Transaction, wanted: Mapping[Any, Any]) -> None:
         """Lock the actor's limits and raise unless one more domain with the limits in the row `wanted` fits."""

@@ -1,0 +1,90 @@
+"""The command line of the daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from mailstore.errors import ConfigurationError
+from mailstore.version import __version__
+
+__all__ = ["main"]
+
+_FAULT, _CONFIGURATION = 1, 2
+_EPILOG = """\
+Signals: TERM and INT finish the mailbox in hand and stop; HUP reads the configuration again, and keeps the old one if the
+new one is wrong.
+
+Exit codes: 0 done, or stopped as asked; 1 a fault or, with --once, a mailbox that was kept or an error that the check
+found; 2 usage or configuration; 75 with --once: a store is not available now, try again.
+
+With MAILSTORE_DEBUG=1 in the environment an internal error comes with a traceback, which may show secrets.
+"""
+
+
+@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Configuration file. Default: $MAILSTORE_CONFIG, else /etc/mailstore/mailstore.toml.",
+)
+@click.option("--once", is_flag=True, help="Purge and check all stores now, in the foreground, then exit.")
+@click.option("--check-config", is_flag=True, help="Only say whether the configuration is good.")
+@click.version_option(__version__, prog_name="mailstored", message="%(prog)s %(version)s")
+def _command(config_file: Path | None, once: bool, check_config: bool) -> None:
+    """Purge mailboxes whose retention ran out, and report what is inconsistent, on a schedule."""
+    if once and check_config:
+        raise click.UsageError("--once and --check-config exclude each other")
+    sys.exit(_guarded(config_file, once=once, check_config=check_config))
+
+
+def _guarded(config_file: Path | None, *, once: bool, check_config: bool) -> int:
+    """Do what the command line says; whatever goes wrong ends in one line and an exit code."""
+    try:
+        return _run(config_file, once=once, check_config=check_config)
+    except ConfigurationError as error:
+        return _told(str(error), _CONFIGURATION)
+    except OSError as error:
+        return _told(str(error), _FAULT)
+    except Exception as error:  # noqa: BLE001 its text is not ours, and might hold what must not be shown
+        if os.environ.get("MAILSTORE_DEBUG") == "1":
+            traceback.print_exception(error)
+        return _told(f"internal error: {type(error).__name__}; run with MAILSTORE_DEBUG=1 and report this", _FAULT)
+
+
+def _told(text: str, code: int) -> int:
+    click.echo(f"mailstored: {text}", err=True)
+    return code
+
+
+def _run(config_file: Path | None, *, once: bool, check_config: bool) -> int:
+    _require_packages()
+    from mailstored.once import run_once
+    from mailstored.service import Service
+    from mailstored.settings import load
+
+    settings = load(config_file)
+    if check_config:
+        click.echo(f"good; stores: {', '.join(settings.stores)}")
+        return 0
+    return run_once(settings) if once else Service(config_file, settings).run()
+
+
+def _require_packages() -> None:
+    for module in ("apscheduler", "prometheus_client", "sdnotify", "structlog"):
+        try:
+            __import__(module)
+        except ImportError as error:
+            message = f"the daemon needs the package {module}: pip install 'mailstore[daemon]'"
+            raise ConfigurationError(message) from error
+
+
+def main() -> None:
+    """Run the command line; this is the entry point of the script ``mailstored``."""
+    _command(prog_name="mailstored")

@@ -1,0 +1,277 @@
+"""Admins, and stores that act for one, as `mailstore.store` promises them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mailstore import (
+    AlreadyExists,
+    Edit,
+    InvalidPassword,
+    InvalidValue,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    Quota,
+    Store,
+)
+
+LIMITS: dict[str, Any] = {
+    "max_domains": 3,
+    "max_quota": "2T",
+    "max_accounts": 100,
+    "max_aliases": 0,
+    "max_lists": None,
+    "may_view_mail_log": False,
+    "may_manage_quarantine": False,
+    "timezone": "Europe/Rome",
+}
+
+
+def shown(name: str) -> Any:
+    return Quota.parse(LIMITS[name]) if name == "max_quota" else LIMITS[name]
+
+
+@pytest.fixture(autouse=True)
+def domains(store: Store) -> None:
+    store.domains.create("example.com")
+    store.domains.create("other.com")
+
+
+@pytest.fixture
+def ann(store: Store) -> str:
+    store.accounts.create("ann@example.com", password="secret", name="Ann")
+    return "ann@example.com"
+
+
+class TestStandalone:
+    def test_create(self, store: Store) -> None:
+        made = store.admins.create(
+            "Root@Admins.org", password="secret", name="Root", language="en_US", domains=["example.com"], **LIMITS
+        )
+        assert made == store.admins.get("root@admins.org")
+        assert (made.kind, made.name, made.language, made.domains) == ("standalone", "Root", "en_US", ("example.com",))
+        for name in LIMITS:
+            assert getattr(made, name) == shown(name), name
+
+    def test_global_admin_has_no_limits(self, store: Store) -> None:
+        made = store.admins.create("root@admins.org", password="x", global_admin=True, **LIMITS)
+        assert made.global_admin
+        assert (made.max_domains, made.max_quota.unlimited, made.max_accounts) == (0, True, None)
+
+    def test_refused(self, store: Store) -> None:
+        store.domains.add_alias_domains("example.com", ["alias.com"])
+        for local in ("root@example.com", "root@alias.com"):
+            with pytest.raises(InvalidValue, match="promote"):
+                store.admins.create(local, password="x")
+        with pytest.raises(InvalidPassword):
+            store.admins.create("root@admins.org")
+        with pytest.raises(NotFound):
+            store.admins.create("root@admins.org", password="x", domains=["nowhere.com"])
+        assert not store.admins.exists("root@admins.org")
+        store.admins.create("root@admins.org", password="x")
+        with pytest.raises(AlreadyExists):
+            store.admins.create("root@admins.org", password="x")
+
+    def test_update(self, store: Store) -> None:
+        store.admins.create("root@admins.org", password="old")
+        after = store.admins.update(
+            "root@admins.org", password="new", name="N", domains=Edit(add=["other.com"]), **LIMITS
+        )
+        assert after == store.admins.get("root@admins.org")
+        assert (after.name, after.domains) == ("N", ("other.com",))
+        assert store.admins.verify_password("root@admins.org", "new")
+        assert store.admins.update("root@admins.org", global_admin=True).max_domains == 0
+        assert not store.admins.update("root@admins.org", global_admin=False).global_admin
+
+    def test_login(self, store: Store) -> None:
+        store.admins.create("root@admins.org", password="secret", global_admin=True)
+        found = store.admins.login("ROOT@admins.org", "secret")
+        assert found is not None
+        assert found.address == "root@admins.org"
+        assert store.admins.login("root@admins.org", "wrong") is None
+        assert store.admins.login("nobody@admins.org", "secret") is None
+        store.admins.update("root@admins.org", enabled=False)
+        assert store.admins.login("root@admins.org", "secret") is None
+        assert not store.admins.verify_password("root@admins.org", "secret")
+
+    def test_delete(self, store: Store, ann: str) -> None:
+        store.admins.create("root@admins.org", password="x", global_admin=True)
+        store.admins.delete("root@admins.org")
+        with pytest.raises(NotFound):
+            store.admins.get("root@admins.org")
+        store.admins.promote(ann)
+        with pytest.raises(NotFound):
+            store.admins.delete(ann)
+        assert not store.admins.create("root@admins.org", password="x").global_admin
+
+
+class TestAccounts:
+    def test_promote_and_demote(self, store: Store, ann: str) -> None:
+        made = store.admins.promote(ann, **LIMITS)
+        assert (made.kind, made.name, made.domains) == ("account", "Ann", ("example.com",))
+        for name in LIMITS:
+            assert getattr(made, name) == shown(name), name
+        assert store.accounts.get(ann).admin
+        store.admins.demote(ann)
+        assert not store.accounts.get(ann).admin
+        assert not store.admins.exists(ann)
+        with pytest.raises(NotFound):
+            store.admins.demote(ann)
+        assert store.accounts.get(ann).timezone == "Europe/Rome"
+
+    def test_global(self, store: Store, ann: str) -> None:
+        assert store.admins.promote(ann, global_admin=True).global_admin
+        assert store.accounts.get(ann).global_admin
+        store.admins.update(ann, global_admin=False, domains=["other.com"])
+        assert store.admins.get(ann).domains == ("other.com",)
+
+    def test_password_is_that_of_the_account(self, store: Store, ann: str) -> None:
+        store.admins.promote(ann)
+        assert store.admins.login(ann, "secret") is not None
+        store.admins.update(ann, password="new", name="Anna")
+        assert store.accounts.verify_password(ann, "new")
+        assert store.accounts.get(ann).name == "Anna"
+        store.accounts.update(ann, enabled=False)
+        assert store.admins.login(ann, "new") is None
+
+    def test_passwords_of_admins_are_such_that_the_panel_can_verify(self, store: Store, ann: str) -> None:
+        store.admins.create("root@admins.org", password="x")
+        store.admins.promote(ann)
+        store.accounts.update(ann, password="new")
+        assert store.accounts.password_hash(ann).startswith("{SSHA512}")
+        store.accounts.update_all("example.com", password="all")
+        assert store.accounts.password_hash(ann).startswith("{SSHA512}")
+
+    def test_rights_follow_a_rename_and_end_with_the_account(self, store: Store, ann: str) -> None:
+        store.admins.promote(ann, domains=["example.com", "other.com"])
+        store.accounts.rename(ann, "anna@example.com")
+        assert store.admins.get("anna@example.com").domains == ("example.com", "other.com")
+        store.accounts.delete("anna@example.com")
+        assert store.admins.count() == 0
+        store.accounts.create("anna@example.com", password="x")
+        assert not store.admins.exists("anna@example.com")
+
+
+class TestDomains:
+    def test_add_and_remove(self, store: Store, ann: str) -> None:
+        store.admins.create("root@admins.org", password="x", global_admin=True)
+        store.admins.create("one@admins.org", password="x")
+        store.admins.add_to_domain("other.com", [ann, "one@admins.org"])
+        store.admins.add_to_domain("other.com", [ann])
+        assert store.domains.get("other.com").admins == (ann, "one@admins.org")
+        assert [admin.address for admin in store.admins.list(domain="other.com")] == [ann, "one@admins.org"]
+        store.admins.remove_from_domain("other.com", ["one@admins.org"])
+        assert store.domains.get("other.com").admins == (ann,)
+        store.admins.remove_from_domain("other.com")
+        assert store.domains.get("other.com").admins == ()
+        assert not store.accounts.get(ann).admin
+        assert store.admins.get("root@admins.org").global_admin
+        with pytest.raises(NotFound):
+            store.admins.add_to_domain("other.com", ["nobody@example.com"])
+        with pytest.raises(NotFound):
+            store.admins.add_to_domain("nowhere.com", [ann])
+
+    def test_list_and_count(self, store: Store, ann: str) -> None:
+        store.admins.create("root@admins.org", password="x", name="Chief", global_admin=True)
+        store.admins.promote(ann)
+        assert [admin.address for admin in store.admins.list()] == [ann, "root@admins.org"]
+        assert [admin.address for admin in store.admins.list(search="CHIEF")] == ["root@admins.org"]
+        assert (store.admins.count(), store.admins.count(domain="example.com")) == (2, 1)
+
+
+class TestActing:
+    @pytest.fixture
+    def acting(self, store: Store, ann: str) -> Store:
+        store.accounts.create("bob@other.com", password="x")
+        store.admins.promote(ann)
+        return store.acting_as(ann)
+
+    def test_other_domains_do_not_exist(self, acting: Store) -> None:
+        assert [domain.domain for domain in acting.domains.list()] == ["example.com"]
+        assert [account.address for account in acting.accounts.list()] == ["ann@example.com"]
+        assert (acting.domains.count(), acting.accounts.count(), acting.aliases.count()) == (1, 1, 0)
+        assert not acting.domains.exists("other.com")
+        assert not acting.accounts.exists("bob@other.com")
+        for call in (
+            lambda: acting.domains.get("other.com"),
+            lambda: acting.accounts.get("bob@other.com"),
+            lambda: acting.accounts.update("bob@other.com", name="x"),
+            lambda: acting.accounts.delete("bob@other.com"),
+            lambda: acting.accounts.create("eve@other.com", password="x"),
+            lambda: acting.accounts.rename("ann@example.com", "ann@other.com"),
+            lambda: acting.accounts.password_hash("bob@other.com"),
+            lambda: acting.accounts.add_aliases("ann@example.com", ["ann@other.com"]),
+            lambda: acting.aliases.create("all@other.com"),
+            lambda: acting.domains.update("other.com", name="x"),
+            lambda: acting.admins.add_to_domain("other.com", ["ann@example.com"]),
+            lambda: acting.admins.add_to_domain("example.com", ["bob@other.com"]),
+        ):
+            with pytest.raises(NotFound):
+                call()
+        with pytest.raises(NotFound):
+            acting.accounts.update_all("other.com", language="de_DE")
+
+    def test_may_do_its_work(self, acting: Store) -> None:
+        acting.accounts.create("eve@example.com", password="x")
+        acting.accounts.rename("eve@example.com", "eva@example.com")
+        acting.domains.update("example.com", name="Mine")
+        acting.admins.add_to_domain("example.com", ["eva@example.com"])
+        assert acting.accounts.create_many([{"address": "x@example.com", "password": "x"}]) == 1
+        record = acting.accounts.delete("eva@example.com", keep_mailbox_days=1)
+        assert record is not None
+        assert record.deleted_by == "ann@example.com"
+        assert [item.address for item in acting.deleted.list()] == ["eva@example.com"]
+
+    def test_may_not_do_what_takes_more(self, acting: Store) -> None:
+        for call in (
+            lambda: acting.domains.create("new.com"),
+            lambda: acting.domains.delete("example.com"),
+            lambda: acting.domains.update("example.com", max_accounts=10),
+            lambda: acting.admins.create("x@admins.org", password="x"),
+            lambda: acting.admins.promote("ann@example.com", global_admin=True),
+            lambda: acting.admins.update("ann@example.com", max_domains=None),
+        ):
+            with pytest.raises(PermissionDenied):
+                call()
+
+    def test_ends_with_the_rights(self, store: Store, acting: Store) -> None:
+        store.admins.demote("ann@example.com")
+        with pytest.raises(PermissionDenied):
+            acting.accounts.create("eve@example.com", password="x")
+        with pytest.raises(NotFound):
+            store.acting_as("ann@example.com")
+
+    def test_global_admin_may_do_everything(self, store: Store, ann: str) -> None:
+        store.admins.promote(ann, global_admin=True)
+        acting = store.acting_as(ann)
+        acting.domains.create("new.com", max_accounts=5)
+        acting.accounts.create("x@other.com", password="x")
+        acting.admins.create("x@admins.org", password="x")
+        assert acting.domains.delete("new.com") == 0
+
+    def test_limits(self, store: Store, ann: str) -> None:
+        store.domains.update("example.com", max_accounts=10, quota="10G", max_aliases=5)
+        store.admins.promote(ann, max_domains=3, max_accounts=30, max_quota="30G", max_aliases=10)
+        acting = store.acting_as(ann)
+        fits: dict[str, Any] = {"max_accounts": 10, "quota": "10G", "max_aliases": 5}
+        for change in (
+            {"max_accounts": 21},
+            {"max_accounts": None},
+            {"quota": "21G"},
+            {"quota": "unlimited"},
+            {"max_aliases": 6},
+        ):
+            with pytest.raises(LimitExceeded):
+                acting.domains.create("new.com", **{**fits, **change})
+        acting.domains.create("new.com", **fits)
+        assert store.domains.get("new.com").admins == (ann,)
+        with pytest.raises(LimitExceeded):
+            acting.domains.update("new.com", max_accounts=21)
+        acting.domains.update("new.com", max_accounts=20)
+        with pytest.raises(LimitExceeded):
+            acting.domains.create("more.com", max_accounts=1, quota="1G", max_aliases=0)
+        acting.domains.delete("new.com")
+        assert not store.domains.exists("new.com")
