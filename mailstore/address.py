@@ -28,6 +28,8 @@ _HOSTED_LOCAL_PART = re.compile(r"[a-z0-9_#][a-z0-9_.&#-]*")
 """What iRedAdmin accepts for new users, restricted to ASCII and without a leading `-`, which Postfix refuses."""
 _DOMAIN = re.compile(r"(?=.*[a-z-][^.]*$)[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 """Two labels or more, the last one not all digits (that would be an IP address)."""
+_PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_#&-]+(?:\.[A-Za-z0-9_#&-]+)*")
+"""Local parts that are valid by the very definition of a dot-atom: nearly all, and not worth a full parse."""
 _MAX_DOMAIN = 253
 _MAX_ADDRESS = 254
 
@@ -98,7 +100,6 @@ def _refused(text: str, why: object) -> InvalidAddress:
     return InvalidAddress(f"{shown!r} cannot be used: {why}", subject=text)
 
 
-@lru_cache(maxsize=4096)
 def _parse(text: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at:
@@ -110,6 +111,8 @@ def _parse(text: str) -> str:
 
 
 def _parse_local_part(local: str, shown: str) -> str:
+    if _PLAIN_LOCAL_PART.fullmatch(local):
+        return local.lower()
     import email_validator  # imported on demand so that `import mailstore` stays light
 
     # Only the local part is left to this package: it refuses domains like "corp.local", which private servers do use.
@@ -122,14 +125,20 @@ def _parse_local_part(local: str, shown: str) -> str:
     return found.local_part.lower()
 
 
-@lru_cache(maxsize=1024)
 def _parse_domain(domain: str, shown: str) -> str:
     import idna
 
     try:
-        name = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
+        name = _to_ascii(domain)
     except idna.IDNAError as error:
         raise _refused(shown, f"{domain!r} is not a domain name: {error}") from error
     if not _DOMAIN.fullmatch(name) or len(name) > _MAX_DOMAIN:
         raise _refused(shown, "the domain needs two or more labels of letters, digits and hyphens")
     return name
+
+
+@lru_cache(maxsize=1024)
+def _to_ascii(domain: str) -> str:
+    import idna
+
+    return idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()

@@ -163,7 +163,7 @@ class TestBlocks:
         assert actions(json.loads(result.stdout)) == {
             "a": "created", "b": "created", "c": "not tried", "d": "refused", "e": "not tried",
         }  # fmt: skip
-        assert "1 rows were refused, 2 accounts created; row 4: d@example.com is in use" in result.stderr
+        assert "rows refused: 1, accounts created: 2; row 4: d@example.com is in use" in result.stderr
         assert accounts(cli) == ["a", "b", "d"]
 
     def test_the_same_command_goes_on(self, cli: Cli) -> None:

@@ -248,7 +248,7 @@ class TestQuestions:
     def test_purge_asks_when_something_is_due(self, asked: Cli) -> None:
         asked("purge")
         asked("account", "delete", "bob@example.com", "--yes", "--keep-days", "0")
-        assert "Remove 1 mailboxes for good?" in asked.run("purge", stdin="n\n").stderr
+        assert "(mailboxes: 1)?" in asked.run("purge", stdin="n\n").stderr
         assert asked("deleted", "list", "--count") == "1\n"
 
 

@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -24,6 +26,16 @@ def run(*args: str, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(root, args, input=stdin, prog_name="mailstore")
 
 
+@cache
+def _new_store() -> bytes:
+    """Return the file of a new store, which takes longer to make than most tests."""
+    with TemporaryDirectory() as directory:
+        cli = Cli(Path(directory))
+        cli("schema", "create")
+        cli("domain", "create", "example.com", "--name", "Example")
+        return cli.database.read_bytes()
+
+
 @dataclass(frozen=True)
 class Cli:
     """The command line on a SQLite store of its own."""
@@ -35,8 +47,7 @@ class Cli:
         """Return one whose store has the domain example.com."""
         made = cls(directory)
         make_directory(made.homes)
-        made("schema", "create")
-        made("domain", "create", "example.com", "--name", "Example")
+        made.database.write_bytes(_new_store())
         return made
 
     @property

@@ -12,7 +12,7 @@ from mailstore.model import Edit, Names
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import Forwardings, alias_row, forwarding_row
-from mailstore.sql.iredmail.limits import check_account_quota, check_accounts
+from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import COLUMNS, Secret, plain, pointers_from
 from mailstore.sql.iredmail.pointers import set_pointers
@@ -57,14 +57,14 @@ class AccountChange:
         """Whether the domain has a say: about the quota, the aliases, the length of the password."""
         return "quota" in self._columns or bool(self.new_aliases) or self._secret is not None
 
-    def check(self, tx: Transaction, domain: Mapping[str, Any]) -> None:
+    def check(self, tx: Transaction, policy: DomainPolicy) -> None:
         """Raise LimitExceeded or InvalidPassword if the change breaks the limits of the domain, whose row is locked."""
         if self._secret:
-            self._secret.check_length(Settings(domain["settings"]), self._address)
+            policy.check_password(self._secret.password, self._address)
         if "quota" in self._columns:
             quota = self._columns["quota"]
-            check_account_quota(self._address, quota, domain)
-            check_accounts(self._context, tx, domain, adding=0, quota=quota, instead_of=self._address)
+            policy.check_account_quota(self._address, quota)
+            check_accounts(self._context, tx, policy, adding=0, quota=quota, instead_of=self._address)
 
     def apply(
         self,

@@ -22,12 +22,11 @@ from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.creation import Creation
 from mailstore.sql.iredmail.forwardings import Forwardings
-from mailstore.sql.iredmail.limits import check_account_quota, check_accounts
+from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import COLUMNS, NewAccount, secret
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.services import Services
-from mailstore.sql.iredmail.settings import Settings
 from mailstore.sql.iredmail.values import checked, due_date, now
 
 __all__ = ["Accounts"]
@@ -117,10 +116,10 @@ class Accounts(store.Accounts):
         with self._context.writing(address) as tx:
             if change.new_aliases:
                 self._names.lock_owners(tx, {address, *change.new_aliases})
-            domain = self._names.lock_domain(tx, domain_part(address)) if change.needs_domain else None
+            locked = self._names.lock_domain(tx, domain_part(address)) if change.needs_domain else None
             row = self._lock(tx, address)
-            if domain is not None:
-                change.check(tx, domain)
+            if locked is not None:
+                change.check(tx, DomainPolicy.read(locked))
             change.apply(tx, row, self._services, self._forwardings, self._names)
             return self._get(tx.connection, address)
 
@@ -137,7 +136,7 @@ class Accounts(store.Accounts):
         with self._context.writing(domain) as tx:
             row = self._names.lock_domain(tx, domain)
             if hashed:
-                hashed.check_length(Settings(row["settings"]), domain)
+                DomainPolicy.read(row).check_password(hashed.password, domain)
                 columns |= {"password": hashed.hash, "passwordlastchange": now()}
             if "active" in columns:
                 switch_all(self._context, tx, domain, columns["active"])
@@ -162,9 +161,9 @@ class Accounts(store.Accounts):
         facts = self._names.facts(tx.connection, new, ignoring=old)
         self._names.refuse_taken(facts, new)
         if domain_part(old) != domain_part(new):
-            domain = self._names.lock_domain(tx, domain_part(new))
-            check_account_quota(new, row["quota"], domain)
-            check_accounts(self._context, tx, domain, adding=1, quota=row["quota"])
+            policy = DomainPolicy.read(self._names.lock_domain(tx, domain_part(new)))
+            policy.check_account_quota(new, row["quota"])
+            check_accounts(self._context, tx, policy, adding=1, quota=row["quota"])
         self._names.use_up_aliases(tx, old, new)
         if facts["leftovers"]:
             self._cleanup.remove_leftovers(tx, new)

@@ -17,7 +17,7 @@ from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import Forwardings, member_row
-from mailstore.sql.iredmail.limits import check_aliases
+from mailstore.sql.iredmail.limits import DomainPolicy, check_aliases
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import plain
 from mailstore.sql.iredmail.values import access_policy, checked, flag, now, text
@@ -54,10 +54,10 @@ class Aliases(store.Aliases):
             "name": "",
         }
         with self._context.writing(address) as tx:
-            domain = self._names.lock_domain(tx, domain_part(address))
+            policy = DomainPolicy.read(self._names.lock_domain(tx, domain_part(address)))
             facts = self._names.facts(tx.connection, address)
             self._names.refuse_taken(facts, address)
-            check_aliases(self._context, tx, domain)
+            check_aliases(self._context, tx, policy)
             if facts["leftovers"]:
                 self._cleanup.remove_leftovers(tx, address)
             row |= {"accesspolicy": "public", "created": now(), "modified": now(), **change.columns}
@@ -123,11 +123,11 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, new)
 
     def _rename(self, tx: Transaction, old: str, new: str) -> None:
-        domain = self._names.lock_domain(tx, domain_part(new))
+        policy = DomainPolicy.read(self._names.lock_domain(tx, domain_part(new)))
         facts = self._names.facts(tx.connection, new)
         self._names.refuse_taken(facts, new)
         if domain_part(old) != domain_part(new):
-            check_aliases(self._context, tx, domain)
+            check_aliases(self._context, tx, policy)
         if facts["leftovers"]:
             self._cleanup.remove_leftovers(tx, new)
         values = {"address": new, "domain": domain_part(new), "modified": now()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, literal, or_, select, union, update
@@ -72,12 +73,17 @@ class Cleanup:
         ]
         return or_(self._orphan_aliases_exist(address), *found)
 
-    def with_leftovers(self, tx: Transaction, addresses: Sequence[str]) -> set[str]:
-        """Return those of `addresses` under which rows of a former holder are there."""
-        rows = self._forwarding
-        queries = [select(rows.c.forwarding).where(rows.c.forwarding.in_(addresses), rows.c.is_alias == 1)]
+    def leftovers_of_new(self, tx: Transaction, since: datetime) -> set[str]:
+        """Return the accounts whose password was set at `since` or later, and that have rows in the tables of owned ones.
+
+        For accounts inserted just now, these rows can only be those of a former holder. The index on the time leads to them
+        without naming each.
+        """
+        mailbox, rows = self._context.table("mailbox").c, self._forwarding.c
+        new = mailbox.passwordlastchange >= since
+        queries = [select(mailbox.username).where(new, mailbox.username == rows.forwarding, rows.is_alias == 1)]
         owned = (self._column(reference) for reference in self._references if reference.owned)
-        queries += [select(column).where(column.in_(addresses)) for column in owned]
+        queries += [select(mailbox.username).where(new, mailbox.username == column) for column in owned]
         return set(tx.execute(union(*queries)).scalars())
 
     def remove_leftovers(self, tx: Transaction, address: str) -> None:

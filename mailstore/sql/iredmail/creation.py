@@ -17,7 +17,7 @@ from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.limits import check_accounts
+from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import NewAccount, Secret
 from mailstore.sql.iredmail.retention import Retention
@@ -44,16 +44,17 @@ class Creation:
         """Write one account and make its home. Without limits and aliases these are four statements."""
         if new.aliases:  # lock all domains in one order before any of them
             self._names.lock_owners(tx, {new.address, *new.aliases})
-        domain = self._names.lock_domain(tx, new.domain)
-        new.finish(domain, self._services)
+        policy = DomainPolicy.read(self._names.lock_domain(tx, new.domain))
+        new.finish(policy, self._services)
         facts = self._names.facts(tx.connection, new.address)
         self._names.refuse_taken(facts, new.address)
-        check_accounts(self._context, tx, domain, adding=1, quota=new.mailbox["quota"])
+        check_accounts(self._context, tx, policy, adding=1, quota=new.mailbox["quota"])
         owners = self._names.claim_aliases(tx, new.address, new.aliases)
         if facts["leftovers"]:
             self._cleanup.remove_leftovers(tx, new.address)
         new.mailbox |= self._home(tx, new, known_name=facts["deleted_before"]).columns()
-        self._insert(tx, [new], owners)
+        self._insert_mailboxes(tx, [new])
+        self._insert_beside(tx, [new], owners)
 
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
@@ -120,43 +121,48 @@ class Creation:
 
     def _write_batch(self, tx: Transaction, batch: Sequence[NewAccount]) -> None:
         addresses = [account.address for account in batch]
-        for address in self._cleanup.with_leftovers(tx, addresses):
-            self._cleanup.remove_leftovers(tx, address)
         known = self._retention.known_names(tx, addresses)
         for account in batch:
             account.mailbox |= self._home(tx, account, known_name=account.address in known).columns()
-        self._insert(tx, batch, {})
+        self._insert_mailboxes(tx, batch)
+        # Before the rows that the new accounts own: whatever is there now is a former holder's.
+        since = min(account.mailbox["created"] for account in batch)
+        for address in self._cleanup.leftovers_of_new(tx, since) & set(addresses):
+            self._cleanup.remove_leftovers(tx, address)
+        self._insert_beside(tx, batch, {})
 
-    def _lock_domains(self, tx: Transaction, domains: set[str]) -> dict[str, Mapping[Any, Any]]:
+    def _lock_domains(self, tx: Transaction, domains: set[str]) -> dict[str, DomainPolicy]:
         table = self._context.table("domain")
         query = select(table).where(table.c.domain.in_(domains)).order_by(table.c.domain).with_for_update()
-        rows = {row["domain"]: row for row in tx.execute(query).mappings()}
+        policies = {row["domain"]: DomainPolicy.read(row) for row in tx.execute(query).mappings()}
         if self._context.actor:
-            for domain in rows:
+            for domain in policies:
                 self._context.actor.require_domain(tx.connection, domain)
-        return dict(rows)
+        return policies
 
     def _check_capacity(self, tx: Transaction, new: Sequence[tuple[int, NewAccount]], refusals: _Refusals) -> None:
         by_domain: dict[str, list[tuple[int, NewAccount]]] = defaultdict(list)
         for index, account in new:
             by_domain[account.domain].append((index, account))
-        for domain, row in self._lock_domains(tx, set(by_domain)).items():
+        for domain, policy in self._lock_domains(tx, set(by_domain)).items():
             accounts = by_domain[domain]
             quota = sum(account.mailbox.get("quota", 0) for _, account in accounts)
             with refusals.collect(accounts[-1][0]):
-                check_accounts(self._context, tx, row, adding=len(accounts), quota=quota)
+                check_accounts(self._context, tx, policy, adding=len(accounts), quota=quota)
 
-    def _insert(self, tx: Transaction, accounts: Sequence[NewAccount], owners: Mapping[str, str]) -> None:
-        rows: dict[str, list[dict[str, Any]]] = {
-            "mailbox": [account.mailbox for account in accounts],
-            "forwardings": [row for account in accounts for row in account.forwarding_rows(owners)],
-        }
+    def _insert_mailboxes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        for alike in _grouped_by_columns([account.mailbox for account in accounts]):
+            self._context.insert(tx, "mailbox", alike)
+
+    def _insert_beside(self, tx: Transaction, accounts: Sequence[NewAccount], owners: Mapping[str, str]) -> None:
+        """Insert what an account has in other tables; `owners` are the primary domains of its aliases."""
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for account in accounts:
+            rows["forwardings"] += account.forwarding_rows(owners)
             for table, row in account.pointer_rows().items():
-                rows.setdefault(table, []).append(row)
+                rows[table].append(row)
         for table, all_rows in rows.items():
-            for alike in _grouped_by_columns(all_rows):
-                self._context.insert(tx, table, alike)
+            self._context.insert(tx, table, all_rows)
 
     def _home(self, tx: Transaction, new: NewAccount, *, known_name: bool) -> homes.HomeColumns:
         """Return a home that nobody has had, and make it on disk if this store reaches the disk.

@@ -44,10 +44,9 @@ def candidates(root: str, layout: Layout, address: str, now: datetime) -> Iterat
     """
     base, _, node = root.rpartition("/")
     stamped = replace(layout, timestamp=True)
-    paths = [layout.relative(address, now)]
-    paths += [stamped.relative(address, now + timedelta(seconds=second)) for second in range(_MOST_CANDIDATES)]
-    for path in dict.fromkeys(paths):
-        yield HomeColumns(base or "/", node, path)
+    yield HomeColumns(base or "/", node, layout.relative(address, now))
+    for second in range(layout.timestamp, _MOST_CANDIDATES):
+        yield HomeColumns(base or "/", node, stamped.relative(address, now + timedelta(seconds=second)))
 
 
 def given(root: str, home: str) -> HomeColumns:

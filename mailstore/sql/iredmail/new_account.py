@@ -13,7 +13,7 @@ from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Edit
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import alias_row, forwarding_row
-from mailstore.sql.iredmail.limits import check_account_quota
+from mailstore.sql.iredmail.limits import DomainPolicy
 from mailstore.sql.iredmail.pointers import POINTERS, pointer_rows
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
@@ -71,19 +71,6 @@ class Secret:
     hash: str = field(repr=False)
     password: str | None = field(default=None, repr=False)
 
-    def check_length(self, settings: Settings, address: str) -> None:
-        """Raise InvalidPassword if the password breaks the length limits of the domain."""
-        if self.password is None:
-            return
-        length = len(self.password)
-        shortest, longest = settings.number("min_passwd_length"), settings.number("max_passwd_length")
-        if shortest and length < shortest:
-            raise InvalidPassword(
-                f"{address}: passwords in this domain need {shortest} characters or more", subject=address
-            )
-        if longest and length > longest:
-            raise InvalidPassword(f"{address}: passwords in this domain may have {longest} characters", subject=address)
-
     def panel_hash(self) -> str:
         """Return the hash for somebody who logs in to iRedAdmin: that panel cannot verify every scheme."""
         if self.password is None:
@@ -132,7 +119,8 @@ class NewAccount:
         columns = checked(fields, COLUMNS)
         context.require(columns, "mailbox")
         settings = Settings("")
-        settings.put("timezone", timezone(fields.get("timezone", "")))
+        if "timezone" in fields:
+            settings.put("timezone", timezone(fields["timezone"]))
         forwarding = addresses(plain(fields.get("forwarding", ())))
         others = tuple(destination for destination in forwarding if destination != address)
         services = fields.get("services")
@@ -153,20 +141,18 @@ class NewAccount:
         """The domain of the account."""
         return domain_part(self.address)
 
-    def finish(self, domain: Mapping[Any, Any], services: Services) -> None:
+    def finish(self, policy: DomainPolicy, services: Services) -> None:
         """Take over the domain's defaults and check its per-account limits. Raises LimitExceeded, InvalidPassword."""
-        settings = Settings(domain["settings"])
-        self.secret.check_length(settings, self.address)
-        self.mailbox.setdefault("quota", settings.number("default_user_quota") or 0)
-        self.mailbox.setdefault("language", settings.text("default_language"))
+        policy.check_password(self.secret.password, self.address)
+        self.mailbox.setdefault("quota", policy.default_account_quota)
+        self.mailbox.setdefault("language", policy.default_language)
         self.mailbox.setdefault("active", 1)
-        check_account_quota(self.address, self.mailbox["quota"], domain)
+        policy.check_account_quota(self.address, self.mailbox["quota"])
         if self.services is None:
-            flags = services.disabled_for_new(settings.names("disabled_mail_services"))
+            self.mailbox |= services.disabled_for_new(policy.disabled_services)
         else:
-            flags = services.columns(self.services, {})
+            self.mailbox |= services.columns(self.services, {})
         moment = now()
-        self.mailbox |= flags
         self.mailbox |= {
             "username": self.address, "domain": self.domain, "password": self.secret.hash,
             "passwordlastchange": moment, "created": moment, "modified": moment,

@@ -20,11 +20,10 @@ from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import forwarding_row
-from mailstore.sql.iredmail.limits import check_accounts
+from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import Secret
 from mailstore.sql.iredmail.services import Services
-from mailstore.sql.iredmail.settings import Settings
 from mailstore.sql.iredmail.values import now
 
 __all__ = ["Restoration"]
@@ -65,11 +64,11 @@ class Restoration:
     def run(self, hashed: Secret | None) -> None:
         """Insert the account and what belongs to it. `hashed` is the password if the snapshot has none."""
         address = self._record.address
-        domain = self._names.lock_domain(self._tx, domain_part(address))
+        policy = DomainPolicy.read(self._names.lock_domain(self._tx, domain_part(address)))
         facts = self._names.facts(self._tx.connection, address)
         self._names.refuse_taken(facts, address)
-        row = self._mailbox_row(domain, hashed)
-        check_accounts(self._context, self._tx, domain, adding=1, quota=row["quota"])
+        row = self._mailbox_row(policy, hashed)
+        check_accounts(self._context, self._tx, policy, adding=1, quota=row["quota"])
         self._check_home(row)
         if facts["leftovers"]:
             Cleanup(self._context).remove_leftovers(self._tx, address)
@@ -86,19 +85,18 @@ class Restoration:
                     self._insert_if_free(name, other)
         Cleanup(self._context).restore_self_rows(self._tx, [address])
 
-    def _mailbox_row(self, domain: Mapping[str, Any], hashed: Secret | None) -> dict[str, Any]:
+    def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
         if stored:
             return {**stored[0], "modified": now()}
-        settings = Settings(domain["settings"])
         moment = now()
         columns = homes.given(self._context.config.new_home_root(), self._record.home).columns()
         return {
             "username": self._record.address, "domain": self._record.domain, "active": 1, "created": moment,
             "modified": moment, "passwordlastchange": moment, "password": hashed.hash if hashed else "",
-            "quota": settings.number("default_user_quota") or 0, "language": settings.text("default_language"),
+            "quota": policy.default_account_quota, "language": policy.default_language,
             "settings": self._context.settings_text(""), **columns,
-            **Services(self._context.schema).disabled_for_new(settings.names("disabled_mail_services")),
+            **Services(self._context.schema).disabled_for_new(policy.disabled_services),
         }  # fmt: skip
 
     def _check_home(self, row: Row) -> None:
