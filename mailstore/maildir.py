@@ -223,6 +223,7 @@ class Homes:
                 made = self._make_all(root, place, parts)
             else:
                 made = self._make_all(root, place, (place.names, *parts))
+                _check_still_there(root, place, made)
         return CreatedHome(place.home, place.root, made)
 
     def _check_adoptable(self, place: _Place, root: int) -> None:
@@ -247,15 +248,14 @@ class Homes:
                 raise
             else:
                 return tuple(made)
-        raise HomeError(f"the directories above {place.home} keep vanishing; try again", subject=place.home)
+        raise _vanishing(place)
 
     def _make_one(self, root: int, place: _Place, names: tuple[str, ...], made: list[_dirfd.Made]) -> None:
         try:
             made.append(_dirfd.make(root, names, self._owner_below(root), self._mode))
         except FileExistsError as error:
             if names == place.names:
-                message = f"home {place.home} already exists; adopt it, choose another, or remove it by hand"
-                raise HomeExists(message, subject=place.home) from error
+                raise _home_exists(place) from error
             with _dirfd.descended(root, names):  # refuses a symbolic link or a file
                 pass
 
@@ -347,15 +347,27 @@ class Homes:
             self._move_back(name, trash, place, root)
 
     def _move_back(self, name: str, trash: int, place: _Place, root: int) -> None:
-        """Making the home claims its path, also against other processes; the rename replaces it while it is empty."""
-        made = self._make_all(root, place, (place.names,))
-        try:
-            with _dirfd.descended(root, place.names[:-1]) as parent:
-                os.rename(name, place.names[-1], src_dir_fd=trash, dst_dir_fd=parent)
-                _sync_both(parent, trash, place.home, f"the home is back at {place.home}")
-        except BaseException:
-            _dirfd.unmake(root, made)  # spares the home if it is the one put back
-            raise
+        """One rename and nothing before it: an empty home left by a killed call would pass for the one to put back.
+
+        A home that another process makes meanwhile stops the rename, or is replaced while it is empty, which that
+        process then notices (`_check_still_there`).
+        """
+        for _ in range(_RACES):
+            made = self._make_all(root, place, ())
+            try:
+                with _dirfd.descended(root, place.names[:-1]) as parent:
+                    _rename_to_new(name, trash, place, parent)
+                    _sync_both(parent, trash, place.home, f"the home is back at {place.home}")
+            except FileNotFoundError:
+                _dirfd.unmake(root, made)
+                if not _is_there(name, trash):
+                    raise
+            except BaseException:
+                _dirfd.unmake(root, made)
+                raise
+            else:
+                return
+        raise _vanishing(place)
 
     def unlink(self, trashed: Trashed, *, progress: Callable[[int], None] | None = None) -> int:
         """Remove a home from the trash for good; returns the number of files removed by this call.
@@ -498,6 +510,46 @@ def _refuse_empty(root: int, path: str) -> None:
 def _check_same_device(home: int, root: int, place: _Place) -> None:
     if os.fstat(home).st_dev != os.fstat(root).st_dev:
         raise HomeRefused(f"{place.home} is on another file system than its root {place.root}", subject=place.home)
+
+
+def _home_exists(place: _Place) -> HomeExists:
+    message = f"home {place.home} already exists; adopt it, choose another, or remove it by hand"
+    return HomeExists(message, subject=place.home)
+
+
+def _vanishing(place: _Place) -> HomeError:
+    return HomeError(f"the directories above {place.home} keep vanishing; try again", subject=place.home)
+
+
+def _check_still_there(root: int, place: _Place, made: Sequence[_dirfd.Made]) -> None:
+    """Refuse a home just made that another process has replaced, while it was empty, with one from the trash."""
+    inode = next(one.inode for one in made if one.names == place.names)
+    with _dirfd.descended(root, place.names) as fd:
+        if os.fstat(fd).st_ino == inode:
+            return
+    _dirfd.unmake(root, made)
+    raise _home_exists(place)
+
+
+def _rename_to_new(name: str, trash: int, place: _Place, parent: int) -> None:
+    """Move a trash entry to the name of its home in ``parent``, where nothing of that name may be."""
+    new = place.names[-1]
+    if _is_there(new, parent):
+        raise _home_exists(place)
+    try:
+        os.rename(name, new, src_dir_fd=trash, dst_dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise _home_exists(place) from error
+        raise
+
+
+def _is_there(name: str, parent: int) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_same(fd: int, name: str, parent: int) -> bool:

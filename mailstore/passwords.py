@@ -10,7 +10,6 @@ import base64
 import re
 import unicodedata
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from typing import Any
 
@@ -78,6 +77,8 @@ def hash_many(passwords: Sequence[str], scheme: str = DEFAULT_SCHEME, *, workers
     """Hash many passwords in order; slow schemes are spread over a pool of `workers` processes (default: all cores)."""
     if scheme.upper().startswith("SSHA"):
         return [hash_password(password, scheme) for password in passwords]
+    from concurrent.futures import ProcessPoolExecutor  # a tenth of the time that the command line needs to start
+
     with ProcessPoolExecutor(workers) as pool:
         return list(pool.map(partial(hash_password, scheme=scheme), passwords, chunksize=8))
 

@@ -15,7 +15,7 @@ from mailstore.errors import ConfigurationError
 if TYPE_CHECKING:
     from mailstore.store import Store
 
-__all__ = ["DRIVERS", "open_config", "open_store", "resolve_password"]
+__all__ = ["DRIVERS", "open_config", "open_store", "resolve_password", "with_query_options"]
 
 DRIVERS: Mapping[str, str] = {
     "iredmail+mysql": "mailstore.sql.iredmail.store",
@@ -61,7 +61,7 @@ def open_store(
 
 def open_config(config: StoreConfig, *, password: str | None = None) -> Store:
     """Open the store that a `StoreConfig` describes; errors as for `open_store`."""
-    config = _with_query_options(config)
+    config = with_query_options(config)
     scheme = urlsplit(config.url).scheme
     if scheme not in DRIVERS:
         raise ConfigurationError(f"unknown kind of store {scheme!r}; known are {', '.join(sorted(DRIVERS))}")
@@ -83,7 +83,7 @@ def resolve_password(config: StoreConfig) -> str | None:
         raise ConfigurationError(f"cannot read password_file {path}: {error}") from error
 
 
-def _with_query_options(config: StoreConfig) -> StoreConfig:
+def with_query_options(config: StoreConfig) -> StoreConfig:
     """Return the configuration with the options that its URL's query string holds; they come before the others."""
     parts = urlsplit(config.url)
     if not parts.query:

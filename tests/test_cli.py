@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
+from mailstore.cli import lookups
+from mailstore.cli.output import Output
 from mailstore.cli.root import NOUNS, root
+from mailstore.cli.session import Session
 from mailstore.passwords import hash_password, verify_password
 from tests.test_cli_rig import PASSWORD, Cli, run
 
@@ -371,6 +374,17 @@ class TestStoreAsAWhole:
         shown = cli("lookups", "dovecot", "--version", version, "--uid", "5000", "--gid", "vmail", "--writer-user", "w")
         assert "### mailstore.conf\n" in shown
         assert "mail_uid = 5000\n" in shown
+
+    @pytest.mark.parametrize(
+        ("place", "host", "socket"),
+        [("db.org:5433/vmail", "db.org", None), ("/vmail?socket=/run/postgresql", None, "/run/postgresql")],
+    )
+    def test_the_reader_of_a_database_server(self, place: str, host: str | None, socket: str | None) -> None:
+        url = f"iredmail+postgresql://vmailadmin:secret@{place}"
+        session = Session(None, None, url, (), None, Output("lines"))
+        reader = lookups._reader(session, "vmail", None)
+        assert (reader.host, reader.socket, reader.database) == (host, socket, "vmail")
+        assert (reader.user, reader.password) == ("vmail", None)
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion(self, cli: Cli, shell: str) -> None:

@@ -12,7 +12,7 @@ from mailstore import config
 from mailstore.config import Config, DaemonConfig, StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
-from mailstore.registry import DRIVERS, _with_query_options
+from mailstore.registry import DRIVERS, with_query_options
 from mailstored.schedule import Trigger, duration, trigger
 
 __all__ = ["Listen", "Settings", "load"]
@@ -90,7 +90,7 @@ def _stores(whole: Config) -> dict[str, StoreConfig]:
 
 def _store(name: str, given: StoreConfig) -> StoreConfig:
     try:
-        options = _with_query_options(given)
+        options = with_query_options(given)
         _check(options)
     except ConfigurationError as error:
         raise ConfigurationError(f"stores.{name}: {error}") from error

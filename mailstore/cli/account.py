@@ -213,4 +213,6 @@ def update_all(
     require_change(changes)
     with session.carefully(f"Change every account of {domain}?", caution) as store:
         accounts = store.accounts.update_all(domain, **changes)
-    session.output.done(caution.tell("updated", f"{accounts} accounts"), Updated(domain, caution.dry_run, accounts))
+    session.output.done(
+        caution.tell("updated", f"{domain} (accounts: {accounts})"), Updated(domain, caution.dry_run, accounts)
+    )

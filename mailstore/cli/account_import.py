@@ -111,7 +111,7 @@ class _Import:
             return
         number, reason = min(self._refused.items())
         created = sum(action == "created" for action in self._done.values())
-        raise Refused(f"{len(self._refused)} rows were refused, {created} accounts created; row {number}: {reason}")
+        raise Refused(f"rows refused: {len(self._refused)}, accounts created: {created}; row {number}: {reason}")
 
     def write(self) -> None:
         """Write all rows, block by block."""
@@ -159,6 +159,8 @@ class _Import:
 
     def report(self) -> None:
         """Tell what became of each row."""
+        if self.rows and not (self._done or self._refused):
+            return  # it came to nothing, and the error tells why
         output = self.session.output
         results = list(self._results())
         if output.form == "table":

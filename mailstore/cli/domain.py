@@ -87,7 +87,7 @@ def delete(session: Session, domain: str, keep_days: int | None, caution: Cautio
     """Delete a domain with everything in it. Mailboxes are kept on disk until a purge finds them due."""
     with session.carefully(f"Delete {domain} with everything in it?", caution) as store:
         accounts = store.domains.delete(domain, keep_mailbox_days=keep_days)
-    message = caution.tell("deleted", f"{domain} with {accounts} accounts")
+    message = caution.tell("deleted", f"{domain} (accounts: {accounts})")
     session.output.done(message, DeletedDomain(domain, caution.dry_run, accounts))
 
 

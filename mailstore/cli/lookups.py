@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from mailstore.cli.credentials import read_secret_file
+from mailstore.cli.schema import schema_report
 from mailstore.cli.session import Session, pass_session
 from mailstore.errors import NotSupported
 
@@ -77,7 +79,7 @@ def dovecot(
     """Write the file to include at the end of dovecot.conf, and those that it names."""
     files = _module(session).dovecot(
         _reader(session, user, password_file),
-        session.store.schema_report(),  # type: ignore[attr-defined]
+        schema_report(session),
         version=version,
         uid=_number_or_name(uid),
         gid=_number_or_name(gid),
@@ -92,11 +94,10 @@ def _module(session: Session) -> Any:
     from mailstore.registry import DRIVERS
 
     session.store  # noqa: B018 checks the URL, and that the schema is what the queries are made for
-    package = DRIVERS[urlsplit(session.config.url).scheme].rpartition(".")[0]
-    try:
-        return import_module(f"{package}.lookups")
-    except ModuleNotFoundError as error:
-        raise NotSupported(f"{session.store.name} has no lookups") from error
+    name = DRIVERS[urlsplit(session.config.url).scheme].rpartition(".")[0] + ".lookups"
+    if find_spec(name) is None:
+        raise NotSupported(f"there are no lookups for {session.store.name}")
+    return import_module(name)
 
 
 def _reader(session: Session, user: str, password_file: Path | None) -> Reader:

@@ -23,7 +23,13 @@ def password() -> None:
 
 
 @password.command("hash")
-@click.option("--scheme", type=click.Choice(WRITABLE_SCHEMES, case_sensitive=False), default=DEFAULT_SCHEME)
+@click.option(
+    "--scheme",
+    type=click.Choice(WRITABLE_SCHEMES, case_sensitive=False),
+    default=DEFAULT_SCHEME,
+    show_default=True,
+    help="How to hash it.",
+)
 @_STDIN
 @pass_session
 def hash_(session: Session, scheme: str, password_stdin: bool) -> None:

@@ -41,7 +41,7 @@ def purge(ctx: click.Context, caution: Caution) -> None:
     today = datetime.now(UTC).date()
     due = session.store.deleted.count(due=today)
     if due and not caution.dry_run:
-        confirm(f"Remove {due} mailboxes for good?", yes=caution.yes)
+        confirm(f"Remove what is due for good (mailboxes: {due})?", yes=caution.yes)
     left: list[str] = []
     with _interruptible() as stop, progress("purging", due, shown=session.output.progress) as advance:
 

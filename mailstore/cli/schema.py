@@ -13,10 +13,12 @@ from mailstore.cli.results import SchemaPart
 from mailstore.cli.session import Session, pass_session
 from mailstore.errors import ConfigurationError, NotSupported
 
-__all__ = ["schema"]
+__all__ = ["SchemaReport", "schema", "schema_report"]
 
 
-class _Report(Protocol):
+class SchemaReport(Protocol):
+    """What a schema needs and lacks, lacks without needing it, and has besides."""
+
     @property
     def missing(self) -> Sequence[str]: ...
 
@@ -31,7 +33,7 @@ class _Report(Protocol):
 class _ReportsSchema(Protocol):
     """A store that can tell what its schema has and lacks."""
 
-    def schema_report(self) -> _Report: ...
+    def schema_report(self) -> SchemaReport: ...
 
 
 @click.group()
@@ -57,12 +59,17 @@ def check(session: Session) -> None:
 
     What is needed and missing makes every command fail; what is absent only takes away the features that need it.
     """
+    session.output.many(SchemaPart, _parts(schema_report(session)))
+
+
+def schema_report(session: Session) -> SchemaReport:
+    """Return what the schema of the store has and lacks. Raises NotSupported if it has none."""
     if not isinstance(session.store, _ReportsSchema):
         raise NotSupported(f"{session.store.name} has no schema that could be checked")
-    session.output.many(SchemaPart, _parts(session.store.schema_report()))
+    return session.store.schema_report()
 
 
-def _parts(report: _Report) -> Iterator[SchemaPart]:
+def _parts(report: SchemaReport) -> Iterator[SchemaPart]:
     for state in ("missing", "absent", "foreign"):
         yield from (SchemaPart(name, state) for name in getattr(report, state))
 

@@ -63,12 +63,12 @@ class Session:
     def config(self) -> StoreConfig:
         """The configuration of the store, with the options of its URL taken in."""
         from mailstore import config
-        from mailstore.registry import _with_query_options
+        from mailstore.registry import with_query_options
 
         if self.url:
             options = {"url": self.url, "homes": list(self.homes)}
-            return _with_query_options(config.convert(options, config.StoreConfig, "the command line"))
-        return _with_query_options(config.load(self.config_file).store(self.store_name))
+            return with_query_options(config.convert(options, config.StoreConfig, "the command line"))
+        return with_query_options(config.load(self.config_file).store(self.store_name))
 
     @cached_property
     def store(self) -> Store:

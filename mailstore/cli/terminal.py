@@ -54,7 +54,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, headed: bool 
         drawn.add_column(title, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(safe(cell)) for cell in row))
-    console.print(drawn)
+    with console.capture() as text:  # rich has its own way to end the program when nobody reads
+        console.print(drawn)
+    sys.stdout.write(text.get())
 
 
 @contextmanager

@@ -1,0 +1,69 @@
+# On a bare Debian 12 with Python 3.11: "make demo" shows what this is, "make test" runs everything.
+# Both set up what they need; only "make test" installs servers, which takes root or sudo.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo servers check lint types docs-check docs pytest test bench constraints clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(READY) ## Make .venv with everything that development and demo need
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh demo/install-venv.sh
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Create, show, verify, delete, restore and purge accounts in a store of its own
+	@sh demo/run.sh
+
+servers: ## Install the database and mail servers that the tests start privately
+	sh tests/servers/install.sh
+
+check: lint types docs-check ## Everything that can be said without running it
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/mypy -p tests.servers
+	$(BIN)/mypy docs/generate.py
+
+docs-check: $(READY)
+	$(BIN)/python docs/generate.py --check
+
+docs: $(READY) ## Write the generated pages, and the output shown in README.md, anew
+	$(BIN)/python docs/generate.py
+
+pytest: $(READY)
+	$(BIN)/python -m pytest -q
+
+test: ## Set everything up, install the servers, and run all checks and tests
+	$(MAKE) servers
+	$(MAKE) check
+	$(MAKE) pytest
+
+bench: $(READY) ## Print the ratios of docs/performance.md
+	$(BIN)/python bench/run.py
+
+constraints: $(READY) ## Note the installed versions as those that are tested
+	@$(BIN)/python -m pip list --format=freeze --disable-pip-version-check --exclude-editable \
+	    --exclude pip --exclude setuptools --exclude wheel > constraints.new
+	@{ echo '# The versions that are tested; "make constraints" writes this file anew.'; cat constraints.new; } \
+	    > constraints.txt
+	@rm constraints.new
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,271 @@
+"""Writes what the documentation takes from the code: the pages of the command line and of the configuration, and the
+transcript of the demonstration in README.md.
+
+``python docs/generate.py`` writes, ``--check`` tells what is not current and exits with 1. Needs the ``dev`` extra.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import struct
+import subprocess
+import sys
+import termios
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from fcntl import ioctl
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import msgspec
+
+from mailstore.cli.root import root
+from mailstore.config import Config, DaemonConfig, LayoutConfig, StoreConfig
+
+__all__ = ["PAGES", "main", "stale"]
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent
+SAMPLE = PROJECT / "daemon" / "systemd" / "mailstore.toml"
+WIDTH = 110
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+_CLI_INTRO = """\
+# Command line reference
+
+<!-- Written by docs/generate.py from the code; do not edit. -->
+
+`mailstore [GLOBAL OPTIONS] NOUN VERB [OPTIONS] [ARGUMENTS]`. Global options stand before the noun:
+`mailstore --store main --format json account list`.
+
+"""
+
+
+def cli_page() -> str:
+    """Return docs/cli.md."""
+    context = click.Context(root, info_name="mailstore")
+    parts = [_CLI_INTRO, _options(context), f"{_plain(root.epilog or '')}\n\n"]
+    parts += (_command(inner) for inner in _commands(context))
+    return "".join(parts) + _daemon_help()
+
+
+def _commands(context: click.Context) -> Iterator[click.Context]:
+    """Iterate over the contexts of all commands below one, in the order of the help."""
+    group = context.command
+    if not isinstance(group, click.Group):
+        return
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None:
+            inner = click.Context(command, info_name=name, parent=context)
+            yield inner
+            yield from _commands(inner)
+
+
+def _command(context: click.Context) -> str:
+    command = context.command
+    depth = len(context.command_path.split())
+    text = f"{'#' * depth} {context.command_path}\n\n{_plain(command.help or '')}\n\n"
+    if isinstance(command, click.Group):
+        return text
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    return f"{text}```text\n{usage}\n```\n\n{_options(context)}"
+
+
+def _plain(text: str) -> str:
+    r"""Return help text as Markdown; a paragraph behind ``\b`` keeps its lines."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(
+        f"```text\n{paragraph[1:].strip(chr(10))}\n```" if paragraph.startswith("\b") else paragraph.replace("\f", "")
+        for paragraph in paragraphs
+    )
+
+
+def _options(context: click.Context) -> str:
+    records = [
+        record
+        for parameter in context.command.get_params(context)
+        if parameter.name != "help" and (record := parameter.get_help_record(context))
+    ]
+    return _table(("Option", "Meaning"), [(f"`{name}`", meaning) for name, meaning in records]) if records else ""
+
+
+def _daemon_help() -> str:
+    command = [sys.executable, "-m", "mailstored", "--help"]
+    shown = subprocess.run(  # noqa: S603 a fixed command
+        command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"}
+    ).stdout
+    return f"## mailstored\n\nThe daemon.\n\n```text\n{shown.rstrip()}\n```\n"
+
+
+# --- the configuration ------------------------------------------------------------------------------------------------
+
+_CONFIGURATION_INTRO = """\
+# Configuration reference
+
+<!-- Written by docs/generate.py from the code; do not edit. -->
+
+One TOML file serves the command `mailstore` and the daemon `mailstored`: the one named by `--config`, else by
+`$MAILSTORE_CONFIG`, else `/etc/mailstore/mailstore.toml`. Unknown keys are refused. The options of a store may also be
+given as parameters of `mailstore.open_store` and, but for `layout`, in the query string of its URL, which comes first:
+`iredmail+mysql://mailstore@localhost/vmail?socket=/run/mysqld/mysqld.sock`.
+
+| URL | Store |
+|---|---|
+| `iredmail+mysql://USER@HOST:PORT/DATABASE` | iRedMail on MariaDB or MySQL |
+| `iredmail+postgresql://USER@HOST:PORT/DATABASE` | iRedMail on PostgreSQL |
+| `iredmail+sqlite:////DIRECTORY/FILE` | iRedMail's tables in SQLite; four slashes make the path absolute |
+
+The database password is looked for in the URL (percent-encoded), then in `password_file`, then, if that is not set, in
+`$MAILSTORE_PASSWORD`. A relative `password_file` lies in `$CREDENTIALS_DIRECTORY`, which systemd sets for a unit with
+`LoadCredential=`, else in the current directory. Only the first line of the file counts.
+
+"""
+_TABLES: Mapping[str, type[msgspec.Struct]] = {
+    "Top level": Config,
+    "[stores.NAME]": StoreConfig,
+    "[stores.NAME.layout]": LayoutConfig,
+    "[daemon]": DaemonConfig,
+}
+
+
+def configuration_page() -> str:
+    """Return docs/configuration.md."""
+    parts = [_CONFIGURATION_INTRO]
+    for title, kind in _TABLES.items():
+        parts.append(f"## {title}\n\n{(kind.__doc__ or '').strip()}\n\n{_keys(kind)}")
+    parts.append(f"## A file to start from\n\n```toml\n{SAMPLE.read_text(encoding='utf-8').rstrip()}\n```\n")
+    return "".join(parts)
+
+
+def _keys(kind: type[msgspec.Struct]) -> str:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(kind):
+        if isinstance(field.default, msgspec.Struct) or field.name == "stores" and kind is Config:
+            continue  # a table of its own
+        type_, meta = _parts(hints[field.name])
+        rows.append((f"`{field.name}`", type_, _default(field), meta.description or ""))
+    return _table(("Key", "Type", "Default", "Meaning"), rows)
+
+
+def _parts(hint: Any) -> tuple[str, msgspec.Meta]:
+    """Return the name of a type as TOML calls it, and what is noted about it."""
+    names = {str: "string", bool: "boolean", list[str]: "list of strings"}
+    if typing.get_origin(hint) is not Annotated:
+        raise TypeError(f"{hint} has no description")
+    type_, meta = typing.get_args(hint)
+    return names[type_], meta
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [titles, ("---",) * len(titles), *rows]
+    cells = (" | ".join(" ".join(cell.replace("|", r"\|").split()) for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells) + "\n"
+
+
+# --- the transcript ---------------------------------------------------------------------------------------------------
+
+_TRANSCRIPT = re.compile(r"(?<=<!-- make demo -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
+_VOLATILE = (  # each with a replacement of the same length, so that tables keep their columns
+    (re.compile(r"/tmp/mailstore-demo-[0-9]{8,}"), "/tmp/mailstore-demo-00012345"),  # noqa: S108
+    (re.compile(r"\d{4}(\.\d{2}){5}"), "2027.01.31.12.00.00"),
+)
+
+
+def readme() -> str:
+    """Return README.md with the present output of the demonstration."""
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    if len(_TRANSCRIPT.findall(text)) != 1:
+        raise SystemExit("README.md has no place for the output of 'make demo'")
+    shown = transcript()
+    return _TRANSCRIPT.sub(lambda _: shown, text)
+
+
+def transcript() -> str:
+    """Return what ``make demo`` shows on a terminal, with what differs from run to run replaced."""
+    text = _on_terminal(["sh", str(PROJECT / "demo" / "run.sh")])
+    for pattern, replacement in _VOLATILE:
+        text = pattern.sub(replacement, text)
+    days = {day: number for number, day in enumerate(sorted(set(re.findall(r"\d{4}-\d{2}-\d{2}", text))))}
+    for day, number in days.items():  # the first is the day of the run, the second that on which a mailbox is due
+        text = text.replace(day, ("2027-01-31", "2027-03-02")[number])
+    return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
+
+
+def _on_terminal(command: list[str]) -> str:
+    """Run a command on a terminal of its own and return what it shows. Raises CalledProcessError if it fails."""
+    ours, its = os.openpty()
+    ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
+    paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    environment = {**paths, "HOME": "/", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its, env=environment) as process:  # noqa: S603
+        os.close(its)
+        shown = _read_all(ours)
+    os.close(ours)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, shown)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def _read_all(terminal: int) -> bytes:
+    blocks = []
+    with suppress(OSError):  # Linux says EIO when the last writer has gone
+        while block := os.read(terminal, 65536):
+            blocks.append(block)
+    return b"".join(blocks)
+
+
+# --- all of it --------------------------------------------------------------------------------------------------------
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/cli.md": cli_page,
+    "docs/configuration.md": configuration_page,
+    "README.md": readme,
+}
+"""Every file that is written here, wholly or in part, and what writes it."""
+
+
+def stale() -> Iterator[str]:
+    """Iterate over the differences between the files and what they should hold, as unified diffs."""
+    for name, make in PAGES.items():
+        path = PROJECT / name
+        present = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = difflib.unified_diff(
+            present.splitlines(keepends=True), make().splitlines(keepends=True), name, f"{name} from the code"
+        )
+        difference = "".join(lines)
+        if difference:
+            yield difference
+
+
+def main(arguments: list[str]) -> int:
+    """Write all pages, or with ``--check`` only tell which are not current. Returns the exit code."""
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: generate.py [--check]\n")
+        return 2
+    if not arguments:
+        for name, make in PAGES.items():
+            (PROJECT / name).write_text(make(), encoding="utf-8")
+        return 0
+    differences = list(stale())
+    sys.stdout.writelines(differences)
+    if differences:
+        sys.stderr.write("the documentation is not current; run 'make docs'\n")
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""The steps of an operation: what it sends to the database and what it changes on disk, one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from mailstore.sql.iredmail.store import IRedMailStore
+
+__all__ = ["before_statements", "commit_replaced", "kill_at_step"]
+
+_DISK = ("mkdir", "rename", "unlink", "rmdir", "fchown", "fchmod", "fsync")
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+def kill_at_step(store: IRedMailStore, number: int, *, writes_only: bool = False) -> None:
+    """Make this process kill itself at its step `number`. For child processes: nothing is put back.
+
+    A step is the moment before a statement, before and after a commit, and before a change on disk. With `writes_only`,
+    statements that only read do not count: a server cannot tell whether its client died before or after one.
+    """
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        taken += 1
+        if taken == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def statement(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
+        if not writes_only or text.startswith(_WRITES):
+            step()
+
+    engine = store._context.db.engine
+    event.listen(engine, "before_cursor_execute", statement)
+    commit = engine.dialect.do_commit
+
+    def watched_commit(connection: Any) -> None:
+        step()
+        commit(connection)
+        step()
+
+    engine.dialect.do_commit = watched_commit  # type: ignore[method-assign]
+    for name in _DISK:
+        setattr(os, name, _watched(getattr(os, name), step))
+
+
+def _watched(function: Callable[..., Any], step: Callable[[], None]) -> Callable[..., Any]:
+    def watched(*arguments: Any, **options: Any) -> Any:
+        step()
+        return function(*arguments, **options)
+
+    return watched
+
+
+@contextmanager
+def before_statements(store: IRedMailStore, action: Callable[[int, str], None]) -> Iterator[None]:
+    """Call `action` with number (from 1) and text of every statement before it is sent."""
+    sent = 0
+
+    def statement(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
+        nonlocal sent
+        sent += 1
+        action(sent, text)
+
+    engine = store._context.db.engine
+    event.listen(engine, "before_cursor_execute", statement)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", statement)
+
+
+@contextmanager
+def commit_replaced(store: IRedMailStore, instead: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """At every commit call `instead` with the function that commits."""
+    dialect = store._context.db.engine.dialect
+    commit = dialect.do_commit
+    dialect.do_commit = lambda connection: instead(lambda: commit(connection))  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del dialect.do_commit  # type: ignore[misc]
