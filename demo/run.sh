@@ -4,7 +4,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 # Lower case, because mail servers look for homes in lower case only.
-place=$(printf '/tmp/mailstore-demo-%08d' "$$")
+place=$(printf '/tmp/mailstore-%08d' "$$")
 mkdir -m 700 "$place"
 trap 'rm -rf "$place"' EXIT
 trap 'exit 130' INT TERM

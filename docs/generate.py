@@ -9,14 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import struct
 import subprocess
 import sys
-import termios
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from fcntl import ioctl
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +29,7 @@ __all__ = ["PAGES", "main", "stale"]
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 SAMPLE = PROJECT / "daemon" / "systemd" / "mailstore.toml"
-WIDTH = 110
+_WIDTH = 144
 
 # --- the command line -------------------------------------------------------------------------------------------------
 
@@ -79,9 +77,9 @@ def _command(context: click.Context) -> str:
 
 def _plain(text: str) -> str:
     r"""Return help text as Markdown; a paragraph behind ``\b`` keeps its lines."""
-    paragraphs = text.strip().split("\n\n")
+    paragraphs = cleandoc(text).partition("\f")[0].strip().split("\n\n")
     return "\n\n".join(
-        f"```text\n{paragraph[1:].strip(chr(10))}\n```" if paragraph.startswith("\b") else paragraph.replace("\f", "")
+        f"```text\n{paragraph[1:].strip(chr(10))}\n```" if paragraph.startswith("\b") else paragraph
         for paragraph in paragraphs
     )
 
@@ -90,9 +88,10 @@ def _options(context: click.Context) -> str:
     records = [
         record
         for parameter in context.command.get_params(context)
-        if parameter.name != "help" and (record := parameter.get_help_record(context))
+        if "--help" not in parameter.opts and (record := parameter.get_help_record(context))
     ]
-    return _table(("Option", "Meaning"), [(f"`{name}`", meaning) for name, meaning in records]) if records else ""
+    options = [(f"`{name}`", meaning) for name, meaning in records if meaning]
+    return _table(("Option", "Meaning"), options) if options else ""
 
 
 def _daemon_help() -> str:
@@ -147,7 +146,7 @@ def _keys(kind: type[msgspec.Struct]) -> str:
     hints = typing.get_type_hints(kind, include_extras=True)
     rows = []
     for field in msgspec.structs.fields(kind):
-        if isinstance(field.default, msgspec.Struct) or field.name == "stores" and kind is Config:
+        if isinstance(field.default, msgspec.Struct) or (field.name == "stores" and kind is Config):
             continue  # a table of its own
         type_, meta = _parts(hints[field.name])
         rows.append((f"`{field.name}`", type_, _default(field), meta.description or ""))
@@ -170,7 +169,7 @@ def _default(field: Any) -> str:
     return f"`{msgspec.json.encode(value).decode()}`"
 
 
-def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [titles, ("---",) * len(titles), *rows]
     cells = (" | ".join(" ".join(cell.replace("|", r"\|").split()) for cell in line) for line in lines)
     return "".join(f"| {line} |\n" for line in cells) + "\n"
@@ -180,7 +179,7 @@ def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 _TRANSCRIPT = re.compile(r"(?<=<!-- make demo -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
 _VOLATILE = (  # each with a replacement of the same length, so that tables keep their columns
-    (re.compile(r"/tmp/mailstore-demo-[0-9]{8,}"), "/tmp/mailstore-demo-00012345"),  # noqa: S108
+    (re.compile(r"/tmp/mailstore-[0-9]{8,}"), "/tmp/mailstore-00012345"),  # noqa: S108
     (re.compile(r"\d{4}(\.\d{2}){5}"), "2027.01.31.12.00.00"),
 )
 
@@ -202,15 +201,15 @@ def transcript() -> str:
     days = {day: number for number, day in enumerate(sorted(set(re.findall(r"\d{4}-\d{2}-\d{2}", text))))}
     for day, number in days.items():  # the first is the day of the run, the second that on which a mailbox is due
         text = text.replace(day, ("2027-01-31", "2027-03-02")[number])
-    return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
+    lines = "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines)
 
 
 def _on_terminal(command: list[str]) -> str:
     """Run a command on a terminal of its own and return what it shows. Raises CalledProcessError if it fails."""
     ours, its = os.openpty()
-    ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
     paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-    environment = {**paths, "HOME": "/", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+    environment = {**paths, "HOME": "/", "LC_ALL": "C.UTF-8", "TERM": "dumb", "COLUMNS": str(_WIDTH), "LINES": "50"}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its, env=environment) as process:  # noqa: S603
         os.close(its)
         shown = _read_all(ours)

@@ -20,7 +20,7 @@ from tests.servers.process import wait_for
 from tests.test_daemon_rig import Mail, running
 
 DATABASE = "vmailrace"
-MAILBOXES = 140  # more than the 100 that one purger claims at once, so that both get some
+MAILBOXES = 110  # more than the 100 that one purger claims at once, so that both get some
 
 
 @contextlib.contextmanager

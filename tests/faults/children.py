@@ -92,6 +92,14 @@ def become(user: tuple[int, int]) -> None:
     os.setuid(user[0])
 
 
+def in_thread(action: Callable[[], _T]) -> Callable[[], _T | Exception]:
+    """Start `action` in a thread; return a function that waits for what it returns or raises."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(action)
+        pool.shutdown(wait=False)
+    return lambda: future.exception(_MOST_SECONDS) or future.result()  # type: ignore[return-value]
+
+
 def _give_back_connections(rig: Rig) -> None:
     """Close the parent's connections, which a child must not share."""
     rig.shared.close()

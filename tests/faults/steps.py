@@ -18,11 +18,12 @@ _DISK = ("mkdir", "rename", "unlink", "rmdir", "fchown", "fchmod", "fsync")
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
-def kill_at_step(store: IRedMailStore, number: int, *, writes_only: bool = False) -> None:
+def kill_at_step(store: IRedMailStore, number: int, *, coarse: bool = False) -> None:
     """Make this process kill itself at its step `number`. For child processes: nothing is put back.
 
-    A step is the moment before a statement, before and after a commit, and before a change on disk. With `writes_only`,
-    statements that only read do not count: a server cannot tell whether its client died before or after one.
+    A step is the moment before a statement, before and after a commit, and before a change on disk. Coarse steps leave
+    out statements that only read, as a server cannot tell whether its client died before or after one, and of the
+    changes on disk all but the renames, as the others have nothing to do with the kind of database.
     """
     taken = 0
 
@@ -33,7 +34,7 @@ def kill_at_step(store: IRedMailStore, number: int, *, writes_only: bool = False
             os.kill(os.getpid(), signal.SIGKILL)
 
     def statement(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
-        if not writes_only or text.startswith(_WRITES):
+        if not coarse or text.startswith(_WRITES):
             step()
 
     engine = store._context.db.engine
@@ -46,7 +47,7 @@ def kill_at_step(store: IRedMailStore, number: int, *, writes_only: bool = False
         step()
 
     engine.dialect.do_commit = watched_commit  # type: ignore[method-assign]
-    for name in _DISK:
+    for name in ("rename",) if coarse else _DISK:
         setattr(os, name, _watched(getattr(os, name), step))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     literal,
@@ -32,6 +33,7 @@ __all__ = ["DOMAIN_NAMES", "NameSpace"]
 DOMAIN_NAMES = "domain names"
 """The name to lock (`Database.lock_name`) while a domain or alias domain is made: there is no row yet that could be."""
 
+_DOMAIN_COLUMNS = ("domain", "mailboxes", "aliases", "maxquota", "transport", "backupmx", "settings")
 _HOLDERS = {
     "account": "an account",
     "alias": "an alias account",
@@ -49,9 +51,13 @@ class NameSpace:
         self._facts = self._facts_statement(Cleanup(context))
 
     def lock_domain(self, tx: Transaction, domain: str) -> Mapping[Any, Any]:
-        """Lock a primary domain against all other writers of mailstore and return its row. Raises NotFound."""
+        """Lock a primary domain against all other writers of mailstore. Raises NotFound.
+
+        Returns the columns that `DomainPolicy` and `DomainChange` read.
+        """
         table = self._context.table("domain")
-        row = tx.execute(select(table).where(table.c.domain == domain).with_for_update()).mappings().first()
+        columns = (table.c[name] for name in _DOMAIN_COLUMNS)
+        row = tx.execute(select(*columns).where(table.c.domain == domain).with_for_update()).mappings().first()
         if row is None:
             raise self.no_such_domain(tx.connection, domain)
         return row
@@ -100,9 +106,8 @@ class NameSpace:
     @staticmethod
     def refuse_taken(facts: Mapping[Any, Any], address: str) -> None:
         """Raise AlreadyExists if the `facts` of an address name a holder."""
-        for holder, description in _HOLDERS.items():
-            if facts[holder]:
-                raise NameSpace.in_use(address, address, description)
+        if facts["holder"]:
+            raise NameSpace.in_use(address, address, _HOLDERS[facts["holder"]])
 
     @staticmethod
     def in_use(address: str, name: str, holder: str) -> AlreadyExists:
@@ -186,12 +191,16 @@ class NameSpace:
         shadow = exists().where(
             alias_domains.c.target_domain == bindparam("domain"), rows.c.address == under_alias_domain, others
         )
+        holder = case(
+            (exists().where(table("mailbox").c.username == address), "account"),
+            (exists().where(table("alias").c.address == address), "alias"),
+            (exists().where(table("maillists").c.address == address), "mailing_list"),
+            (exists().where(rows.c.address == address, others), "forwarding"),
+            (shadow, "shadow"),
+            else_="",
+        )
         return select(
-            exists().where(table("mailbox").c.username == address).label("account"),
-            exists().where(table("alias").c.address == address).label("alias"),
-            exists().where(table("maillists").c.address == address).label("mailing_list"),
-            exists().where(rows.c.address == address, others).label("forwarding"),
-            shadow.label("shadow"),
+            holder.label("holder"),
             cleanup.leftovers(address).label("leftovers"),
             exists().where(table("deleted_mailboxes").c.username == address).label("deleted_before"),
         )
