@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
-from mailstore.errors import StoreUnavailable
+from mailstore.errors import StoreError, StoreUnavailable
 from mailstore.sql.failures import translated
 
 __all__ = ["Database", "Transaction"]
@@ -29,12 +29,21 @@ _MYSQL_SESSION = (
 )
 
 
+_IN_DOUBT = (
+    "the connection broke during the commit: it is not known whether the operation was done; look before trying again"
+)
+
+
 class Transaction:
-    """A running transaction: its connection, and what must be undone outside the database if it fails."""
+    """A running transaction: its connection, and what must be undone outside the database if it fails.
+
+    ``in_doubt`` tells that its connection broke during the commit, so that nobody knows if it took place.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.execute = connection.execute
+        self.in_doubt = False
         self._undo: list[Callable[[], None]] = []
         self._at_end: list[Callable[[], None]] = []
 
@@ -56,9 +65,12 @@ class Transaction:
         return len(self._undo)
 
     def end(self) -> None:
-        """Run what `at_end` collected."""
-        while self._at_end:
-            self._at_end.pop()()
+        """Run what `at_end` collected. The transaction is over: a connection lost here is no error of its own."""
+        try:
+            while self._at_end:
+                self._at_end.pop()()
+        except exc.DBAPIError:
+            self.connection.invalidate()  # the server then drops what was to be released
 
 
 class Database:
@@ -95,12 +107,18 @@ class Database:
         `subject` is named in the errors that the database raises meanwhile.
         """
         current = self._current
-        if current is None:
-            with translated(subject), self._outermost() as transaction:
-                yield transaction
-        else:
+        if current is not None:
             with translated(subject), self._nested(current):
                 yield current
+            return
+        transaction: Transaction | None = None
+        try:
+            with translated(subject), self._outermost() as transaction:
+                yield transaction
+        except StoreError as error:
+            if transaction is not None and transaction.in_doubt:
+                error.state = _IN_DOUBT
+            raise
 
     @property
     def _current(self) -> Transaction | None:
@@ -111,10 +129,14 @@ class Database:
         with self.engine.connect().execution_options(mailstore_writes=True) as connection:
             transaction = self._local.transaction = Transaction(connection)
             try:
+                committing = False
                 with connection.begin():
                     yield transaction
+                    committing = True
             except BaseException:
-                transaction.undo_from(0)
+                transaction.in_doubt = committing and connection.invalidated
+                if not transaction.in_doubt:  # else it may have come about, with what it has made outside
+                    transaction.undo_from(0)
                 raise
             finally:
                 self._local.transaction = None

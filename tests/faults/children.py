@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Never, TypeVar
+from typing import IO, Any, Never
 
 from tests.rigs import Rig
 
-__all__ = ["Child", "become", "fork", "race", "refusals", "successes"]
+__all__ = ["Child", "become", "fork", "in_thread", "race", "refusals", "successes"]
 
-_T = TypeVar("_T")
+
 _MOST_SECONDS = 60
 
 
@@ -92,12 +93,24 @@ def become(user: tuple[int, int]) -> None:
     os.setuid(user[0])
 
 
-def in_thread(action: Callable[[], _T]) -> Callable[[], _T | Exception]:
+def in_thread(action: Callable[[], Any]) -> Callable[[], Any]:
     """Start `action` in a thread; return a function that waits for what it returns or raises."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(action)
-        pool.shutdown(wait=False)
-    return lambda: future.exception(_MOST_SECONDS) or future.result()  # type: ignore[return-value]
+    outcomes: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcomes.append(action())
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            outcomes.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def wait() -> Any:
+        thread.join(_MOST_SECONDS)
+        return outcomes[0]
+
+    return wait
 
 
 def _give_back_connections(rig: Rig) -> None:

@@ -53,6 +53,12 @@ def new_domain(store: IRedMailStore) -> object:
     return store.domains.create("new.com")
 
 
+def cut_off(rig: Rig, server: DatabaseServer) -> int:
+    """Cut the connections of the store under test; return how many there were."""
+    rig.engine.dispose()
+    return server.disconnect()
+
+
 def at(number: int, action: Callable[[], object]) -> Callable[[int, str], None]:
     """Return a listener that acts before one statement."""
     return lambda sent, _text: action() if sent == number else None  # type: ignore[return-value,func-returns-value]
@@ -65,9 +71,8 @@ def test_cut_before_any_statement(
 ) -> None:
     rows, homes = rig.everything(), tree(rig.root)
     for number in count(1):
-        rig.engine.dispose()
         cuts: list[int] = []
-        with before_statements(rig.shared, at(number, lambda: cuts.append(server.disconnect()))):  # noqa: B023
+        with before_statements(rig.shared, at(number, lambda: cuts.append(cut_off(rig, server)))):  # noqa: B023
             try:
                 operation(rig.shared)
             except StoreUnavailable as error:
@@ -84,10 +89,9 @@ def test_cut_before_any_statement(
 @on_servers
 def test_cut_before_the_commit(rig: Rig, server: DatabaseServer) -> None:
     rows = rig.everything()
-    rig.engine.dispose()
 
     def cut(commit: Callable[[], None]) -> None:
-        server.disconnect()
+        cut_off(rig, server)
         commit()
 
     with commit_replaced(rig.shared, cut), pytest.raises(StoreUnavailable, match="not known whether") as caught:
@@ -108,7 +112,7 @@ def test_cut_after_the_commit_is_no_error(
 
     def cut(commit: Callable[[], None]) -> None:
         commit()
-        server.disconnect()
+        cut_off(rig, server)
 
     with commit_replaced(rig.shared, cut):
         operation(rig.shared)
@@ -144,14 +148,14 @@ def test_closed_while_idle_is_not_noticed(
     monkeypatch.setattr(engine_module, "_IDLE_SECONDS", 0)
     for operation in (create, delete, new_domain):
         assert rig.shared.accounts.count()
-        assert server.disconnect() > 0
+        assert cut_off(rig, server) > 0
         operation(rig.shared)
 
 
 @on_servers
 def test_closed_just_after_use_is_a_temporary_error_once(rig: Rig, server: DatabaseServer) -> None:
     assert rig.shared.accounts.count() == 1
-    server.disconnect()
+    cut_off(rig, server)
     with pytest.raises(StoreUnavailable) as caught:
         rig.shared.accounts.count()
     assert caught.value.temporary
@@ -161,11 +165,10 @@ def test_closed_just_after_use_is_a_temporary_error_once(rig: Rig, server: Datab
 @on_servers
 def test_cut_inside_a_transaction_of_the_caller(rig: Rig, server: DatabaseServer) -> None:
     rows, homes = rig.everything(), tree(rig.root)
-    rig.engine.dispose()
     with pytest.raises(StoreUnavailable), rig.shared.transaction():
         new_domain(rig.shared)
         create(rig.shared)
-        server.disconnect()
+        cut_off(rig, server)
         delete(rig.shared)
     assert rig.everything() == rows
     assert tree(rig.root) == homes
@@ -174,7 +177,6 @@ def test_cut_inside_a_transaction_of_the_caller(rig: Rig, server: DatabaseServer
 @on_servers
 def test_server_killed_in_the_middle(rig: Rig, server: DatabaseServer) -> None:
     rows, homes = rig.everything(), tree(rig.root)
-    rig.engine.dispose()
     try:
         with before_statements(rig.shared, at(4, server.kill)), pytest.raises(StoreUnavailable) as caught:
             create(rig.shared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,14 +17,16 @@ from mailstore.sql.iredmail.forwardings import split_forwarding
 from mailstore.sql.iredmail.new_account import NewAccount
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.tables import ENABLE_COLUMNS, LETTER_COLUMNS
 from mailstore.sql.iredmail.values import from_megabytes
 
 __all__ = ["AccountRows", "home_of"]
 
-_UNREAD = frozenset({"password", "disclaimer", "birthday", "rank", "expired"})
+_UNREAD = frozenset({"password", "disclaimer", "birthday", "rank", "expired", *ENABLE_COLUMNS, *LETTER_COLUMNS})
 _KNOWN_SETTINGS = ("timezone", *ADMIN_KEYS)
 _PAGE = 500
 _SLASHES = re.compile("/+")
+_NEVER = LastLogin()
 
 
 def home_of(row: Mapping[Any, Any]) -> str | None:
@@ -65,18 +67,16 @@ class AccountRows:
         """Return an account that was just created, as a read would give it."""
         beside = {name: new.pointers.get(name) for name in ("sender_bcc", "recipient_bcc")}
         row = new.mailbox | beside | {"relayhost": new.pointers.get("outbound_relay")}
+        row["services"] = self._services.flags(new.mailbox)
         if self._context.schema.has("last_login", "imap"):
             row |= dict.fromkeys(("login_imap", "login_pop3", "login_lda"))
-        destinations = [{"forwarding": destination} for destination in new.destinations]
-        return self.account(row, destinations, new.aliases)
+        return self.account(row, new.destinations, new.aliases)
 
-    def account(
-        self, row: Mapping[str, Any], forwardings: Iterable[Mapping[str, Any]], aliases: Iterable[str]
-    ) -> Account:
+    def account(self, row: Mapping[str, Any], destinations: Collection[str], aliases: Iterable[str]) -> Account:
         """Return the account that rows describe. Columns not in `row` have their default."""
         address = row["username"]
         settings = Settings(row.get("settings"))
-        forwarding, keep_copy = split_forwarding(address, forwardings)
+        forwarding, keep_copy = split_forwarding(address, destinations)
         get = row.get
         return Account(
             address=address,
@@ -96,7 +96,7 @@ class AccountRows:
             forwarding=forwarding,
             keep_copy=keep_copy,
             aliases=tuple(sorted(aliases)),
-            services=self._services.names(row),
+            services=self._services.names(row["services"]),
             sender_bcc=get("sender_bcc") or "",
             recipient_bcc=get("recipient_bcc") or "",
             outbound_relay=get("relayhost") or "",
@@ -124,6 +124,7 @@ class AccountRows:
         sender, recipient, relay = table("sender_bcc_user"), table("recipient_bcc_user"), table("sender_relayhost")
         columns: list[ColumnElement[Any]] = [column for column in mailbox.c if column.name not in _UNREAD]
         columns += [
+            self._services.selected(mailbox).label("services"),
             sender.c.bcc_address.label("sender_bcc"), recipient.c.bcc_address.label("recipient_bcc"), relay.c.relayhost,
             used.c.bytes.label("used_bytes"), used.c.messages.label("used_messages"),
         ]  # fmt: skip
@@ -143,7 +144,7 @@ class AccountRows:
         return query, [column.name for column in query.selected_columns]
 
     def _page(self, connection: Connection, query: Select[Any]) -> list[Account]:
-        rows = [dict(zip(self._labels, row, strict=True)) for row in connection.execute(query)]
+        rows = [dict(zip(self._labels, row, strict=True)) for row in connection.execute(query).all()]
         if not rows:
             return []
         forwardings, aliases = self._expansions(connection, [row["username"] for row in rows])
@@ -151,7 +152,7 @@ class AccountRows:
 
     def _expansions(
         self, connection: Connection, addresses: list[str]
-    ) -> tuple[dict[str, list[Mapping[str, Any]]], dict[str, list[str]]]:
+    ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         rows = self._context.table("forwardings")
         # Two index reads; an OR over both columns would read the whole table.
         query = union_all(
@@ -162,13 +163,10 @@ class AccountRows:
                 rows.c.forwarding.in_(addresses), rows.c.is_alias == 1
             ),
         )
-        forwardings: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        forwardings: dict[str, list[str]] = defaultdict(list)
         aliases: dict[str, list[str]] = defaultdict(list)
-        for account, other, is_alias in connection.execute(query):
-            if is_alias:
-                aliases[account].append(other)
-            else:
-                forwardings[account].append({"forwarding": other})
+        for account, other, is_alias in connection.execute(query).all():
+            (aliases if is_alias else forwardings)[account].append(other)
         return forwardings, aliases
 
 
@@ -181,4 +179,6 @@ def _last_login(row: Mapping[str, Any]) -> LastLogin | None:
     if "login_imap" not in row:
         return None
     times = (row["login_imap"], row["login_pop3"], row["login_lda"])
+    if not any(times):
+        return _NEVER
     return LastLogin(*(datetime.fromtimestamp(time, UTC).replace(tzinfo=None) if time else None for time in times))

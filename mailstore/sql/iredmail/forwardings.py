@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -89,10 +89,11 @@ class Forwardings:
         return (self.columns.address == address) & (self.columns.is_list == 1)
 
 
-def split_forwarding(account: str, rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], bool]:
-    """Return what `is_forwarding` rows of an account say: the other destinations, sorted, and whether a copy is kept.
+def split_forwarding(account: str, destinations: Collection[str]) -> tuple[tuple[str, ...], bool]:
+    """Return what the `is_forwarding` rows of an account say: the other destinations, sorted, and whether a copy is kept.
 
     An account without any row keeps its mail: Postfix rewrites nothing then (dossier 8.1).
     """
-    destinations = {row["forwarding"] for row in rows}
-    return tuple(sorted(destinations - {account})), account in destinations or not destinations
+    if not destinations or destinations == [account]:
+        return (), True
+    return tuple(sorted(set(destinations) - {account})), account in destinations

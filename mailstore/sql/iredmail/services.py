@@ -7,8 +7,12 @@ a single variant is called ``imapplain``, ``imapsecured``, ``imaptls``. Every ot
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
+
+from sqlalchemy import ColumnElement, String, Table, cast
 
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.model import Edit, Names
@@ -39,21 +43,32 @@ class Services:
 
     def __init__(self, schema: Schema) -> None:
         self._columns = {name: column for name, column in _COLUMNS.items() if schema.has("mailbox", column)}
+        self.names = lru_cache(maxsize=1024)(self._names)
 
-    def columns(self, services: Names, current: Mapping[str, Any]) -> dict[str, int | str]:
+    def columns(self, services: Names, current: Mapping[Any, Any]) -> dict[str, int | str]:
         """Return the column values for a set of services, or for an `Edit` of those in the row `current`.
 
         Raises InvalidValue for an unknown service, NotSupported for one that this schema has no column for.
         """
         if isinstance(services, Edit):
-            enabled = set(self._enabled(current)) - self._expand(services.remove) | self._expand(services.add)
+            present = self._enabled(self.flags(current))
+            enabled = present - self._expand(services.remove) | self._expand(services.add)
         else:
             enabled = self._expand(services)
         return {column: _flag(column, name in enabled) for name, column in self._columns.items()}
 
-    def names(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the services switched on in a row, sorted; a family where all its variants are on."""
-        enabled = set(self._enabled(row))
+    def selected(self, mailbox: Table) -> ColumnElement[str]:
+        """Return all flags of a row as one column, which is fetched many times faster than twenty-six."""
+        columns = [cast(mailbox.c[column], String(1)) for column in self._columns.values()]
+        return functools.reduce(lambda text, column: text + column, columns)
+
+    def flags(self, row: Mapping[Any, Any]) -> str:
+        """Return the flags of a row as `selected` gives them. A column that is not in the row has its default, "on"."""
+        return "".join(str(row.get(column, _flag(column, True))) for column in self._columns.values())
+
+    def _names(self, flags: str) -> tuple[str, ...]:
+        """Return the services that are on, sorted; a family where all its variants are on."""
+        enabled = self._enabled(flags)
         for family, variants in _FAMILIES.items():
             known = {variant for variant in variants if variant in self._columns}
             if known and known <= enabled:
@@ -70,9 +85,8 @@ class Services:
         known = set(self._columns.values())
         return {f"enable{name}": _flag(f"enable{name}", False) for name in names if f"enable{name}" in known}
 
-    def _enabled(self, row: Mapping[str, Any]) -> Iterable[str]:
-        # A column that is not in the row has its default, which is "on" for all of them.
-        return (name for name, column in self._columns.items() if row.get(column, 1) in (1, "y"))
+    def _enabled(self, flags: str) -> set[str]:
+        return {name for name, flag in zip(self._columns, flags, strict=True) if flag in "1y"}
 
     def _expand(self, names: Iterable[str]) -> set[str]:
         if isinstance(names, str):

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from mailstore import address
@@ -193,6 +194,7 @@ def megabytes(value: QuotaLike) -> int:
     return size
 
 
+@lru_cache(maxsize=1024)
 def from_megabytes(value: int | None) -> Quota:
     """Return the quota that a column means."""
     return Quota(value * _MEGABYTE) if value and value > 0 else UNLIMITED
