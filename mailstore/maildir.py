@@ -157,6 +157,16 @@ class Homes:
             status = os.fstat(fd)
             return status.st_uid, status.st_gid
 
+    def is_empty(self, home: str) -> bool:
+        """Whether the home is there, with no file in any of its directories."""
+        place = self._locate(home)
+        with _reporting("cannot look into", place.home), self._root(place.root) as root:
+            try:
+                with _dirfd.descended(root, place.names) as fd:
+                    return not any(list(visit.files) for visit in _dirfd.walk(fd, _raise_walk_error))
+            except FileNotFoundError:
+                return False
+
     def check_owner(self, home: str) -> None:
         """Raise HomeRefused unless the home has the owner that homes below its root must have."""
         place = self._locate(home)

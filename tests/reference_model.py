@@ -424,10 +424,10 @@ class ReferenceModel:
         """See `mailstore.store.Admins.promote`; only accounts are admins here."""
         account = self._require_account(address)
         domains = set(fields.get("domains", ()))
-        self._require(set() if domains <= self.domains.keys() else {NotFound})
-        account.admin = True
-        account.global_admin = account.global_admin or fields.get("global_admin", False)
-        if not account.global_admin:
+        is_global = account.global_admin or fields.get("global_admin", False)
+        self._require(set() if is_global or domains <= self.domains.keys() else {NotFound})
+        account.admin, account.global_admin = True, is_global
+        if not is_global:  # for those who may do everything, domains and limits mean nothing
             account.manages = domains or account.manages | {_parts(address)[1]}
 
     def admins_demote(self, address: str) -> None:

@@ -41,6 +41,14 @@ _POSTGRESQL: dict[str, type[MailstoreError]] = {
     "25006": StoreUnavailable, "53": StoreUnavailable, "57": StoreUnavailable, "08": StoreUnavailable,
 }  # fmt: skip
 """By SQLSTATE or, with two characters, by its class."""
+_POSTGRESQL_REFUSALS: dict[str, type[MailstoreError]] = {
+    "authentication failed": StoreDenied,
+    "no pg_hba.conf entry": StoreDenied,
+    "permission denied": StoreDenied,
+    "no password supplied": StoreDenied,
+    'role "': StoreDenied,
+    'database "': ConfigurationError,
+}
 _SQLITE: dict[int, type[MailstoreError]] = {
     sqlite3.SQLITE_CONSTRAINT: AlreadyExists,
     sqlite3.SQLITE_BUSY: StoreUnavailable,
@@ -91,14 +99,16 @@ def _failure(error: exc.DBAPIError, cause: BaseException | None, subject: str | 
 def _kind(error: BaseException | None) -> type[MailstoreError]:
     if isinstance(error, sqlite3.Error):
         return _sqlite_kind(error)
+    number = error.args[0] if error is not None and error.args else None
+    if isinstance(number, int):  # before the SQLSTATE, which newer versions of PyMySQL give too, in MySQL's own dialect
+        return _MYSQL.get(number, StoreError)
     state = getattr(error, "sqlstate", None)
     if state is not None:
         return _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2], StoreError)
-    number = error.args[0] if error is not None and error.args else None
-    if isinstance(number, int):
-        return _MYSQL.get(number, StoreError)
-    # psycopg gives no SQLSTATE where no server answered.
-    return StoreUnavailable if type(error).__name__ in {"OperationalError", "ConnectionTimeout"} else StoreError
+    if type(error).__name__ not in {"OperationalError", "ConnectionTimeout"}:
+        return StoreError
+    # libpq gives no SQLSTATE for what fails before the session begins: only the text tells a refusal from a dead server.
+    return next((kind for text, kind in _POSTGRESQL_REFUSALS.items() if text in str(error)), StoreUnavailable)
 
 
 def _sqlite_kind(error: sqlite3.Error) -> type[MailstoreError]:

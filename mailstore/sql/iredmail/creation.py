@@ -173,7 +173,7 @@ class Creation:
         if new.home is not None:
             chosen = homes.given(root, new.home)
             self._retention.refuse_used_home(tx, chosen)
-            self._make_home(tx, new, chosen)
+            self._make_home(tx, new, chosen, adopt=self._is_unused(chosen))
             return chosen
         look = known_name or not self._layout.timestamp
         for chosen in homes.candidates(root, self._layout, new.address, now()):
@@ -186,13 +186,19 @@ class Creation:
             return chosen
         raise HomeRefused(f"{new.address}: every path for its home below {root} is in use", subject=new.address)
 
-    def _make_home(self, tx: Transaction, new: NewAccount, home: homes.HomeColumns) -> None:
+    def _is_unused(self, home: homes.HomeColumns) -> bool:
+        """Tell whether there is an empty directory already, as an interrupted call or an administrator leaves it."""
+        disk = self._context.homes
+        return disk is not None and disk.is_empty(home.path)
+
+    def _make_home(self, tx: Transaction, new: NewAccount, home: homes.HomeColumns, *, adopt: bool = False) -> None:
         if self._context.homes is None:
             return
         made = self._context.homes.create(
             home.path,
             folder=new.mailbox.get("mailboxfolder", "Maildir"),
             mail_format=new.mailbox.get("mailboxformat", "maildir"),
+            adopt=adopt,
         )
         tx.on_rollback(made.undo)
 

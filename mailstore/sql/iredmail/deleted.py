@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any, TypeAlias, Unpack
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, null, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true, update
 
 from mailstore import store
 from mailstore.address import any_address, domain_name
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.new_account import secret
 from mailstore.sql.iredmail.restoration import Restoration
+from mailstore.sql.iredmail.retention import record_of, record_query
 from mailstore.sql.iredmail.tables import OWN_TABLE
 from mailstore.sql.iredmail.values import due_date
 
@@ -28,7 +28,6 @@ __all__ = ["DeletedMailboxes"]
 Conditions: TypeAlias = "list[ColumnElement[bool]]"  # `list` is the name of a method below
 _PAGE = 500
 _ERROR_LENGTH = 1000
-_SLASHES = re.compile("/+")
 
 
 class DeletedMailboxes(store.DeletedMailboxes):
@@ -47,7 +46,7 @@ class DeletedMailboxes(store.DeletedMailboxes):
         last = 0
         while True:
             with self._context.reading() as connection:
-                page = [_record(row) for row in connection.execute(query.where(self._table.c.id > last)).mappings()]
+                page = [record_of(row) for row in connection.execute(query.where(self._table.c.id > last)).mappings()]
             yield from page
             if len(page) < _PAGE:
                 return
@@ -64,7 +63,7 @@ class DeletedMailboxes(store.DeletedMailboxes):
             row = connection.execute(query).mappings().first()
         if row is None:
             raise NotFound(f"there is no record {record_id} of a deleted mailbox", subject=str(record_id))
-        return _record(row)
+        return record_of(row)
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
         due = None if keep_mailbox_days is None else due_date(keep_mailbox_days)
@@ -105,7 +104,7 @@ class DeletedMailboxes(store.DeletedMailboxes):
                 query = query.where(or_(*(self._below(root) for root in below)))
             skip = self._context.db.can_skip_locked
             locked = query.order_by(self._table.c.id).limit(limit).with_for_update(skip_locked=skip, of=self._table)
-            yield _Claim(self, tx, [_record(row) for row in tx.execute(locked).mappings()])
+            yield _Claim(self, tx, [record_of(row) for row in tx.execute(locked).mappings()])
 
     def note_failure(self, record_id: int, reason: str) -> None:
         if self._own is None:
@@ -124,7 +123,7 @@ class DeletedMailboxes(store.DeletedMailboxes):
         row = tx.execute(query).mappings().first()
         if row is None:
             raise NotFound(f"there is no record {record_id} of a deleted mailbox any more", subject=str(record_id))
-        return _record(row)
+        return record_of(row)
 
     def _snapshot(self, tx: Transaction, record_id: int) -> str | None:
         if self._own is None:
@@ -132,19 +131,7 @@ class DeletedMailboxes(store.DeletedMailboxes):
         return tx.execute(select(self._own.c.snapshot).where(self._own.c.record_id == record_id)).scalar()
 
     def _query(self) -> Select[Any]:
-        known = self._context.schema.has("deleted_mailboxes", "bytes")
-        usage = (
-            (self._table.c.bytes, self._table.c.messages)
-            if known
-            else (null().label("bytes"), null().label("messages"))
-        )
-        names = ("id", "timestamp", "username", "domain", "maildir", "admin", "delete_date")
-        columns = [*(self._table.c[name] for name in names), *usage]
-        if self._own is None:
-            return select(*columns)
-        return select(*columns, self._own.c.record_id, self._own.c.error).outerjoin(
-            self._own, self._own.c.record_id == self._table.c.id
-        )
+        return record_query(self._context)
 
     def _below(self, root: str) -> ColumnElement[bool]:
         # Records may spell the path with double slashes and upper case (dossier 2.7); both are gone on disk.
@@ -176,18 +163,3 @@ class _Claim:
 
     def forget(self, record: DeletedMailbox) -> None:
         self._deleted._drop(self._tx, [record.id])
-
-
-def _record(row: Mapping[Any, Any]) -> DeletedMailbox:
-    return DeletedMailbox(
-        id=row["id"],
-        address=row["username"],
-        domain=row["domain"],
-        home=_SLASHES.sub("/", row["maildir"].lower()).rstrip("/"),
-        deleted=row["timestamp"],
-        deleted_by=row["admin"],
-        due=row["delete_date"],
-        usage=Usage(row["bytes"] or 0, row["messages"] or 0),
-        restorable=row.get("record_id") is not None,
-        error=row.get("error") or "",
-    )

@@ -76,9 +76,8 @@ class Restoration:
         if not self._rows:
             self._context.insert(self._tx, "forwardings", forwarding_row(address, address))
             return
-        for forwarding in self._rows.get("forwardings", []):
-            if self._forwarding_fits(forwarding):
-                self._insert_if_free("forwardings", forwarding)
+        for forwarding in filter(None, map(self._fitting, self._rows.get("forwardings", []))):
+            self._insert_if_free("forwardings", forwarding)
         for name, anchors in _ANCHORS.items():
             for other in self._rows.get(name, []):
                 if all(self._is_there(str(other[key]), places) for key, places in anchors.items()):
@@ -122,18 +121,19 @@ class Restoration:
             )
         disk.put_back(trashed[-1], home)
 
-    def _forwarding_fits(self, row: Row) -> bool:
+    def _fitting(self, row: Row) -> Row | None:
+        """Return a forwarding as it can be inserted now; None if its address is gone, or somebody else's."""
         address = str(row["address"])
         if not row["is_alias"] or row["forwarding"] != self._record.address:
-            return self._is_there(address, _OWNERS)
-        owners = self._names.owners(self._tx.connection, [domain_part(address)])
-        if domain_part(address) not in owners:
-            return False
+            return row if self._is_there(address, _OWNERS) else None
+        owner = self._names.owners(self._tx.connection, [domain_part(address)]).get(domain_part(address))
+        if owner is None:
+            return None
         try:
-            self._names.refuse_taken_aliases(self._tx.connection, {address: owners[domain_part(address)]})
+            self._names.refuse_taken_aliases(self._tx.connection, {address: owner})
         except AlreadyExists:
-            return False
-        return True
+            return None
+        return {**row, "domain": owner}  # an alias domain may stand for another domain by now
 
     def _is_there(self, value: str, places: tuple[str, ...]) -> bool:
         if value == "ALL":

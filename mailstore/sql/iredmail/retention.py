@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, literal_column, select
+from sqlalchemy import ColumnElement, Select, exists, func, null, select
 
 from mailstore.errors import AlreadyExists
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_rows import home_of
-from mailstore.sql.iredmail.cleanup import REFERENCES
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.homes import HomeColumns
+from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.iredmail.tables import OWN_TABLE
 from mailstore.sql.iredmail.values import now
 
-__all__ = ["Retention"]
+__all__ = ["Retention", "record_of", "record_query"]
 
+_BATCH = 500
+_SLASHES = re.compile("/+")
 _HOME = ("storagebasedirectory", "storagenode", "maildir")
 _MAILBOX_COLUMNS = ("username", "domain", *_HOME)
 
@@ -32,65 +35,56 @@ class Retention:
         self._context = context
         self._deleted = context.table("deleted_mailboxes")
         self._mailbox = context.table("mailbox")
-        self._references = [reference for reference in REFERENCES if context.schema.has(reference.table)]
 
     def record(self, tx: Transaction, address: str, due: date) -> DeletedMailbox | None:
         """Record the mailbox of one account that is about to be deleted. Returns None if it has no home."""
-        records = self._record(tx, self._mailbox.c.username == address, due)
+        records = self._record(tx, [address], due)
         return records[0] if records else None
 
     def record_domain(self, tx: Transaction, domain: str, due: date) -> int:
         """Record every mailbox of a domain that is about to be deleted. Returns the number of its accounts."""
-        count = tx.execute(select(func.count()).where(self._mailbox.c.domain == domain)).scalar_one()
-        self._record(tx, self._mailbox.c.domain == domain, due)
-        return count
+        query = select(self._mailbox.c.username).where(self._mailbox.c.domain == domain)
+        accounts = tx.execute(query).scalars().all()
+        for start in range(0, len(accounts), _BATCH):
+            self._record(tx, accounts[start : start + _BATCH], due)
+        return len(accounts)
 
-    def _record(self, tx: Transaction, condition: ColumnElement[bool], due: date) -> list[DeletedMailbox]:
+    def _record(self, tx: Transaction, addresses: Sequence[str], due: date) -> list[DeletedMailbox]:
+        """Record some accounts, with a number of statements that does not depend on how many they are."""
         used = self._context.table("used_quota")
         query = (
             select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS), used.c.bytes, used.c.messages)
             .outerjoin(used, used.c.username == self._mailbox.c.username)
-            .where(condition)
+            .where(self._mailbox.c.username.in_(addresses))
         )
-        accounts = [row for row in tx.execute(query).mappings() if home_of(row)]
-        return [self._record_one(tx, row, due) for row in accounts]
+        accounts = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
+        if not accounts:
+            return []
+        before = tx.execute(select(func.max(self._deleted.c.id))).scalar() or 0
+        self._context.insert(tx, "deleted_mailboxes", [self._row(row, due) for row in accounts.values()])
+        records = self._inserted(tx, list(accounts), before)
+        if self._context.schema.has(OWN_TABLE):
+            snapshots = take_snapshots(self._context, tx, list(accounts))
+            rows = [{"record_id": record.id, "snapshot": snapshots[record.address]} for record in records]
+            self._context.insert(tx, OWN_TABLE, rows)
+            records = [replace(record, restorable=True) for record in records]
+        return records
 
-    def _record_one(self, tx: Transaction, row: Mapping[Any, Any], due: date) -> DeletedMailbox:
-        actor = self._context.actor.address if self._context.actor else ""
-        usage = Usage(row["bytes"] or 0, row["messages"] or 0)
-        values: dict[str, Any] = {
-            "timestamp": now(), "username": row["username"], "domain": row["domain"],
+    def _row(self, row: Mapping[Any, Any], due: date) -> dict[str, Any]:
+        values = {
+            "timestamp": now(), "username": row["username"], "domain": row["domain"], "delete_date": due,
             # As iRedAdmin writes it: the three parts as they are, not yet in lower case.
-            "maildir": "/".join(row[name] for name in _HOME), "admin": actor, "delete_date": due,
+            "maildir": "/".join(row[name] for name in _HOME),
+            "admin": self._context.actor.address if self._context.actor else "",
         }  # fmt: skip
         if self._context.schema.has("deleted_mailboxes", "bytes"):
-            values |= {"bytes": usage.bytes, "messages": usage.messages}
-        key = tx.execute(insert(self._deleted).values(values)).inserted_primary_key
-        record_id: int = key[0] if key else 0
-        restorable = self._context.schema.has(OWN_TABLE)
-        if restorable:
-            snapshot = json.dumps(self._snapshot(tx, row["username"]), default=_as_text)
-            self._context.insert(tx, OWN_TABLE, {"record_id": record_id, "snapshot": snapshot})
-        return DeletedMailbox(
-            id=record_id, address=row["username"], domain=row["domain"], home=home_of(row) or "",
-            deleted=values["timestamp"], deleted_by=actor, due=due, usage=usage, restorable=restorable,
-        )  # fmt: skip
+            values |= {"bytes": row["bytes"] or 0, "messages": row["messages"] or 0}
+        return values
 
-    def _snapshot(self, tx: Transaction, address: str) -> dict[str, list[dict[str, Any]]]:
-        """Return every row of the account and every row that refers to it, with all columns that the tables have."""
-        rows = {"mailbox": self._rows(tx.connection, "mailbox", "username", address)}
-        for reference in self._references:
-            found = rows.setdefault(reference.table, [])
-            found += [
-                row for row in self._rows(tx.connection, reference.table, reference.column, address) if row not in found
-            ]
-        return {table: found for table, found in rows.items() if found}
-
-    def _rows(self, connection: Connection, table: str, column: str, address: str) -> list[dict[str, Any]]:
-        # All columns (*), because other tools may have added some of their own.
-        source = self._context.table(table)
-        query: Select[Any] = select(literal_column("*")).select_from(source).where(source.c[column] == address)
-        return [dict(row) for row in connection.execute(query).mappings()]
+    def _inserted(self, tx: Transaction, addresses: Sequence[str], before: int) -> list[DeletedMailbox]:
+        """Return the records just made. Nobody else can have made one of these: their domain is locked."""
+        query = record_query(self._context).where(self._deleted.c.username.in_(addresses), self._deleted.c.id > before)
+        return [record_of(row) for row in tx.execute(query.order_by(self._deleted.c.id)).mappings()]
 
     def known_names(self, tx: Transaction, addresses: Sequence[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""
@@ -135,7 +129,30 @@ def _spellings(home: HomeColumns) -> Sequence[str]:
     return tuple({path, path.rstrip("/"), home.path, f"{home.path}/"})
 
 
-def _as_text(value: Any) -> str:
-    if isinstance(value, datetime | date):
-        return str(value)
-    raise TypeError(f"cannot keep a {type(value).__name__} in a snapshot")
+def record_query(context: Context) -> Select[Any]:
+    """Return the query for records, to be narrowed down; `record_of` reads its rows."""
+    table = context.table("deleted_mailboxes")
+    known = context.schema.has("deleted_mailboxes", "bytes")
+    usage = (table.c.bytes, table.c.messages) if known else (null().label("bytes"), null().label("messages"))
+    names = ("id", "timestamp", "username", "domain", "maildir", "admin", "delete_date")
+    columns = [*(table.c[name] for name in names), *usage]
+    if not context.schema.has(OWN_TABLE):
+        return select(*columns)
+    own = context.table(OWN_TABLE)
+    return select(*columns, own.c.record_id, own.c.error).outerjoin(own, own.c.record_id == table.c.id)
+
+
+def record_of(row: Mapping[Any, Any]) -> DeletedMailbox:
+    """Return the record that a row of `record_query` means."""
+    return DeletedMailbox(
+        id=row["id"],
+        address=row["username"],
+        domain=row["domain"],
+        home=_SLASHES.sub("/", row["maildir"].lower()).rstrip("/"),
+        deleted=row["timestamp"],
+        deleted_by=row["admin"],
+        due=row["delete_date"],
+        usage=Usage(row["bytes"] or 0, row["messages"] or 0),
+        restorable=row.get("record_id") is not None,
+        error=row.get("error") or "",
+    )
