@@ -58,9 +58,7 @@ def rigs(
         server.create_database("vmail_prop")
         url = server.url("vmail_prop")
         urls[driver.partition("+")[0]] = (url, driver + url[url.index(":") :])
-    found = [
-        Rig(name, url, native, scratch_root / f"prop-{name}", vmail_owner) for name, (url, native) in urls.items()
-    ]
+    found = [Rig(name, url, native, scratch_root / f"prop-{name}", vmail_owner) for name, (url, native) in urls.items()]
     yield found
     for rig in found:
         rig.close()
@@ -383,7 +381,9 @@ class Author:
         return Call("deleted", "restore", self._record())
 
     def reschedule(self) -> Call:
-        return Call("deleted", "reschedule", self._record(), {"keep_mailbox_days": self._draw(st.sampled_from((0, 10)))})
+        return Call(
+            "deleted", "reschedule", self._record(), {"keep_mailbox_days": self._draw(st.sampled_from((0, 10)))}
+        )
 
     def purge(self) -> Call:
         # Never on a day on which something is due: the present day may end while the test runs.
@@ -462,9 +462,7 @@ def observe(runner: Runner, calls: Sequence[Call]) -> tuple[list[Any], dict[str,
     return runner.run(calls), runner.state(), runner.findings()
 
 
-@settings(
-    derandomize=True, database=None, deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(derandomize=True, database=None, deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(calls=sequences())
 def test_every_engine_does_what_the_contract_says(rigs: Sequence[Rig], calls: list[Call]) -> None:
     check_sequence(rigs, calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mailstore import (
     Quota,
     Store,
 )
+from mailstore.errors import HomeError
 from mailstore.passwords import WRITABLE_SCHEMES, hash_password
 
 FULL: dict[str, Any] = {
@@ -183,6 +185,52 @@ class TestCreate:
             with pytest.raises(InvalidPassword):
                 store.accounts.create("bob@example.com", password=password)
         store.accounts.create("bob@example.com", password="abcd")
+
+
+@pytest.mark.usefixtures("domain")
+class TestChosenHome:
+    @pytest.fixture
+    def root(self, store: Store) -> str:
+        assert store.homes is not None
+        return str(store.homes.roots[0])
+
+    def test_is_used_as_given(self, store: Store, root: str) -> None:
+        made = store.accounts.create("bob@example.com", password="x", home=f"{root}/Special//bob/")
+        assert made.home == f"{root}/special/bob"
+        assert made == store.accounts.get("bob@example.com")
+        assert Path(made.home, "Maildir/new").is_dir()
+
+    def test_of_somebody_else_is_refused(self, store: Store, root: str) -> None:
+        store.accounts.create("bob@example.com", password="x", home=f"{root}/a/bob")
+        for taken in (f"{root}/a/bob", f"{root}/a", f"{root}/a/bob/inner", f"{root}/A/Bob"):
+            with pytest.raises(AlreadyExists):
+                store.accounts.create("eve@example.com", password="x", home=taken)
+        store.accounts.delete("bob@example.com")
+        with pytest.raises(AlreadyExists, match="restore"):
+            store.accounts.create("eve@example.com", password="x", home=f"{root}/a/bob")
+        assert store.accounts.count() == 0
+
+    def test_with_mail_in_it_is_refused_and_empty_is_adopted(
+        self, store: Store, root: str, vmail_owner: tuple[int, int]
+    ) -> None:
+        for name in ("full", "empty"):
+            for path in (Path(root, name), Path(root, name, "Maildir")):
+                path.mkdir()
+                os.chown(path, *vmail_owner)
+        Path(root, "full/Maildir/message").write_text("somebody's")
+        with pytest.raises(HomeError):
+            store.accounts.create("bob@example.com", password="x", home=f"{root}/full")
+        assert Path(root, "full/Maildir/message").read_text() == "somebody's"
+        store.accounts.create("bob@example.com", password="x", home=f"{root}/empty")
+        assert Path(root, "empty/Maildir/cur").is_dir()
+
+    @pytest.mark.parametrize(
+        "home", ["relative/path", "/etc/mail/bob", "/", "/tmp", "{root}/../x/y", "{root}", "{root}/a\nb"]
+    )
+    def test_outside_or_malformed_is_refused(self, store: Store, root: str, home: str) -> None:
+        with pytest.raises((HomeError, InvalidValue)):
+            store.accounts.create("bob@example.com", password="x", home=home.replace("{root}", root))
+        assert store.accounts.count() == 0
 
 
 @pytest.fixture

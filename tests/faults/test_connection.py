@@ -141,9 +141,7 @@ def test_answer_to_the_commit_lost(rig: Rig, server: DatabaseServer) -> None:
 
 
 @on_servers
-def test_closed_while_idle_is_not_noticed(
-    rig: Rig, server: DatabaseServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_while_idle_is_not_noticed(rig: Rig, server: DatabaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_IDLE_SECONDS", 0)
     for operation in (create, delete, new_domain):
         assert rig.shared.accounts.count()

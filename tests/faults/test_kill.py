@@ -201,7 +201,9 @@ def test_a_purge_in_pieces_finishes(rig: Rig) -> None:
     two_records(store)
     kills = 0
     for number in count(1):
-        child = fork(rig, lambda number=number: (kill_at_step(store, number, coarse=rig.name != "sqlite"), purge(store)))  # type: ignore[misc]
+        child = fork(
+            rig, lambda number=number: (kill_at_step(store, number, coarse=rig.name != "sqlite"), purge(store))
+        )  # type: ignore[misc]
         child.wait()
         if not child.killed:
             break

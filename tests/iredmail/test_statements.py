@@ -65,3 +65,16 @@ def test_listing_reads_pages(rig: Rig) -> None:
         with counting(store) as seen:
             assert sum(1 for _ in store.accounts.list()) == 1600
         assert len(seen) == 2 * 4
+
+
+def test_a_domain_is_deleted_with_few_statements(rig: Rig) -> None:
+    with rig.open_without_disk() as store:
+        costs_by_size = []
+        for number in (3, 300):
+            store.domains.create("example.com")
+            store.accounts.create_many({"address": f"u{n}@example.com", "password_hash": READY} for n in range(number))
+            with counting(store) as seen:
+                assert store.domains.delete("example.com") == number
+            costs_by_size.append((len(seen), seen.commits))
+        assert costs_by_size[0] == costs_by_size[1]
+        assert costs_by_size[0][1] == 1
