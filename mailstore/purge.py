@@ -41,7 +41,7 @@ class Outcome:
     - ``elsewhere``: due, but not under the homes that this process may touch;
     - ``would purge``: only in a dry run; ``usage`` is what would go.
 
-    ``record`` is None for trash that an interrupted run left behind.
+    ``record`` is None for trash that an interrupted run left behind, and for a root whose trash cannot be read (``kept``).
     """
 
     home: str
@@ -136,7 +136,11 @@ class _Run:
         yield from self._elsewhere()
 
     def _finish_earlier_runs(self) -> Iterator[Outcome]:
-        left = [entry for entry in self._homes.trashed(f"{self._store.key}-") if self._is_forgotten(entry)]
+        unreadable: list[HomeError] = []
+        trashed = self._homes.trashed(f"{self._store.key}-", on_error=unreadable.append)
+        left = [entry for entry in trashed if self._is_forgotten(entry)]
+        for error in unreadable:  # such a root stops none of the others
+            yield Outcome(error.subject or "", "kept", None, str(error))
         yield from self._unlink_all([(entry, None) for entry in left])
 
     def _is_forgotten(self, entry: Trashed) -> bool:

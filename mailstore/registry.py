@@ -76,11 +76,27 @@ def resolve_password(config: StoreConfig) -> str | None:
         return None  # the driver takes it, with its percent-encoding, from the URL itself
     if not config.password_file:
         return os.environ.get(PASSWORD_VARIABLE)
-    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / config.password_file
+    path = Path(config.password_file)
+    if not path.is_absolute():
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials is None:
+            return _password_without_credentials(config.password_file)
+        path = Path(credentials) / path
     try:
         return path.read_text(encoding="utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read password_file {path}: {error}") from error
+
+
+def _password_without_credentials(name: str) -> str:
+    """Return the password for a process that systemd did not start, under a configuration that names a credential."""
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password is None:
+        raise ConfigurationError(
+            f"password_file {name!r} is a systemd credential, and there are none here; "
+            f"set ${PASSWORD_VARIABLE}, or give an absolute path"
+        )
+    return password
 
 
 def with_query_options(config: StoreConfig) -> StoreConfig:

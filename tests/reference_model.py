@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailstore.errors import AlreadyExists, InvalidValue, LimitExceeded, MailstoreError, NotFound
+from mailstore.errors import AlreadyExists, BulkRefused, InvalidValue, LimitExceeded, MailstoreError, NotFound
 from mailstore.model import Edit
 
 __all__ = ["FOREVER", "Call", "ReferenceModel", "Refusal", "address_of"]
@@ -305,6 +305,17 @@ class ReferenceModel:
         self._forward(address, account, fields)
         return account.marker
 
+    def accounts_create_many(self, accounts: Sequence[dict[str, Any]]) -> int:
+        """See `mailstore.store.Accounts.create_many`."""
+        trial = copy.deepcopy(self)
+        try:
+            for fields in accounts:
+                trial.accounts_create(**fields)
+        except Refusal as refusal:
+            raise Refusal({BulkRefused}) from refusal
+        self.__dict__ = trial.__dict__
+        return len(accounts)
+
     def accounts_update(self, address: str, **fields: Any) -> None:
         """See `mailstore.store.Accounts.update`."""
         account = self._require_account(address)
@@ -356,6 +367,8 @@ class ReferenceModel:
         if old in self.accounts and domains[0] != domains[1] and domains[1] in self.domains:
             reasons |= self._quota_reasons(domains[1], self.accounts[old].quota, adding=1)
         self._require(reasons)
+        if old == new:
+            return
         account = self.accounts.pop(old)
         self.accounts[new] = account
         account.aliases -= self.served(new)

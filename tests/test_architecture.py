@@ -130,6 +130,16 @@ def test_the_toolkit_knows_no_driver(path: Path) -> None:
         assert not any(_within(name, driver) for driver in DRIVERS.values())
 
 
+def test_the_page_names_every_module() -> None:
+    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = [*LIBRARY.glob("*.py"), *_driver_files(), *(LIBRARY / "sql").glob("*.py")]
+    assert [
+        path.name
+        for path in files
+        if f"{path.stem}.py" not in page and f"/{path.stem}" not in page and not path.stem.startswith("__")
+    ] == []
+
+
 def test_importing_the_library_is_cheap() -> None:
     program = f"import sys, mailstore; print(*[name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
@@ -193,6 +203,9 @@ def _implements(node: ast.ClassDef) -> bool:
 
 def _methods(node: ast.ClassDef) -> Iterator[_Definition]:
     for method in node.body:
-        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
-            if not any(ast.unparse(decorator).endswith("property") for decorator in method.decorator_list):
-                yield method
+        if isinstance(method, ast.FunctionDef) and not (method.name.startswith("_") or _is_property(method)):
+            yield method
+
+
+def _is_property(method: ast.FunctionDef) -> bool:
+    return any(ast.unparse(decorator).endswith("property") for decorator in method.decorator_list)

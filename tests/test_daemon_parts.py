@@ -14,6 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+import mailstore
+from mailstore.config import StoreConfig
+from mailstore.errors import ConfigurationError, StoreUnavailable
+from mailstore.store import Store
 from mailstored.activity import Activity
 from mailstored.board import Board
 from mailstored.logs import explained, make_logger
@@ -23,11 +28,6 @@ from mailstored.schedule import duration, trigger
 from mailstored.settings import Listen, Settings, load
 from mailstored.tasks import Purge, Result, ResultStatus, Surroundings, Task
 from mailstored.timetable import Timetable
-
-import mailstore
-from mailstore.config import StoreConfig
-from mailstore.errors import ConfigurationError, StoreUnavailable
-from mailstore.store import Store
 from tests.servers.process import free_ports, wait_for
 
 STORE = '[stores.main]\nurl = "iredmail+sqlite:////nowhere/vmail.db"\nhomes = ["/nowhere"]\nhome_owner = "1:1"\n'

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from mailstored.settings import load
 
+from mailstored.settings import load
 from tests.servers.process import MissingCapabilityError, as_user, is_root, program
 from tests.test_daemon_rig import Mail
 

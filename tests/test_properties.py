@@ -95,6 +95,7 @@ class Runner:
     def _outcome(self, call: Call) -> Any:
         special: dict[str, Callable[..., Any]] = {
             "accounts.create": self._create,
+            "accounts.create_many": self._create_many,
             "deleted.restore": self._restore,
             "deleted.reschedule": self._reschedule,
             "deleted.purge": self._purge,
@@ -108,9 +109,17 @@ class Runner:
         return result if isinstance(result, bool | int | list) else None
 
     def _create(self, address: str, **fields: Any) -> int:
-        made = self._store.accounts.create(address, **fields)
+        return self._mark(str(self._store.accounts.create(address, **fields).home))
+
+    def _create_many(self, accounts: Sequence[dict[str, Any]]) -> int:
+        count = self._store.accounts.create_many(accounts)
+        for fields in accounts:
+            self._mark(str(self._store.accounts.get(fields["address"]).home))
+        return count
+
+    def _mark(self, home: str) -> int:
         self._markers += 1
-        Path(str(made.home), "Maildir/new", f"{self._markers}.marker").touch()
+        Path(home, "Maildir/new", f"{self._markers}.marker").touch()
         return self._markers
 
     def _restore(self, address: str, number: int) -> None:
@@ -314,6 +323,14 @@ class Author:
         fields = {"password": self._draw(st.sampled_from(PASSWORDS)), **self._some(possible)}
         return Call("accounts", "create", (self._new(),), fields)
 
+    def create_accounts(self) -> Call:
+        possible = {"quota": QUOTAS, "enabled": st.booleans()}
+        rows = [
+            {"address": self._new(), "password": PASSWORDS[0], **self._some(possible)}
+            for _ in range(self._draw(st.integers(1, 3)))
+        ]
+        return Call("accounts", "create_many", (rows,))
+
     def update_account(self) -> Call:
         possible = {
             "quota": QUOTAS, "enabled": st.booleans(), "keep_copy": st.booleans(),
@@ -394,6 +411,7 @@ ALIASES = st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True)
 KINDS: dict[str, tuple[Callable[[Author], Call], ...]] = {
     "domains": (
         *(Author.create_account,) * 5,
+        Author.create_accounts,
         *(Author.create_alias,) * 3,
         *(Author.update_domain,) * 3,
         *(Author.add_alias_domain, Author.remove_alias_domain, Author.create_domain, Author.delete_domain),

@@ -6,6 +6,7 @@ differs in *what* they hold stands in the tables of each schema.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ LOCK_SECONDS = 10
 """How long a statement waits for a lock of another process before it gives up with a temporary error."""
 _CONNECT_SECONDS = 10
 _IDLE_SECONDS = 5
+_LOG = "mailstore"
 _MYSQL_SESSION = (
     # Without strict mode MySQL cuts values that are too long, silently.
     f"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = {LOCK_SECONDS}"
@@ -187,10 +189,13 @@ class Database:
 
 def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     options: dict[str, Any] = {
-        "hide_parameters": True,  # parameters hold password hashes
+        # Parameters hold password hashes, and so do the rows that SQLAlchemy logs on debug level.
+        "hide_parameters": True,
+        "logging_name": _LOG,
         # Every use here ends its transaction itself; the pool's own ROLLBACK would be one more round trip.
         "pool_reset_on_return": None,
     }
+    logging.getLogger(f"sqlalchemy.engine.Engine.{_LOG}").addFilter(_shows_no_rows)
     if kind == "mysql":
         # Under REPEATABLE READ a transaction that waited for a lock would go on to count rows as they were before.
         options["isolation_level"] = "READ COMMITTED"
@@ -206,6 +211,10 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     else:
         _test_idle_connections(engine)
     return engine
+
+
+def _shows_no_rows(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _begin_explicitly(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -132,6 +133,7 @@ def _fork(action: Callable[[IO[bytes]], Any]) -> Child:
 def _run(action: Callable[[IO[bytes]], Any], write: int) -> Never:
     """Be the child."""
     try:
+        gc.disable()  # a collection would touch, and thereby copy, all of the parent's memory
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(_MOST_SECONDS)
         with os.fdopen(write, "wb") as output:

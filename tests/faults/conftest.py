@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,14 +21,30 @@ def server(rig: Rig, request: pytest.FixtureRequest) -> DatabaseServer:
     return found
 
 
-@pytest.fixture
-def sqlite_rig(workdir: Path, vmail_owner: tuple[int, int]) -> Iterator[Rig]:
-    """A new SQLite database that belongs to the owner of the mail, in a directory of its own."""
-    file = workdir / "sqlite" / "vmail.db"
+@pytest.fixture(scope="module")
+def _sqlite_rig(scratch_root: Path, vmail_owner: tuple[int, int]) -> Iterator[Rig]:
+    directory = Path(tempfile.mkdtemp(prefix="faults", dir=scratch_root))
+    directory.chmod(0o755)
+    file = directory / "sqlite" / "vmail.db"
     file.parent.mkdir()
-    rig = Rig("sqlite", f"iredmail+sqlite:///{file}", f"sqlite+pysqlite:///{file}", workdir / "homes", vmail_owner)
-    rig.root.mkdir()
-    for path in (file, file.parent, rig.root):
-        os.chown(path, *vmail_owner)
+    rig = Rig("sqlite", f"iredmail+sqlite:///{file}", f"sqlite+pysqlite:///{file}", directory / "homes", vmail_owner)
     yield rig
     rig.close()
+
+
+@pytest.fixture
+def sqlite_rig(_sqlite_rig: Rig) -> Rig:
+    """An SQLite database that belongs to the owner of the mail; it and the directory of its homes are empty."""
+    rig = _sqlite_rig
+    for path in rig.root.parent.iterdir():
+        if path.is_symlink():
+            path.unlink()
+        elif path.name != "sqlite":
+            shutil.rmtree(path)
+    rig.root.mkdir()
+    file = rig.root.parent / "sqlite" / "vmail.db"
+    file.chmod(0o644)
+    for path in (file, file.parent, rig.root):
+        os.chown(path, *rig.owner)
+    rig.clear()
+    return rig

@@ -46,7 +46,7 @@ def kill_at_step(store: IRedMailStore, number: int, *, coarse: bool = False) -> 
         commit(connection)
         step()
 
-    engine.dialect.do_commit = watched_commit  # type: ignore[method-assign]
+    vars(engine.dialect)["do_commit"] = watched_commit
     for name in ("rename",) if coarse else _DISK:
         setattr(os, name, _watched(getattr(os, name), step))
 
@@ -82,8 +82,8 @@ def commit_replaced(store: IRedMailStore, instead: Callable[[Callable[[], None]]
     """At every commit call `instead` with the function that commits."""
     dialect = store._context.db.engine.dialect
     commit = dialect.do_commit
-    dialect.do_commit = lambda connection: instead(lambda: commit(connection))  # type: ignore[method-assign]
+    vars(dialect)["do_commit"] = lambda connection: instead(lambda: commit(connection))
     try:
         yield
     finally:
-        del dialect.do_commit  # type: ignore[misc]
+        del vars(dialect)["do_commit"]

@@ -127,13 +127,14 @@ def restore(store: IRedMailStore) -> object:
     return store.deleted.restore(record_of(store, BOB).id)
 
 
+PURGE = Operation("purge", two_records, purge, require_purged, keeps_mail=False)
 OPERATIONS = (
     Operation("create", two_accounts, create, require_created),
     Operation("delete", two_accounts, lambda store: store.accounts.delete(BOB, keep_mailbox_days=9), require_deleted),
     Operation("rename", two_accounts, lambda store: store.accounts.rename(BOB, NEW), require_renamed),
     Operation("restore", two_records, restore, require_restored),
     Operation("restore-from-trash", record_in_trash, restore, require_restored),
-    Operation("purge", two_records, purge, require_purged, keeps_mail=False),
+    PURGE,
 )
 
 
@@ -201,11 +202,7 @@ def test_a_purge_in_pieces_finishes(rig: Rig) -> None:
     two_records(store)
     kills = 0
     for number in count(1):
-        child = fork(
-            rig, lambda number=number: (kill_at_step(store, number, coarse=rig.name != "sqlite"), purge(store))
-        )  # type: ignore[misc]
-        child.wait()
-        if not child.killed:
+        if not killed_at(rig, PURGE, number):
             break
         kills += 1
         assert errors(rig) == []

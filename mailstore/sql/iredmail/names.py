@@ -112,7 +112,8 @@ class NameSpace:
     @staticmethod
     def in_use(address: str, name: str, holder: str) -> AlreadyExists:
         """Return the error for an `address` that cannot be taken because `name` belongs to `holder`."""
-        return AlreadyExists(f"{address} is in use already: {name} is {holder}", subject=address)
+        what = "it" if name == address else name
+        return AlreadyExists(f"{address} is in use already: {what} is {holder}", subject=address)
 
     def refuse_taken_aliases(self, connection: Connection, aliases: Mapping[str, str]) -> None:
         """Raise AlreadyExists if one of `aliases` (address to owning primary domain) is in use, under either domain."""
