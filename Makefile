@@ -47,7 +47,7 @@ docs: $(READY) ## Write the generated pages, and the output shown in README.md, 
 	$(BIN)/python docs/generate.py
 
 pytest: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 test: ## Set everything up, install the servers, and run all checks and tests
 	$(MAKE) servers
@@ -55,7 +55,7 @@ test: ## Set everything up, install the servers, and run all checks and tests
 	$(MAKE) pytest
 
 bench: $(READY) ## Print the ratios of docs/performance.md
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 constraints: $(READY) ## Note the installed versions as those that are tested
 	@$(BIN)/python -m pip list --format=freeze --disable-pip-version-check --exclude-editable \

@@ -143,7 +143,7 @@ class Accounts(ABC):
         transport: Postfix transport of its own; empty means the domain's.
         forwarding: destinations that get the mail; naming the account itself means ``keep_copy=True``.
         keep_copy: whether the mailbox gets forwarded mail too; meaningless, and True, without forwarding.
-        aliases: further addresses of this account, in the same domain or one of its alias domains.
+        aliases: further addresses of this account, in any domain or alias domain of this store.
         services: what it may use. A family name (``imap pop3 smtp sieve``) stands for all its variants
             (``imapplain imapsecured imaptls``); the rest is store-specific, see the documentation of the store.
         sender_bcc, recipient_bcc, outbound_relay: as for domains.
@@ -449,7 +449,8 @@ class DeletedMailboxes(ABC):
 
         A restorable record brings back everything that it knows: password, profile, aliases, forwardings and
         memberships, as far as those names are free and those lists still exist; parameters override it. Any other
-        record needs a password. Raises AlreadyExists if the address is in use, HomeError if the home is gone.
+        record needs a password. Raises AlreadyExists if the address is in use, LimitExceeded as for a new account, HomeError
+        if the home is gone.
         """
 
     @abstractmethod
@@ -459,7 +460,8 @@ class DeletedMailboxes(ABC):
         """Lock up to `limit` records that are due on `today`, with an id greater than `after`.
 
         Only records whose home lies under one of the directories `below` are taken. Records that another process holds
-        are passed over. The locks end with the context.
+        are passed over. The locks end with the context. Within `Store.transaction` this raises NotSupported: what is
+        removed from the disk cannot be rolled back.
         """
 
     @abstractmethod

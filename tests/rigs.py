@@ -36,7 +36,8 @@ class Rig:
 
     def __post_init__(self) -> None:
         create_schema(StoreConfig(url=self.url), None)
-        self.engine = create_engine(self.native)
+        # Some tests kill the server.
+        self.engine = create_engine(self.native, pool_pre_ping=True)
         self.metadata = define(self.name)
 
     def open(self, **options: Any) -> IRedMailStore:

@@ -5,7 +5,6 @@ Nothing here inserts a row by hand; where rows are looked at, it is to see what 
 
 from __future__ import annotations
 
-import functools
 import os
 import poplib
 import shutil
@@ -22,7 +21,7 @@ import pytest
 from sqlalchemy import make_url
 
 from mailstore import DeletedMailbox, Edit, Store, purge_due
-from mailstore.passwords import WRITABLE_SCHEMES, hash_password
+from mailstore.passwords import WRITABLE_SCHEMES
 from tests.readers import PASSWORD, SCHEMES, Answers, PostfixMaps, dovecot_for, hashed, postfix_for
 from tests.rigs import Rig
 from tests.servers.dovecot import Dovecot
@@ -121,12 +120,6 @@ def mail(rig: Rig, dovecot: Dovecot, maps: PostfixMaps) -> Mail:
     return Mail(rig, dovecot, maps)
 
 
-@functools.cache
-def ready(scheme: str, salt_bytes: int | None = None, password: str = PASSWORD) -> str:
-    """Return a hash, made only once."""
-    return hash_password(password, scheme, salt_bytes=salt_bytes)
-
-
 def create(store: Store, address: str, **fields: Any) -> Path:
     """Create an account with the password of all tests; return its home."""
     return Path(str(store.accounts.create(address, password_hash=hashed("ssha256short"), **fields).home))
@@ -144,12 +137,17 @@ def delivered(home: Path) -> list[Path]:
     return [path for part in ("new", "cur") for path in (home / "Maildir" / part).iterdir()]
 
 
-@pytest.fixture
-def domain(store: Store) -> str:
-    """A domain with an alias domain."""
+def create_domain(store: Store) -> str:
+    """Create a domain with an alias domain."""
     store.domains.create("example.com")
     store.domains.add_alias_domains("example.com", ["alias.example"])
     return "example.com"
+
+
+@pytest.fixture
+def domain(store: Store) -> str:
+    """A domain with an alias domain."""
+    return create_domain(store)
 
 
 # --- Dovecot: who may log in ------------------------------------------------------------------------------------------
@@ -173,9 +171,8 @@ class TestLogin:
         assert dovecot.auth(BOB, "an other one")
 
     @pytest.mark.parametrize("scheme", ["SSHA512", "ARGON2ID"])
-    def test_rehashed_by_a_verification(self, rig: Rig, dovecot: Dovecot, domain: str, scheme: str) -> None:
+    def test_rehashed_by_a_verification(self, rig: Rig, dovecot: Dovecot, scheme: str) -> None:
         with rig.open(password_scheme=scheme) as store:
-            store.domains.exists(domain)
             create(store, BOB)
             assert store.accounts.verify_password(BOB, PASSWORD, rehash=True)
             assert store.accounts.password_hash(BOB).startswith(f"{{{scheme}}}")
@@ -344,7 +341,13 @@ class TestRename:
         assert mail.deliver(new, "new") == 250
         assert mail.subjects(new) == ["new", "old"]
         assert len(delivered(home)) == 2
-        for name in ("bb@example.com", "bobby@alias.example", "eve@example.com", "sales@example.com", "sales@alias.example"):
+        for name in (
+            "bb@example.com",
+            "bobby@alias.example",
+            "eve@example.com",
+            "sales@example.com",
+            "sales@alias.example",
+        ):
             assert mail.route(name) == {new}, name
         assert mail.maps.resolve("virtual_alias_maps", [BOB, "bob@alias.example"]) == {}
 
@@ -361,8 +364,9 @@ class TestRename:
 
 class TestDeletion:
     @pytest.fixture(autouse=True)
-    def home(self, store: Store, mail: Mail, domain: str) -> Path:
+    def home(self, store: Store, mail: Mail) -> Path:
         """The home of bob, who has mail, aliases, and others who send him theirs."""
+        create_domain(store)
         home = create(store, BOB, aliases=["bb@example.com", "bobby@alias.example"], quota="10M")
         create(store, "eve@example.com", forwarding=[BOB])
         store.aliases.create("sales@example.com", members=[BOB, "ann@other.org"])
@@ -398,7 +402,7 @@ class TestDeletion:
         assert len(delivered(home)) == 2
         assert dovecot.quota(BOB)["STORAGE"][1] == 10 << 10
 
-    def test_purged(self, store: Store, mail: Mail, dovecot: Dovecot, home: Path) -> None:
+    def test_purged(self, store: Store, mail: Mail, home: Path) -> None:
         delete(store, BOB, 0)
         (outcome,) = purge_due(store, today=TODAY + timedelta(days=1))
         assert outcome.action == "purged"
@@ -574,9 +578,10 @@ def scenario(shared_rig: Rig) -> Store:
     return shared_rig.shared
 
 
+@pytest.mark.usefixtures("scenario")
 class TestPostfix:
     @pytest.mark.parametrize("name", TABLE)
-    def test_map(self, scenario: Store, maps: PostfixMaps, name: str) -> None:
+    def test_map(self, maps: PostfixMaps, name: str) -> None:
         assert maps.ask(name, KEYS) == answers(TABLE[name])
 
     def test_accounts_that_exist(self, scenario: Store, maps: PostfixMaps, shared_rig: Rig) -> None:
@@ -589,13 +594,13 @@ class TestPostfix:
             if address not in off
         }
 
-    def test_no_map_is_left_out(self, scenario: Store, maps: PostfixMaps) -> None:
+    def test_no_map_is_left_out(self, maps: PostfixMaps) -> None:
         assert set(maps._texts) == {*TABLE, "virtual_mailbox"}
 
-    def test_rewriting(self, scenario: Store, maps: PostfixMaps) -> None:
+    def test_rewriting(self, maps: PostfixMaps) -> None:
         assert maps.resolve("virtual_alias_maps", [*RESOLVED, *UNANSWERED]) == answers(RESOLVED)
 
-    def test_precedence(self, scenario: Store, maps: PostfixMaps) -> None:
+    def test_precedence(self, maps: PostfixMaps) -> None:
         asked = [BOB, "kim@example.com", "zoe@plain.example"]
         for direction, word in (("sender", "out"), ("recipient", "in")):
             assert maps.resolve(f"{direction}_bcc_maps", asked) == answers(

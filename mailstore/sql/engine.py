@@ -123,6 +123,11 @@ class Database:
             raise
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether this thread has a transaction open."""
+        return self._current is not None
+
+    @property
     def _current(self) -> Transaction | None:
         return getattr(self._local, "transaction", None)
 

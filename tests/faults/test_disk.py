@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from mailstore import DeletedMailbox, Store, StoreError, open_store
+from mailstore import DeletedMailbox, MailstoreError, Store, StoreError, open_store
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, HomeError
 from mailstore.maildir import TRASH
 from mailstore.passwords import hash_password
-from mailstore.purge import purge_due
+from mailstore.purge import purge_due, trash_key
 from mailstore.sql.iredmail.store import IRedMailStore, create_schema
 from tests.faults.children import become, fork
 from tests.faults.mounts import Tmpfs, tmpfs
@@ -400,3 +400,30 @@ class TestRecordsOfOthers:
         assert {action for action, _ in purge(store)} <= {"absent", "purged"}
         assert files(rig.root).keys() == {EVE}
         assert store.deleted.count() == 0
+
+
+class TestNothingLost:
+    def test_restore_takes_the_mail_from_the_trash(self, store: IRedMailStore) -> None:
+        """An interrupted purge has moved the home, and somebody has made a directory in its place."""
+        kept = delete(store, BOB)
+        assert store.homes is not None
+        store.homes.set_aside(kept.home, trash_key(store.key, kept))
+        Path(kept.home).mkdir()
+        with suppress(HomeError):  # to refuse it would do: the record, and the mail in the trash, are kept
+            store.deleted.restore(kept.id)
+            purge(store)
+        assert BOB in files(Path(store.homes.roots[0]))
+
+    def test_purge_in_a_transaction_that_fails(self, store: IRedMailStore) -> None:
+        """The account is back afterwards, so its mail must not be gone."""
+
+        def delete_and_purge() -> None:
+            with store.transaction():
+                delete(store, BOB)
+                purge(store)
+                raise LookupError
+
+        with pytest.raises((LookupError, MailstoreError)):
+            delete_and_purge()
+        assert store.accounts.exists(BOB)
+        assert BOB in files(Path(str(store.accounts.get(BOB).home)))

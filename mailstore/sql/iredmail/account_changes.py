@@ -120,13 +120,14 @@ class AccountChange:
         wanted = self._fields.get("forwarding", Edit())
         if isinstance(wanted, Edit):
             edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
-            destinations = edit.apply(present)
+            named, destinations = edit.add, edit.apply(present)
         else:
             # The copy stays as it was, unless the caller names the account itself or says keep_copy.
             kept = (self._address,) if self._address in present or not present else ()
-            destinations = addresses(wanted) + kept
-        others = [destination for destination in destinations if destination != self._address]
-        keep_copy = self._fields.get("keep_copy", self._address in destinations) or not others
+            named = addresses(wanted)
+            destinations = (*named, *kept)
+        others = [destination for destination in dict.fromkeys(destinations) if destination != self._address]
+        keep_copy = self._fields.get("keep_copy", self._address in destinations) or self._address in named or not others
         targets = [self._address] * bool(keep_copy) + others
         forwardings.replace(tx, condition, [forwarding_row(self._address, target, active) for target in targets])
 

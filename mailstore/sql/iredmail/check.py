@@ -134,7 +134,10 @@ class Checker:
         admin = self._table("admin").c
         yield from self._find(
             "admin-in-domain", "a standalone admin lies in a domain of this store", admin.username,
-            exists().where(self._ends_with(admin.username, self._domain.domain)),
+            or_(
+                exists().where(self._ends_with(admin.username, self._domain.domain)),
+                exists().where(self._ends_with(admin.username, alias_domain.alias_domain)),
+            ),
         )  # fmt: skip
 
     def _nowhere(self) -> Iterator[Finding]:

@@ -103,7 +103,10 @@ class Cleanup:
 
     def remove_domain(self, tx: Transaction, domain: str) -> None:
         """Remove every row that refers to an address of `domain`, by the domain columns where there are any."""
-        forwarders = self._forwarders(tx.connection, self._forwarding.c.dest_domain == domain)
+        rows = self._forwarding.c
+        # Those of the domain itself are about to go.
+        outside = (rows.dest_domain == domain) & (rows.domain != domain)
+        forwarders = self._forwarders(tx.connection, outside)
         for reference in self._references:
             condition = self._in_domain(reference, domain)
             tx.execute(delete(self._context.table(reference.table)).where(condition))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, t
 
 from mailstore import store
 from mailstore.address import any_address, domain_name
-from mailstore.errors import InvalidValue, NotFound
+from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.engine import Transaction
@@ -98,6 +98,8 @@ class DeletedMailboxes(store.DeletedMailboxes):
 
     @contextmanager
     def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Iterator[store.Claim]:
+        if self._context.db.in_transaction:
+            raise NotSupported("no purge within a transaction: that could still be undone, the removal not")
         with self._context.db.writing() as tx:
             query = self._query().where(self._condition(None, None, today), self._table.c.id > after)
             if below:

@@ -102,6 +102,7 @@ class Domains(store.Domains):
             new = [name for name in wanted if name not in present]
             for name in new:
                 self._claim(tx, name)
+                self._refuse_admin_domain(tx, name)
                 self._refuse_served(tx, name)
             row = {"target_domain": target, "created": now(), "active": 1}
             self._context.insert(tx, "alias_domain", [{"alias_domain": name, **row} for name in new])

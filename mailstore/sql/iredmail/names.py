@@ -140,8 +140,16 @@ class NameSpace:
         if address in aliases:
             raise InvalidValue(f"{address} cannot be an alias of itself", subject=address)
         owners = self.lock_owners(tx, aliases)
+        self._refuse_each_other(tx.connection, owners, address)
         self.refuse_taken_aliases(tx.connection, owners)
         return owners
+
+    def _refuse_each_other(self, connection: Connection, aliases: Mapping[str, str], account: str) -> None:
+        """Raise AlreadyExists if two of `aliases`, or one and the `account`, are one name under two domains."""
+        for address, names in self._all_names(connection, aliases).items():
+            for other in (account, *aliases):
+                if other != address and other in names:
+                    raise self.in_use(address, other, "served under that domain too")
 
     def use_up_aliases(self, tx: Transaction, account: str, address: str) -> None:
         """Remove the aliases of `account` that say nothing any more once it is called `address`.

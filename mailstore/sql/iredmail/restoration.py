@@ -17,12 +17,14 @@ from mailstore.model import DeletedMailbox
 from mailstore.purge import trash_key
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
+from mailstore.sql.iredmail.admin_rows import demote_idle
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import forwarding_row
 from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import Secret
+from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.values import now
 
@@ -47,8 +49,13 @@ _ANCHORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 `used_quota` is not among them: an insert there adds up on some servers (dossier 1.4), and Dovecot counts again by itself.
 """
-_OWNERS = ("mailbox.username", "alias.address", "maillists.address", "domain.domain")
-"""Where the address of a forwarding must be found; a bare domain stands for its catch-all."""
+_FORWARDERS = {
+    "is_forwarding": "mailbox.username",
+    "is_list": "alias.address",
+    "is_maillist": "maillists.address",
+    "is_alias": "mailbox.username",
+}
+"""Where the address of a forwarding must be found, by its flag; one without flags is the catch-all of a domain."""
 
 
 class Restoration:
@@ -68,6 +75,7 @@ class Restoration:
         facts = self._names.facts(self._tx.connection, address)
         self._names.refuse_taken(facts, address)
         row = self._mailbox_row(policy, hashed)
+        policy.check_account_quota(address, row["quota"])
         check_accounts(self._context, self._tx, policy, adding=1, quota=row["quota"])
         self._check_home(row)
         if facts["leftovers"]:
@@ -83,6 +91,7 @@ class Restoration:
                 if all(self._is_there(str(other[key]), places) for key, places in anchors.items()):
                     self._insert_if_free(name, other)
         Cleanup(self._context).restore_self_rows(self._tx, [address])
+        demote_idle(self._context, self._tx, [address])  # the domains that it managed may be gone
 
     def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
@@ -112,20 +121,26 @@ class Restoration:
     def _find_mail(self, disk: Homes) -> None:
         """Make sure that the home is there; a purge that was interrupted may have left it in the trash."""
         home = self._record.home
-        if disk.exists(home):
-            return
+        # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
         trashed = disk.find_trashed(trash_key(self._context.key, self._record))
-        if not trashed:
+        if trashed:
+            disk.put_back(trashed[-1], home)
+        elif not disk.exists(home):
             raise HomeError(
                 f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
             )
-        disk.put_back(trashed[-1], home)
 
     def _fitting(self, row: Row) -> Row | None:
-        """Return a forwarding as it can be inserted now; None if its address is gone, or somebody else's."""
+        """Return a forwarding as it can be inserted now; None if its address is gone, or something else by now."""
         address = str(row["address"])
-        if not row["is_alias"] or row["forwarding"] != self._record.address:
-            return row if self._is_there(address, _OWNERS) else None
+        if row["is_alias"] and row["forwarding"] == self._record.address:
+            return self._fitting_alias(row)
+        place = next((place for flag, place in _FORWARDERS.items() if row[flag]), "domain.domain")
+        active = self._state(address, place)
+        return None if active is None else {**row, "active": active if place != "domain.domain" else 1}
+
+    def _fitting_alias(self, row: Row) -> Row | None:
+        address = str(row["address"])
         owner = self._names.owners(self._tx.connection, [domain_part(address)]).get(domain_part(address))
         if owner is None:
             return None
@@ -136,14 +151,19 @@ class Restoration:
         return {**row, "domain": owner}  # an alias domain may stand for another domain by now
 
     def _is_there(self, value: str, places: tuple[str, ...]) -> bool:
-        if value == "ALL":
-            return True
-        for place in places:
-            table, name = place.split(".")
-            column_ = self._context.table(table).c[name]
-            if self._tx.execute(select(column_).where(column_ == value)).first():
-                return True
-        return False
+        return value == GLOBAL or any(self._state(value, place) is not None for place in places)
+
+    def _state(self, value: str, place: str) -> int | None:
+        """Return whether what is called `value` in `place` is active; None if it is not there.
+
+        Something of that name that was made after the deletion is something else, but for the account itself.
+        """
+        table, name = place.split(".")
+        columns = self._context.table(table).c
+        conditions = [columns[name] == value]
+        if value != self._record.address and self._record.deleted:
+            conditions.append(columns.created <= self._record.deleted)
+        return self._tx.execute(select(columns.active).where(*conditions)).scalar()
 
     def _insert(self, name: str, row: Row) -> None:
         """Insert a row of a snapshot with all the columns it had, those that this driver does not know among them."""
