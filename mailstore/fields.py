@@ -111,6 +111,6 @@ class AdminFields(TypedDict, total=False):
 
 def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
     """Raise TypeError for a parameter that `known`, a TypedDict, does not list, as Python does for named parameters."""
-    unknown = sorted(set(fields) - set(known.__annotations__))
+    unknown = sorted(fields.keys() - known.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, null, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null, select, union_all
 
 from mailstore.model import Account, LastLogin, Usage
 from mailstore.sql.iredmail.admin_settings import ADMIN_KEYS
@@ -44,24 +44,32 @@ class AccountRows:
         self._context = context
         self._services = Services(context.schema)
         self._statement, self._labels = self._build()
+        name = self._username == bindparam("name")
+        self._one = self._statement.where(name), self._expansions(name)
 
     def one(self, connection: Connection, address: str) -> Account | None:
         """Return one account, or None."""
-        found = self._page(connection, self._statement.where(self._username == address))
-        return found[0] if found else None
+        query, expansions = self._one
+        rows = self._fetch(connection, query, {"name": address})
+        return self._accounts(connection, rows, expansions, {"name": address})[0] if rows else None
 
     def pages(self, condition: ColumnElement[bool]) -> Iterator[list[Account]]:
         """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
-        query = self._statement.where(condition).order_by(self._username).limit(_PAGE)
+        after = and_(condition, self._username > bindparam("after"))
+        query = self._statement.where(after).order_by(self._username).limit(_PAGE)
+        expansions = self._expansions(and_(after, self._username <= bindparam("end")))
         last = ""
         while True:
             with self._context.reading() as connection:
-                page = self._page(connection, query.where(self._username > last))
-            if page:
-                yield page
-                last = page[-1].address
-            if len(page) < _PAGE:
+                rows = self._fetch(connection, query, {"after": last})
+                if not rows:
+                    return
+                end = rows[-1]["username"]
+                page = self._accounts(connection, rows, expansions, {"after": last, "end": end})
+            yield page
+            if len(rows) < _PAGE:
                 return
+            last = end
 
     def new_account(self, new: NewAccount) -> Account:
         """Return an account that was just created, as a read would give it."""
@@ -143,31 +151,33 @@ class AccountRows:
         query = select(*columns).select_from(joined)
         return query, [column.name for column in query.selected_columns]
 
-    def _page(self, connection: Connection, query: Select[Any]) -> list[Account]:
-        rows = [dict(zip(self._labels, row, strict=True)) for row in connection.execute(query).all()]
-        if not rows:
-            return []
-        forwardings, aliases = self._expansions(connection, [row["username"] for row in rows])
-        return [self.account(row, forwardings[row["username"]], aliases[row["username"]]) for row in rows]
+    def _fetch(self, connection: Connection, query: Select[Any], parameters: dict[str, str]) -> list[dict[str, Any]]:
+        return [dict(zip(self._labels, row, strict=True)) for row in connection.execute(query, parameters).all()]
 
-    def _expansions(
-        self, connection: Connection, addresses: list[str]
-    ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        rows = self._context.table("forwardings")
-        # Two index reads; an OR over both columns would read the whole table.
-        query = union_all(
-            select(rows.c.address, rows.c.forwarding, null()).where(
-                rows.c.address.in_(addresses), rows.c.is_forwarding == 1
-            ),
-            select(rows.c.forwarding, rows.c.address, rows.c.is_alias).where(
-                rows.c.forwarding.in_(addresses), rows.c.is_alias == 1
-            ),
-        )
+    def _accounts(
+        self, connection: Connection, rows: list[dict[str, Any]], expansions: Any, parameters: dict[str, str]
+    ) -> list[Account]:
         forwardings: dict[str, list[str]] = defaultdict(list)
         aliases: dict[str, list[str]] = defaultdict(list)
-        for account, other, is_alias in connection.execute(query).all():
+        for account, other, is_alias in connection.execute(expansions, parameters).all():
             (aliases if is_alias else forwardings)[account].append(other)
-        return forwardings, aliases
+        return [self.account(row, forwardings[row["username"]], aliases[row["username"]]) for row in rows]
+
+    def _expansions(self, accounts: ColumnElement[bool]) -> Any:
+        """Return the query for the forwardings and aliases of the `accounts` that meet a condition.
+
+        The condition is repeated, since naming every account of a page would cost more than reading it; and there are two
+        queries in one, since an OR over both columns would read the whole table.
+        """
+        rows = self._context.table("forwardings").c
+        return union_all(
+            select(rows.address, rows.forwarding, null()).where(
+                accounts, rows.address == self._username, rows.is_forwarding == 1
+            ),
+            select(rows.forwarding, rows.address, rows.is_alias).where(
+                accounts, rows.forwarding == self._username, rows.is_alias == 1
+            ),
+        )
 
 
 def _usage(row: Mapping[str, Any]) -> Usage | None:

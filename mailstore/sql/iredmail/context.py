@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Insert, Table, insert
 
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
@@ -72,8 +73,14 @@ class Context:
     def insert(self, tx: Transaction, table: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Insert one row, or several that have the same columns."""
         if rows:
-            tx.execute(insert(self.schema[table]), rows)
+            tx.execute(_insert_into(self.schema[table]), rows)
 
     def settings_text(self, text: str) -> str | None:
         """Return a settings text as the column holds it: an empty one is NULL in MySQL and '' elsewhere."""
         return None if not text and self.db.kind == "mysql" else text
+
+
+@lru_cache(maxsize=256)
+def _insert_into(table: Table) -> Insert:
+    """Return the insert statement of a table; SQLAlchemy remembers what it worked out about a statement it has seen."""
+    return insert(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import select
@@ -26,6 +26,7 @@ from mailstore.sql.iredmail.values import now
 
 __all__ = ["Creation"]
 
+_T = TypeVar("_T")
 _BATCH = 1000
 
 
@@ -65,8 +66,7 @@ class Creation:
                 self._check_batch(tx, batch, refusals)
             self._check_capacity(tx, new, refusals)
             refusals.stop_if_any()
-            for batch in _batches(new):
-                self._write_batch(tx, [account for _, account in batch])
+            self._write(tx, [account for _, account in new])
         return len(new)
 
     def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: _Refusals) -> list[tuple[int, NewAccount]]:
@@ -119,17 +119,23 @@ class Creation:
                     )
                 account.finish(domains[account.domain], self._services)
 
-    def _write_batch(self, tx: Transaction, batch: Sequence[NewAccount]) -> None:
-        addresses = [account.address for account in batch]
-        known = self._retention.known_names(tx, addresses)
-        for account in batch:
-            account.mailbox |= self._home(tx, account, known_name=account.address in known).columns()
-        self._insert_mailboxes(tx, batch)
-        # Before the rows that the new accounts own: whatever is there now is a former holder's.
-        since = min(account.mailbox["created"] for account in batch)
-        for address in self._cleanup.leftovers_of_new(tx, since) & set(addresses):
-            self._cleanup.remove_leftovers(tx, address)
-        self._insert_beside(tx, batch, {})
+    def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        for batch in _batches(accounts):
+            known = self._retention.known_names(tx, [account.address for account in batch])
+            for account in batch:
+                account.mailbox |= self._home(tx, account, known_name=account.address in known).columns()
+            self._insert_mailboxes(tx, batch)
+        self._remove_leftovers(tx, accounts)
+        for batch in _batches(accounts):
+            self._insert_beside(tx, batch, {})
+
+    def _remove_leftovers(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        """Remove what former holders of these names left, before the new accounts have rows of their own there."""
+        if accounts:
+            since = min(account.mailbox["created"] for account in accounts)
+            found = self._cleanup.leftovers_of_new(tx, since)
+            for address in found & {account.address for account in accounts}:
+                self._cleanup.remove_leftovers(tx, address)
 
     def _lock_domains(self, tx: Transaction, domains: set[str]) -> dict[str, DomainPolicy]:
         table = self._context.table("domain")
@@ -223,7 +229,7 @@ class _Refusals:
             raise BulkRefused(sorted(self._rows.items()))
 
 
-def _batches(accounts: Sequence[tuple[int, NewAccount]]) -> Iterator[Sequence[tuple[int, NewAccount]]]:
+def _batches(accounts: Sequence[_T]) -> Iterator[Sequence[_T]]:
     return (accounts[start : start + _BATCH] for start in range(0, len(accounts), _BATCH))
 
 

@@ -49,15 +49,16 @@ class NameSpace:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._facts = self._facts_statement(Cleanup(context))
+        table = context.table("domain")
+        columns = (table.c[name] for name in _DOMAIN_COLUMNS)
+        self._lock = select(*columns).where(table.c.domain == bindparam("name")).with_for_update()
 
     def lock_domain(self, tx: Transaction, domain: str) -> Mapping[Any, Any]:
         """Lock a primary domain against all other writers of mailstore. Raises NotFound.
 
         Returns the columns that `DomainPolicy` and `DomainChange` read.
         """
-        table = self._context.table("domain")
-        columns = (table.c[name] for name in _DOMAIN_COLUMNS)
-        row = tx.execute(select(*columns).where(table.c.domain == domain).with_for_update()).mappings().first()
+        row = tx.execute(self._lock, {"name": domain}).mappings().first()
         if row is None:
             raise self.no_such_domain(tx.connection, domain)
         return row

@@ -119,8 +119,7 @@ class NewAccount:
         columns = checked(fields, COLUMNS)
         context.require(columns, "mailbox")
         settings = Settings("")
-        if "timezone" in fields:
-            settings.put("timezone", timezone(fields["timezone"]))
+        settings.put("timezone", timezone(fields.get("timezone", "")))
         forwarding = addresses(plain(fields.get("forwarding", ())))
         others = tuple(destination for destination in forwarding if destination != address)
         services = fields.get("services")
