@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +41,29 @@ class Floor:
             cursor.execute(self._insert("mailbox", _MAILBOX, 1), mailbox)
             cursor.execute(self._insert("forwardings", _FORWARDING, 1), forwarding)
         self.connection.commit()
+
+    def replayed(self, statements: Sequence[tuple[str, Any]], name: str) -> Callable[[int], None]:
+        """Return a function that runs recorded statements again, in one transaction, for another name each time."""
+
+        def renamed(value: Any, new: str) -> Any:
+            return value.replace(name, new) if isinstance(value, str) else value
+
+        def run(number: int) -> None:
+            new = f"replay{number}"
+            with closing(self.connection.cursor()) as cursor:
+                if self.name == "sqlite":
+                    cursor.execute("BEGIN IMMEDIATE")
+                for statement, parameters in statements:
+                    if isinstance(parameters, dict):
+                        values: Any = {key: renamed(value, new) for key, value in parameters.items()}
+                    else:
+                        values = tuple(renamed(value, new) for value in parameters)
+                    cursor.execute(statement, values)
+                    if cursor.description:
+                        cursor.fetchall()
+            self.connection.commit()
+
+        return run
 
     def create_many(self, prefix: str, count: int, password_hash: str) -> None:
         """Insert many accounts with multi-row INSERTs, a thousand rows each, in one transaction."""

@@ -23,6 +23,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
 
 from bench.floor import Floor
 from mailstore.maildir import Homes
@@ -76,8 +79,26 @@ def create(rig: Rig, store: IRedMailStore, floor: Floor, quick: bool) -> Iterato
     def ours(number: int) -> None:
         store.accounts.create(f"user{number}@example.com", password_hash=READY)
 
-    times = alternate(ours, lambda number: floor.create(number, READY), 100 if quick else 500)
+    rounds = 100 if quick else 500
+    times = alternate(ours, lambda number: floor.create(number, READY), rounds)
     yield Result(f"create one account, {rig.name}", *times, target=1.5)
+    replay = floor.replayed(recorded(store, "recorded@example.com"), "recorded")
+    times = alternate(lambda number: ours(number + 2 * rounds), replay, rounds)
+    yield Result(f"- the same statements by hand, {rig.name}", *times, target=1.5)
+
+
+def recorded(store: IRedMailStore, address: str) -> list[tuple[str, Any]]:
+    """Create an account; return the statements that this took, with their parameters."""
+    engine, statements = store._context.db.engine, []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    store.accounts.create(address, password_hash=READY)
+    event.remove(engine, "before_cursor_execute", note)
+    return statements
 
 
 def bulk(rig: Rig, store: IRedMailStore, floor: Floor, quick: bool) -> Iterator[Result]:
