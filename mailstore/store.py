@@ -533,8 +533,9 @@ class Store(ABC):
     def acting_as(self, admin: str) -> Self:
         """Return this store limited to what `admin` may see and do, with its limits kept and deletions recorded as its.
 
-        Domains that it does not manage do not exist for it (NotFound); what it may see but not do raises
-        PermissionDenied. Raises NotFound if there is no such enabled admin. The rights are looked up in every call.
+        Domains that it does not manage do not exist for it (NotFound); what it may see but not do, and any change to the
+        account of a global admin, raises PermissionDenied. Raises NotFound if there is no such enabled admin. The rights
+        are looked up in every call.
         """
 
     @abstractmethod

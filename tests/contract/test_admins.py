@@ -237,6 +237,31 @@ class TestActing:
             with pytest.raises(PermissionDenied):
                 call()
 
+    def test_may_not_touch_global_admins(self, store: Store, acting: Store) -> None:
+        store.accounts.create("chief@example.com", password="secret")
+        store.admins.promote("chief@example.com", global_admin=True)
+        for call in (
+            lambda: acting.accounts.update("chief@example.com", password="mine"),
+            lambda: acting.accounts.rename("chief@example.com", "x@example.com"),
+            lambda: acting.accounts.delete("chief@example.com"),
+            lambda: acting.accounts.password_hash("chief@example.com"),
+            lambda: acting.accounts.update_all("example.com", password="mine"),
+            lambda: acting.admins.update("chief@example.com", password="mine"),
+            lambda: acting.admins.promote("chief@example.com", name="x"),
+            lambda: acting.admins.demote("chief@example.com"),
+        ):
+            with pytest.raises(PermissionDenied):
+                call()
+        record = store.accounts.delete("chief@example.com")
+        assert record is not None
+        with pytest.raises(PermissionDenied):
+            acting.deleted.restore(record.id, password="mine")
+        store.admins.promote("ann@example.com", max_domains=5)
+        store.deleted.restore(record.id)
+        with pytest.raises(PermissionDenied):
+            acting.domains.delete("example.com")
+        assert store.admins.login("chief@example.com", "secret") is not None
+
     def test_ends_with_the_rights(self, store: Store, acting: Store) -> None:
         store.admins.demote("ann@example.com")
         with pytest.raises(PermissionDenied):

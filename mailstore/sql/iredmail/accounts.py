@@ -135,6 +135,8 @@ class Accounts(store.Accounts):
         hashed = secret(self._context, fields.get("password"), fields.get("password_hash"))
         with self._context.writing(domain) as tx:
             row = self._names.lock_domain(tx, domain)
+            if self._context.actor:
+                self._context.actor.refuse_global_admins_of(tx.connection, domain)
             if hashed:
                 DomainPolicy.read(row).check_password(hashed.password, domain)
                 columns |= {"password": hashed.hash, "passwordlastchange": now()}
@@ -212,12 +214,15 @@ class Accounts(store.Accounts):
 
     def password_hash(self, address: str) -> str:
         address = account_address(address)
-        query = select(self._mailbox.c.password).where(self._mailbox.c.username == address, self._visible())
+        columns = (self._mailbox.c.password, self._mailbox.c.isglobaladmin)
+        query = select(*columns).where(self._mailbox.c.username == address, self._visible())
         with self._context.reading() as connection:
-            stored = connection.execute(query).scalar()
-        if stored is None:
-            raise self._no_such_account(address)
-        return str(stored)
+            row = connection.execute(query).mappings().first()
+            if row is None:
+                raise self._no_such_account(address)
+            if self._context.actor:
+                self._context.actor.refuse_global_admin(connection, row)
+        return str(row["password"])
 
     def homes(self) -> Iterator[tuple[str, str]]:
         username = self._mailbox.c.username
@@ -242,6 +247,8 @@ class Accounts(store.Accounts):
         row = tx.execute(query).mappings().first()
         if row is None:
             raise self._no_such_account(address)
+        if self._context.actor:
+            self._context.actor.refuse_global_admin(tx.connection, row)
         return row
 
     @staticmethod

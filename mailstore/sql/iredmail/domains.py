@@ -123,6 +123,8 @@ class Domains(store.Domains):
             if self._context.actor:
                 self._context.actor.allow_deletion(tx)
             self._names.lock_domain(tx, name)
+            if self._context.actor:
+                self._context.actor.refuse_global_admins_of(tx.connection, name)
             count = Retention(self._context).record_domain(tx, name, due)
             self._delete_rows(tx, name)
             return count

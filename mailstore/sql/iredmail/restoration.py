@@ -75,6 +75,8 @@ class Restoration:
         facts = self._names.facts(self._tx.connection, address)
         self._names.refuse_taken(facts, address)
         row = self._mailbox_row(policy, hashed)
+        if self._context.actor:
+            self._context.actor.refuse_global_admin(self._tx.connection, {"isglobaladmin": 0, **row})
         policy.check_account_quota(address, row["quota"])
         check_accounts(self._context, self._tx, policy, adding=1, quota=row["quota"])
         self._check_home(row)

@@ -65,6 +65,21 @@ class Actor:
         state = self._state(connection, "")
         return bool(state["enabled"] and state["everything"])
 
+    def refuse_global_admin(self, connection: Connection, account: Mapping[Any, Any]) -> None:
+        """Raise PermissionDenied if a `mailbox` row is that of a global admin and the actor is none.
+
+        Whoever sets the password of a global admin is one.
+        """
+        if account["isglobaladmin"]:
+            self.require_global(connection, "touch the account of a global admin")
+
+    def refuse_global_admins_of(self, connection: Connection, domain: str) -> None:
+        """Raise PermissionDenied if a domain has accounts of global admins and the actor is none."""
+        mailbox = self.schema["mailbox"].c
+        query = select(mailbox.isglobaladmin).where(mailbox.domain == domain, mailbox.isglobaladmin == 1).limit(1)
+        for row in connection.execute(query).mappings():
+            self.refuse_global_admin(connection, row)
+
     def visible(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return the condition that the domain in `column` is one the actor manages."""
         mine = self.schema["domain_admins"].alias("mine").c
