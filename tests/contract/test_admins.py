@@ -246,12 +246,13 @@ class TestActing:
             lambda: acting.accounts.delete("chief@example.com"),
             lambda: acting.accounts.password_hash("chief@example.com"),
             lambda: acting.accounts.update_all("example.com", password="mine"),
-            lambda: acting.admins.update("chief@example.com", password="mine"),
             lambda: acting.admins.promote("chief@example.com", name="x"),
             lambda: acting.admins.demote("chief@example.com"),
         ):
             with pytest.raises(PermissionDenied):
                 call()
+        with pytest.raises(NotFound):
+            acting.admins.update("chief@example.com", password="mine")
         record = store.accounts.delete("chief@example.com")
         assert record is not None
         with pytest.raises(PermissionDenied):
