@@ -15,7 +15,6 @@ import errno
 import os
 import re
 import secrets
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,38 +22,20 @@ from functools import partial
 from pathlib import Path
 
 from mailstore import _dirfd
+from mailstore._disk_errors import reporting, tell
+from mailstore._home_search import MAILDIR_PARTS, TRASH, homes_below
 from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
 from mailstore.layout import normal_home
 from mailstore.model import Usage
 
 __all__ = ["TRASH", "CreatedHome", "Homes", "Trashed"]
 
-TRASH = ".mailstore-trash"
-"""Name of the directory in each root that holds the homes set aside."""
-
-_MAILDIR_PARTS = ("cur", "new", "tmp")
 _FORMATS = ("maildir", "mdbox", "sdbox")
 _FOLDER = re.compile(r"[A-Za-z0-9]{0,20}")
 _KEY = re.compile(r"[a-z0-9-]{1,200}")
 _REMOVING = ".removing"
 _TRASH_ENTRY = re.compile(rf"(?P<key>{_KEY.pattern})\.[0-9a-f]{{8}}(?:{re.escape(_REMOVING)})?")
 _RACES = 50  # how often a parent level may be removed by somebody else's undo before we give up
-
-_HINTS = {
-    errno.ENOENT: "it does not exist, or no longer",
-    errno.EACCES: "run as root or as the owner of the mailboxes, and check the rights of the directories above",
-    errno.EPERM: "run as root or as the owner of the mailboxes, and check for immutable files",
-    errno.ENOSPC: "make room on the file system (space or inodes) and try again",
-    errno.EDQUOT: "raise the file system quota or make room and try again",
-    errno.EROFS: "the file system is mounted read-only; check its disk and remount it",
-    errno.EBUSY: "it is or contains a mount point; unmount that first",
-    errno.EXDEV: "it is on another file system than its root; make that a root of its own",
-    errno.ENOTDIR: "a component is a symbolic link or not a directory; look at it and put a directory in its place",
-    errno.ELOOP: "a component is a symbolic link; look at it and put a directory in its place",
-    errno.ESTALE: "the directory was moved or its server lost it meanwhile; try again",
-    errno.ENOTEMPTY: "somebody keeps writing into it; stop that and try again",
-}
-_REFUSALS = frozenset({errno.EBUSY, errno.EXDEV, errno.ENOTDIR, errno.ELOOP})
 
 
 # --- what is handed out -----------------------------------------------------------------------------------------------
@@ -91,7 +72,7 @@ class CreatedHome:
 
         May be called again. Raises `HomeError` if one cannot be removed for another reason.
         """
-        with _reporting("cannot remove the newly made", self.home), _dirfd.opened(self.root) as root:
+        with reporting("cannot remove the newly made", self.home), _dirfd.opened(self.root) as root:
             _dirfd.unmake(root, self.made)
 
 
@@ -143,7 +124,7 @@ class Homes:
         `HomeError`: a missing or empty root (not mounted?), a directory that cannot be passed.
         """
         place = self._locate(home)
-        with _reporting("cannot look for", place.home), self._root(place.root) as root:
+        with reporting("cannot look for", place.home), self._root(place.root) as root:
             try:
                 with _dirfd.descended(root, place.names):
                     return True
@@ -160,7 +141,7 @@ class Homes:
     def is_empty(self, home: str) -> bool:
         """Whether the home is there, with no file in any of its directories."""
         place = self._locate(home)
-        with _reporting("cannot look into", place.home), self._root(place.root) as root:
+        with reporting("cannot look into", place.home), self._root(place.root) as root:
             try:
                 with _dirfd.descended(root, place.names) as fd:
                     return not any(list(visit.files) for visit in _dirfd.walk(fd, _raise_walk_error))
@@ -171,7 +152,7 @@ class Homes:
         """Raise HomeRefused unless the home has the owner that homes below its root must have."""
         place = self._locate(home)
         with (
-            _reporting("cannot check", place.home),
+            reporting("cannot check", place.home),
             self._root(place.root) as root,
             _dirfd.descended(root, place.names) as fd,
         ):
@@ -204,10 +185,10 @@ class Homes:
         """
         for root in self.roots:
             try:
-                with _reporting("cannot search", root), self._root(root) as fd:
-                    yield from _homes_below(fd, root, folder, on_error)
+                with reporting("cannot search", root), self._root(root) as fd:
+                    yield from homes_below(fd, root, folder, on_error)
             except HomeError as error:
-                _tell(error, on_error)
+                tell(error, on_error)
 
     # --- making
 
@@ -227,7 +208,7 @@ class Homes:
         """
         place = self._locate(home)
         parts = _maildir_parts(place.names, _checked_folder(folder), mail_format)
-        with _reporting("cannot create", place.home), self._root(place.root) as root:
+        with reporting("cannot create", place.home), self._root(place.root) as root:
             if adopt:
                 self._check_adoptable(place, root)
                 made = self._make_all(root, place, parts)
@@ -281,7 +262,7 @@ class Homes:
         if not _KEY.fullmatch(key):
             raise InvalidValue(f"trash key {key!r} may hold only a-z, 0-9 and '-'", subject=place.home)
         entry = f"{key}.{secrets.token_hex(4)}"
-        with _reporting("cannot set aside", place.home), self._root(place.root) as root:
+        with reporting("cannot set aside", place.home), self._root(place.root) as root:
             try:
                 self._move_to_trash(place, root, entry)
             except FileNotFoundError:
@@ -319,7 +300,7 @@ class Homes:
             try:
                 entries = self._entries(root)
             except HomeError as error:
-                _tell(error, on_error)
+                tell(error, on_error)
                 continue
             yield from (entry for entry in entries if entry.key.startswith(key_prefix))
 
@@ -328,7 +309,7 @@ class Homes:
         return [entry for entry in self.trashed(key) if entry.key == key]
 
     def _entries(self, root: str) -> list[Trashed]:
-        with _reporting("cannot list the trash of", root), self._root(root) as fd:
+        with reporting("cannot list the trash of", root), self._root(root) as fd:
             try:
                 with self._trash(root, fd) as trash, os.scandir(trash) as entries:
                     names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -349,7 +330,7 @@ class Homes:
         if place.root != trashed.root:
             raise HomeRefused(f"{trashed.path} can only be put back below {trashed.root}", subject=place.home)
         with (
-            _reporting("cannot put back", trashed.path),
+            reporting("cannot put back", trashed.path),
             self._root(place.root) as root,
             self._trash(place.root, root) as trash,
             _dirfd.opened(name, dir_fd=trash),
@@ -387,7 +368,7 @@ class Homes:
         removed, not followed, and a mount point inside is `HomeRefused`.
         """
         name = self._entry_name(trashed).removesuffix(_REMOVING)
-        with _reporting("cannot remove", trashed.path), self._root(trashed.root) as root, ExitStack() as stack:
+        with reporting("cannot remove", trashed.path), self._root(trashed.root) as root, ExitStack() as stack:
             try:
                 trash = stack.enter_context(self._trash(trashed.root, root))
             except FileNotFoundError:
@@ -446,7 +427,7 @@ class Homes:
     def _home(self, home: str, doing: str) -> Iterator[int]:
         place = self._locate(home)
         with (
-            _reporting(doing, place.home),
+            reporting(doing, place.home),
             self._root(place.root) as root,
             _dirfd.descended(root, place.names) as fd,
         ):
@@ -503,7 +484,7 @@ def _maildir_parts(home: tuple[str, ...], folder: str, mail_format: str) -> tupl
     if mail_format != "maildir":
         return ()
     maildir = (*home, folder) if folder else home
-    parts = tuple((*maildir, part) for part in _MAILDIR_PARTS)
+    parts = tuple((*maildir, part) for part in MAILDIR_PARTS)
     return (maildir, *parts) if folder else parts
 
 
@@ -592,59 +573,5 @@ def _regular_sizes(entries: Iterator[os.DirEntry[str]]) -> Iterator[int]:
                 continue
 
 
-def _homes_below(
-    top: int, root: str, folder: str | None, on_error: Callable[[HomeError], None] | None
-) -> Iterator[str]:
-    def unreadable(names: list[str], error: OSError) -> None:
-        _tell(_home_error("cannot search", "/".join((root, *names)), error), on_error)
-
-    for visit in _dirfd.walk(top, unreadable):
-        visit.exhaust()
-        if not visit.names:
-            visit.subdirs[:] = [name for name in visit.subdirs if name != TRASH]
-        elif _looks_like_home(visit, folder):
-            visit.subdirs.clear()
-            yield "/".join((root, *visit.names))
-
-
-def _looks_like_home(visit: _dirfd.Visit, folder: str | None) -> bool:
-    if folder == "":
-        return set(_MAILDIR_PARTS) <= set(visit.subdirs)
-    return any(_is_maildir(name, visit.fd) for name in visit.subdirs if folder in (None, name))
-
-
-def _is_maildir(name: str, parent: int) -> bool:
-    try:
-        with _dirfd.opened(name, dir_fd=parent) as fd:
-            modes = [os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode for part in _MAILDIR_PARTS]
-    except OSError:  # what cannot be read is reported when the walk gets there
-        return False
-    return all(stat.S_ISDIR(mode) for mode in modes)
-
-
 def _raise_walk_error(_names: list[str], error: OSError) -> None:
     raise error
-
-
-def _tell(error: HomeError, on_error: Callable[[HomeError], None] | None) -> None:
-    if on_error is None:
-        raise error
-    on_error(error)
-
-
-@contextmanager
-def _reporting(doing: str, path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _home_error(doing, path, error) from error
-
-
-def _home_error(doing: str, path: str, error: OSError) -> HomeError:
-    """What the system said, for people: which path, why, what to do next."""
-    kind = HomeRefused if error.errno in _REFUSALS else HomeError
-    at = f" (at {error.filename!r})" if isinstance(error.filename, str) and error.filename not in (".", path) else ""
-    hint = _HINTS.get(error.errno or 0)
-    translated = kind(f"{doing} {path}: {error.strerror}{at}{'; ' + hint if hint else ''}", subject=path)
-    translated.__cause__ = error
-    return translated

@@ -26,6 +26,8 @@ DRIVERS = {"mailstore.sql": "mailstore.sql.iredmail"}
 CONTRACT = {
     "mailstore",
     "mailstore._dirfd",
+    "mailstore._disk_errors",
+    "mailstore._home_search",
     "mailstore.address",
     "mailstore.config",
     "mailstore.errors",
@@ -120,7 +122,7 @@ def test_a_driver_knows_the_contract_and_its_toolkit_only(path: Path) -> None:
     own = ".".join(_module(path).split(".")[:3])
     for name in _imports(path):
         if _within(name, "mailstore"):
-            toolkit = name in {"mailstore.sql.engine", "mailstore.sql.failures"}
+            toolkit = name in {"mailstore.sql.engine", "mailstore.sql.failures", "mailstore.sql.paging"}
             assert name in SHARED or toolkit or _within(name, own), f"{own} must not import {name}"
 
 

@@ -19,6 +19,7 @@ from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
 from mailstore.sql.iredmail.tables import ENABLE_COLUMNS, LETTER_COLUMNS
 from mailstore.sql.iredmail.values import from_megabytes
+from mailstore.sql.paging import pages
 
 __all__ = ["AccountRows", "home_of"]
 
@@ -53,23 +54,19 @@ class AccountRows:
         rows = self._fetch(connection, query, {"name": address})
         return self._accounts(connection, rows, expansions, {"name": address})[0] if rows else None
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[list[Account]]:
+    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Account]]:
         """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
         after = and_(condition, self._username > bindparam("after"))
         query = self._statement.where(after).order_by(self._username).limit(_PAGE)
         expansions = self._expansions(and_(after, self._username <= bindparam("end")))
-        last = ""
-        while True:
+
+        def fetch(last: str) -> list[Account]:
             with self._context.reading() as connection:
                 rows = self._fetch(connection, query, {"after": last})
-                if not rows:
-                    return
-                end = rows[-1]["username"]
-                page = self._accounts(connection, rows, expansions, {"after": last, "end": end})
-            yield page
-            if len(rows) < _PAGE:
-                return
-            last = end
+                end = rows[-1]["username"] if rows else ""
+                return self._accounts(connection, rows, expansions, {"after": last, "end": end}) if rows else []
+
+        return pages(fetch, lambda account: account.address, start="", size=_PAGE)
 
     def new_account(self, new: NewAccount) -> Account:
         """Return an account that was just created, as a read would give it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, true, update
@@ -28,6 +28,7 @@ from mailstore.sql.iredmail.new_account import COLUMNS, NewAccount, secret
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.values import checked, due_date, now
+from mailstore.sql.paging import pages
 
 __all__ = ["Accounts"]
 
@@ -227,14 +228,14 @@ class Accounts(store.Accounts):
     def homes(self) -> Iterator[tuple[str, str]]:
         username = self._mailbox.c.username
         columns = (self._mailbox.c[name] for name in ("username", "storagebasedirectory", "storagenode", "maildir"))
-        query, last = select(*columns).order_by(username).limit(_HOMES_PAGE), ""
-        while True:
+        query = select(*columns).order_by(username).limit(_HOMES_PAGE)
+
+        def fetch(after: str) -> Sequence[Mapping[Any, Any]]:
             with self._context.reading() as connection:
-                rows = connection.execute(query.where(username > last)).mappings().all()
-            yield from ((row["username"], home) for row in rows if (home := home_of(row)))
-            if len(rows) < _HOMES_PAGE:
-                return
-            last = rows[-1]["username"]
+                return connection.execute(query.where(username > after)).mappings().all()
+
+        for page in pages(fetch, lambda row: str(row["username"]), start="", size=_HOMES_PAGE):
+            yield from ((row["username"], home) for row in page if (home := home_of(row)))
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)

@@ -14,6 +14,7 @@ from mailstore.sql.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.paging import pages
 
 __all__ = ["AdminRows", "demote_idle"]
 
@@ -46,15 +47,14 @@ class AdminRows:
 
     def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Admin]]:
         """Iterate over the admins that meet `condition`, sorted, in pages."""
-        name, last = self.all.c.username, ""
+        name = self.all.c.username
         query = select(self.all).where(condition, self.visible()).order_by(name).limit(_PAGE)
-        while True:
+
+        def fetch(after: str) -> Sequence[Admin]:
             with self._context.reading() as connection:
-                page = self._page(connection, query.where(name > last))
-            yield page
-            if len(page) < _PAGE:
-                return
-            last = page[-1].address
+                return self._page(connection, query.where(name > after))
+
+        return pages(fetch, lambda admin: admin.address, start="", size=_PAGE)
 
     def manages(self, domain: str) -> ColumnElement[bool]:
         """Return the condition that an admin is listed for a domain."""

@@ -21,6 +21,7 @@ from mailstore.sql.iredmail.limits import DomainPolicy, check_aliases
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import plain
 from mailstore.sql.iredmail.values import access_policy, checked, flag, now, text
+from mailstore.sql.paging import pages
 
 __all__ = ["Aliases"]
 
@@ -75,14 +76,13 @@ class Aliases(store.Aliases):
     ) -> Iterator[Alias]:
         address = self._table.c.address
         query = self._query().where(self._condition(domain, search, enabled)).order_by(address).limit(_PAGE)
-        last = ""
-        while True:
+
+        def fetch(after: str) -> Sequence[Alias]:
             with self._context.reading() as connection:
-                page = self._page(connection, query.where(address > last))
+                return self._page(connection, query.where(address > after))
+
+        for page in pages(fetch, lambda alias: alias.address, start="", size=_PAGE):
             yield from page
-            if len(page) < _PAGE:
-                return
-            last = page[-1].address
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
         query = select(func.count()).select_from(self._table).where(self._condition(domain, search, enabled))

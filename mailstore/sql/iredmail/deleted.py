@@ -22,6 +22,7 @@ from mailstore.sql.iredmail.restoration import Restoration
 from mailstore.sql.iredmail.retention import record_of, record_query
 from mailstore.sql.iredmail.tables import OWN_TABLE
 from mailstore.sql.iredmail.values import due_date
+from mailstore.sql.paging import pages
 
 __all__ = ["DeletedMailboxes"]
 
@@ -43,14 +44,13 @@ class DeletedMailboxes(store.DeletedMailboxes):
         self, *, domain: str | None = None, address: str | None = None, due: date | None = None
     ) -> Iterator[DeletedMailbox]:
         query = self._query().where(self._condition(domain, address, due)).order_by(self._table.c.id).limit(_PAGE)
-        last = 0
-        while True:
+
+        def fetch(after: int) -> Sequence[DeletedMailbox]:
             with self._context.reading() as connection:
-                page = [record_of(row) for row in connection.execute(query.where(self._table.c.id > last)).mappings()]
+                return [record_of(row) for row in connection.execute(query.where(self._table.c.id > after)).mappings()]
+
+        for page in pages(fetch, lambda record: record.id, start=0, size=_PAGE):
             yield from page
-            if len(page) < _PAGE:
-                return
-            last = page[-1].id
 
     def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:
         query = select(func.count()).select_from(self._table).where(self._condition(domain, address, due))

@@ -13,6 +13,7 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings
 from mailstore.sql.iredmail.values import from_limit, from_megabytes
+from mailstore.sql.paging import pages
 
 __all__ = ["SETTINGS_LISTS", "DomainRows"]
 
@@ -45,16 +46,15 @@ class DomainRows:
         found = self._page(connection, self._statement.where(self._name == name))
         return found[0] if found else None
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[list[Domain]]:
+    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Domain]]:
         """Iterate over the domains that meet `condition`, sorted, in pages."""
-        query, last = self._statement.where(condition).order_by(self._name).limit(_PAGE), ""
-        while True:
+        query = self._statement.where(condition).order_by(self._name).limit(_PAGE)
+
+        def fetch(after: str) -> list[Domain]:
             with self._context.reading() as connection:
-                page = self._page(connection, query.where(self._name > last))
-            yield page
-            if len(page) < _PAGE:
-                return
-            last = page[-1].domain
+                return self._page(connection, query.where(self._name > after))
+
+        return pages(fetch, lambda domain: domain.domain, start="", size=_PAGE)
 
     @property
     def _name(self) -> ColumnElement[str]:
