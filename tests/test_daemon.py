@@ -295,7 +295,9 @@ def test_once_says_what_went_wrong_by_its_exit_code(workdir: Path, mail: Mail, p
     assert daemon.lines("run finished", store="main", job="purge")[0]["purged"] == 1
     assert "pa55-word" not in daemon.text()
 
-    wrong = mail.toml("wrong", f"iredmail+sqlite:///{workdir}/new.db")  # it has no tables
+    empty = workdir / "empty.db"  # it has no tables
+    empty.touch()
+    wrong = mail.toml("wrong", f"iredmail+sqlite:///{empty}")
     code, daemon = once(workdir, nobody + wrong + mail.toml("main"))
     assert code == 1, daemon.text()
     assert daemon.lines("run failed", store="wrong", kind="SchemaMismatch")

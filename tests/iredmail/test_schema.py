@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from mailstore import NotSupported, SchemaMismatch, open_store
+from mailstore import ConfigurationError, NotSupported, SchemaMismatch, open_store
 from mailstore.config import StoreConfig
 from mailstore.sql.iredmail.schema import detect
 from mailstore.sql.iredmail.store import IRedMailStore, create_own_table, create_schema
@@ -135,6 +135,12 @@ def test_relics_without_a_default_get_an_empty_value(old: OldRig) -> None:
         store.deleted.restore(record.id)
     with old.engine.connect() as connection:
         assert connection.execute(text("SELECT local_part FROM mailbox")).scalar() == "kept"
+
+
+def test_a_mistyped_path_makes_no_file(workdir: Path) -> None:
+    with pytest.raises(ConfigurationError, match="schema create"):
+        open_store(f"iredmail+sqlite:///{workdir}/typo.db")
+    assert list(workdir.iterdir()) == []
 
 
 def test_create_never_alters_what_is_there(old: OldRig) -> None:

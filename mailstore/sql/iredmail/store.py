@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ _MISSING = frozenset({Capability.LISTS})
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
     db = _database(config, password)
+    _require_file(db)
     try:
         with db.reading() as connection:
             found = schema.detect(connection, db.kind)
@@ -157,6 +159,13 @@ def _database(config: StoreConfig, password: str | None) -> Database:
     if password is not None:
         url = url.set(password=password)
     return Database(url, _connect_args(kind, config))
+
+
+def _require_file(db: Database) -> None:
+    """Raise ConfigurationError if the file of an SQLite store is not there; connecting would make an empty one."""
+    path = db.url.database or ""
+    if db.kind == "sqlite" and not Path(path).exists():
+        raise ConfigurationError(f"there is no database {path}; make it with 'mailstore schema create'")
 
 
 def _connect_args(kind: str, config: StoreConfig) -> dict[str, Any]:
