@@ -46,8 +46,11 @@ class Output:
                     _write_line(_cells(values.listed(kind), values.flat(record)))
             case _:
                 columns = values.listed(kind)
-                rows = (_cells(columns, values.flat(record), human=True) for record in records)
-                terminal.table([_title(column) for column in columns], rows)
+                rows = [_cells(columns, values.flat(record), human=True) for record in records]
+                if rows:
+                    terminal.table([_title(column) for column in columns], rows)
+                else:
+                    sys.stdout.write("nothing found\n")
 
     def one(self, record: object) -> None:
         """Write one record with everything in it."""

@@ -55,7 +55,7 @@ _SQLITE: dict[int, type[MailstoreError]] = {
     sqlite3.SQLITE_LOCKED: StoreUnavailable,
     sqlite3.SQLITE_READONLY: StoreDenied,
     sqlite3.SQLITE_PERM: StoreDenied,
-    sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
+    sqlite3.SQLITE_CANTOPEN: StoreDenied,  # the file is there, that was looked at before
     sqlite3.SQLITE_FULL: StoreUnavailable,
     sqlite3.SQLITE_IOERR: StoreUnavailable,
 }  # fmt: skip
