@@ -34,7 +34,6 @@ from mailstore.errors import (
     StoreUnavailable,
 )
 from mailstore.model import (
-    UNSET,
     Account,
     Admin,
     Alias,
@@ -54,7 +53,6 @@ from mailstore.version import __version__
 
 __all__ = [
     "UNLIMITED",
-    "UNSET",
     "Account",
     "Admin",
     "Alias",

@@ -42,7 +42,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Default of every optional parameter: leave it as it is (update), take the store's default (create)."""
+"""Stands for "not given" where None and empty texts mean something, before a call: what is UNSET is left out of it."""
 
 
 @dataclass(frozen=True, slots=True)
