@@ -43,6 +43,7 @@ from mailstore.model import (
     Edit,
     Finding,
     LastLogin,
+    MailingList,
     Usage,
 )
 from mailstore.purge import purge_due
@@ -73,6 +74,7 @@ __all__ = [
     "InvalidValue",
     "LastLogin",
     "LimitExceeded",
+    "MailingList",
     "MailstoreError",
     "NotFound",
     "NotSupported",

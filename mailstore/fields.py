@@ -8,10 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from mailstore.model import Names
+from mailstore.errors import InvalidValue
+from mailstore.model import Edit, Names
 from mailstore.quota import QuotaLike
 
-__all__ = ["AccountFields", "AdminFields", "AliasFields", "BulkAccountFields", "DomainFields", "reject_unknown"]
+__all__ = [
+    "AccountFields",
+    "AdminFields",
+    "AliasFields",
+    "BulkAccountFields",
+    "DomainFields",
+    "MailingListFields",
+    "plain",
+    "reject_unknown",
+]
 
 
 class DomainFields(TypedDict, total=False):
@@ -91,6 +101,17 @@ class AliasFields(TypedDict, total=False):
     moderators: Names
 
 
+class MailingListFields(TypedDict, total=False):
+    """Optional parameters of `MailingLists.create` and `MailingLists.update`."""
+
+    name: str
+    enabled: bool
+    access_policy: str
+    members: Names
+    moderators: Names
+    owners: Names
+
+
 class AdminFields(TypedDict, total=False):
     """Optional parameters of `Admins.create` and `Admins.update`."""
 
@@ -114,3 +135,10 @@ def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
     unknown = sorted(fields.keys() - known.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")
+
+
+def plain(names: Names) -> Iterable[str]:
+    """Return the names to begin with; there is nothing yet that an `Edit` could remove."""
+    if isinstance(names, str):
+        raise InvalidValue(f"a list is wanted, not the text {names!r}")
+    return names.apply(()) if isinstance(names, Edit) else names

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from mailstore.errors import InvalidAddress, InvalidValue
 
@@ -13,6 +14,7 @@ __all__ = ["Layout", "components", "has_stamp", "normal_home"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STAMP = re.compile(r"[0-9]{4}(?:\.[0-9]{2}){5}\Z")
+_MOST_CANDIDATES = 100
 _SHORTEST_STAMPED = 22  # a path of 21 characters or less cannot hold a name in front of the stamp
 
 
@@ -81,6 +83,17 @@ class Layout:
             return "/".join(components("/".join(levels))) + "/"
         except InvalidValue as error:
             raise InvalidAddress(f"{address!r} does not make a safe path", subject=address) from error
+
+    def candidates(self, address: str, now: datetime) -> Iterator[str]:
+        """Iterate over the paths that the home of a new account may get below its root, best first.
+
+        The first follows the layout; the others carry a time stamp that nobody has used, for an address whose former home
+        still waits for its purge, or that was renamed: mail of one account must never appear under another.
+        """
+        yield self.relative(address, now)
+        stamped = replace(self, timestamp=True)
+        for second in range(self.timestamp, _MOST_CANDIDATES):
+            yield stamped.relative(address, now + timedelta(seconds=second))
 
     def _domain_levels(self, domain: str) -> list[str]:
         if not self.domain:

@@ -26,6 +26,7 @@ __all__ = [
     "Edit",
     "Finding",
     "LastLogin",
+    "MailingList",
     "Names",
     "Unset",
     "Usage",
@@ -191,6 +192,22 @@ class Alias:
     access_policy: str = "public"
     members: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()
+    created: datetime | None = None
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailingList:
+    """A mailing list. ``kind`` ``"managed"`` is one whose subscribers a list manager (mlmmj) keeps, not the store."""
+
+    address: str
+    kind: Literal["plain", "managed"] = "plain"
+    name: str = ""
+    enabled: bool = True
+    access_policy: str = "public"
+    members: tuple[str, ...] = ()
+    moderators: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
     created: datetime | None = None
     modified: datetime | None = None
 

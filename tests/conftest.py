@@ -7,19 +7,20 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.rigs import Rig
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import is_root, make_directory
+from tests.stores import FACTORIES, Place, StoreRig, empty_homes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mailstore.sql.iredmail.store import IRedMailStore
+    from tests.rigs import Rig
 
 _numbers = itertools.count(1)
 
@@ -59,31 +60,35 @@ def postgresql(scratch_root: Path) -> Iterator[PostgreSQL]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def rigs(
+    request: pytest.FixtureRequest, scratch_root: Path, vmail_owner: tuple[int, int]
+) -> Iterator[Callable[[str], StoreRig]]:
+    """A function that returns the run's rig of a name in `tests.stores.FACTORIES`; each is built when first asked for."""
+    place = Place(scratch_root, vmail_owner, request.getfixturevalue)
+    built: dict[str, StoreRig] = {}
+
+    def get(name: str) -> StoreRig:
+        if name not in built:
+            built[name] = FACTORIES[name](place)
+        return built[name]
+
+    yield get
+    for rig in built.values():
+        rig.close()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "mysql", "postgresql"])
-def shared_rig(request: pytest.FixtureRequest, scratch_root: Path, vmail_owner: tuple[int, int]) -> Iterator[Rig]:
-    """A database with the schema on each engine, for the whole run."""
-    name: str = request.param
-    root = scratch_root / f"homes-{name}"
-    if name == "sqlite":
-        file = make_directory(scratch_root / "sqlite") / "vmail.db"
-        rig = Rig(name, f"iredmail+sqlite:///{file}", f"sqlite+pysqlite:///{file}", root, vmail_owner)
-    else:
-        server = request.getfixturevalue("mariadb" if name == "mysql" else "postgresql")
-        server.create_database("vmail")
-        url = server.url("vmail")
-        driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}[name]
-        rig = Rig(name, url, driver + url[url.index(":") :], root, vmail_owner)
-    yield rig
-    rig.close()
+def shared_rig(request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]) -> Rig:
+    """A database with iRedMail's schema on each engine, for the whole run."""
+    return cast("Rig", rigs(request.param))
 
 
 @pytest.fixture
 def rig(shared_rig: Rig) -> Rig:
     """The database and the homes of one engine, emptied."""
     shared_rig.clear()
-    shutil.rmtree(shared_rig.root, ignore_errors=True)
-    make_directory(shared_rig.root)
-    os.chown(shared_rig.root, *shared_rig.owner)
+    empty_homes(shared_rig)
     return shared_rig
 
 
@@ -92,5 +97,4 @@ def store(rig: Rig) -> Iterator[IRedMailStore]:
     """A store on each engine, with homes on disk; afterwards nothing may be wrong in it, and no connection lost."""
     yield rig.shared
     assert [finding for finding in rig.shared.check() if finding.severity == "error"] == []
-    pool = rig.shared._context.db.engine.pool
-    assert getattr(pool, "checkedout", lambda: 0)() == 0
+    assert rig.busy_connections() == 0

@@ -1,4 +1,4 @@
-"""The stores that the contract suite runs on: one rig for each engine, emptied between tests."""
+"""iRedMail's schema on each SQL engine: what the rows are, and which statements a store sends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from mailstore import open_store
 from mailstore.config import StoreConfig
 from mailstore.sql.iredmail.store import IRedMailStore, create_schema
 from mailstore.sql.iredmail.tables import define
+from tests.servers.database import DatabaseServer
+from tests.servers.process import make_directory
 
-__all__ = ["Rig", "Statements", "counting"]
+__all__ = ["Rig", "Statements", "counting", "on_server", "on_sqlite"]
 
 
 @dataclass
@@ -85,10 +87,28 @@ class Rig:
                 for name, table in self.metadata.tables.items()
             }
 
+    def busy_connections(self) -> int:
+        """Return how many connections of `shared` are in use."""
+        return int(getattr(self.shared._context.db.engine.pool, "checkedout", lambda: 0)())
+
     def close(self) -> None:
         """Give back all connections."""
         self.shared.close()
         self.engine.dispose()
+
+
+def on_sqlite(scratch: Path, root: Path, owner: tuple[int, int]) -> Rig:
+    """Return a rig in a file of its own."""
+    file = make_directory(scratch / "sqlite") / "vmail.db"
+    return Rig("sqlite", f"iredmail+sqlite:///{file}", f"sqlite+pysqlite:///{file}", root, owner)
+
+
+def on_server(name: str, server: DatabaseServer, root: Path, owner: tuple[int, int]) -> Rig:
+    """Return a rig in a database of a server; `name` is ``mysql`` or ``postgresql``."""
+    server.create_database("vmail")
+    url = server.url("vmail")
+    driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}[name]
+    return Rig(name, url, driver + url[url.index(":") :], root, owner)
 
 
 @dataclass

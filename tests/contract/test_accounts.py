@@ -24,6 +24,7 @@ from mailstore import (
 )
 from mailstore.errors import HomeError
 from mailstore.passwords import WRITABLE_SCHEMES, hash_password
+from tests.contract.hosting import host
 
 FULL: dict[str, Any] = {
     "name": "Bob Söderström",
@@ -48,7 +49,7 @@ FULL: dict[str, Any] = {
 
 @pytest.fixture
 def domain(store: Store) -> str:
-    store.domains.create("example.com")
+    host(store, "example.com")
     return "example.com"
 
 
@@ -85,7 +86,7 @@ class TestCreate:
             store.accounts.create("bOb@example.com", password="x")
 
     def test_idn_domain_is_stored_in_punycode(self, store: Store) -> None:
-        store.domains.create("bücher.example")
+        host(store, "bücher.example")
         made = store.accounts.create("info@BÜCHER.example", password="x")
         assert made.address == "info@xn--bcher-kva.example"
         assert store.accounts.get("info@bücher.example") == made
@@ -351,7 +352,7 @@ class TestUpdate:
 
     def test_update_all(self, store: Store, bob: str) -> None:
         store.accounts.create("eve@example.com", password="secret")
-        store.domains.create("other.com")
+        host(store, "other.com")
         store.accounts.create("bob@other.com", password="secret")
         assert (
             store.accounts.update_all(
@@ -390,7 +391,7 @@ class TestRename:
         assert store.domains.get("example.com").catch_all == ("bob.smith@example.com",)
 
     def test_to_another_domain(self, store: Store, bob: str) -> None:
-        store.domains.create("other.com")
+        host(store, "other.com")
         store.accounts.add_aliases(bob, ["b1@example.com"])
         after = store.accounts.rename(bob, "bob@other.com")
         assert after.aliases == ("b1@example.com",)
@@ -440,8 +441,8 @@ class TestRename:
 class TestList:
     @pytest.fixture(autouse=True)
     def accounts(self, store: Store) -> None:
-        store.domains.create("example.com")
-        store.domains.create("other.com")
+        host(store, "example.com")
+        host(store, "other.com")
         for number in range(3):
             store.accounts.create(f"user{number}@example.com", password="x", name=f"Name {number}", enabled=number != 1)
         store.accounts.create("hans@other.com", password="x", name="100% Käse_")

@@ -17,6 +17,7 @@ from mailstore import (
     Quota,
     Store,
 )
+from tests.contract.hosting import host
 
 LIMITS: dict[str, Any] = {
     "max_domains": 3,
@@ -36,8 +37,8 @@ def shown(name: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def domains(store: Store) -> None:
-    store.domains.create("example.com")
-    store.domains.create("other.com")
+    host(store, "example.com")
+    host(store, "other.com")
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from mailstore import AlreadyExists, Edit, InvalidAddress, InvalidValue, LimitExceeded, NotFound, Store
+from tests.contract.hosting import host
 
 POLICIES = ["public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly"]
 
 
 @pytest.fixture(autouse=True)
 def domain(store: Store) -> str:
-    store.domains.create("example.com")
+    host(store, "example.com")
     return "example.com"
 
 
@@ -114,7 +115,7 @@ def test_rename(store: Store, sales: str) -> None:
         store.aliases.rename("verkauf@example.com", "taken@example.com")
     with pytest.raises(NotFound):
         store.aliases.rename("verkauf@example.com", "x@nowhere.com")
-    store.domains.create("other.com")
+    host(store, "other.com")
     assert store.aliases.rename("verkauf@example.com", "sales@other.com").members == before.members
 
 

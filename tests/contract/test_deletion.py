@@ -11,6 +11,7 @@ import pytest
 from mailstore import AlreadyExists, DeletedMailbox, InvalidValue, LimitExceeded, NotFound, Store
 from mailstore.errors import HomeError
 from mailstore.purge import Outcome, purge_due
+from tests.contract.hosting import host
 
 TODAY = datetime.now(UTC).date()
 
@@ -33,7 +34,7 @@ def purge(store: Store, on: date, **options: Any) -> list[tuple[str, str]]:
 
 @pytest.fixture(autouse=True)
 def bob(store: Store) -> str:
-    store.domains.create("example.com")
+    host(store, "example.com")
     store.accounts.create("bob@example.com", password="secret", name="Bob", quota="1G")
     return "bob@example.com"
 
@@ -224,13 +225,13 @@ class TestRestore:
         (record,) = store.deleted.list()
         with pytest.raises(NotFound):
             store.deleted.restore(record.id)
-        store.domains.create("example.com")
+        host(store, "example.com")
         assert store.deleted.restore(record.id).name == "Bob"
         assert store.accounts.verify_password(bob, "secret")
 
 
 def test_records_are_listed_by_selection(store: Store, bob: str) -> None:
-    store.domains.create("other.com")
+    host(store, "other.com")
     store.accounts.create("eve@other.com", password="x")
     delete(store, bob, 5)
     delete(store, "eve@other.com", 10)

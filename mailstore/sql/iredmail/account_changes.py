@@ -8,17 +8,21 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 
 from mailstore.address import account_address, addresses
+from mailstore.fields import plain
+from mailstore.iredmail.panel import panel_hash
+from mailstore.iredmail.policy import DomainPolicy
 from mailstore.model import Edit, Names
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import Forwardings, alias_row, forwarding_row
-from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
+from mailstore.sql.iredmail.limits import check_accounts
 from mailstore.sql.iredmail.names import NameSpace
-from mailstore.sql.iredmail.new_account import COLUMNS, Secret, plain, pointers_from
+from mailstore.sql.iredmail.new_account import COLUMNS, pointers_from
 from mailstore.sql.iredmail.pointers import set_pointers
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import checked, now, timezone
+from mailstore.values import checked, now, timezone
 
 __all__ = ["AccountChange"]
 
@@ -92,7 +96,7 @@ class AccountChange:
         values = self._columns | {"modified": moment}
         if self._secret:
             is_admin = row["isadmin"] or row["isglobaladmin"]
-            hashed = self._secret.panel_hash() if is_admin else self._secret.hash
+            hashed = panel_hash(self._secret) if is_admin else self._secret.hash
             values |= {"password": hashed, "passwordlastchange": moment}
         if "services" in self._fields:
             values |= services.columns(self._fields["services"], row)

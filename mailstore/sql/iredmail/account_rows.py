@@ -10,15 +10,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null, select, union_all
 
+from mailstore.iredmail.admin_settings import ADMIN_KEYS
+from mailstore.iredmail.units import from_megabytes
 from mailstore.model import Account, LastLogin, Usage
-from mailstore.sql.iredmail.admin_settings import ADMIN_KEYS
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import split_forwarding
 from mailstore.sql.iredmail.new_account import NewAccount
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
 from mailstore.sql.iredmail.tables import ENABLE_COLUMNS, LETTER_COLUMNS
-from mailstore.sql.iredmail.values import from_megabytes
 from mailstore.sql.paging import pages
 
 __all__ = ["AccountRows", "home_of"]

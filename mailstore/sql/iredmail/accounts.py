@@ -22,13 +22,13 @@ from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.creation import Creation
 from mailstore.sql.iredmail.forwardings import Forwardings
-from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
+from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import COLUMNS, NewAccount, secret
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.services import Services
-from mailstore.sql.iredmail.values import checked, due_date, now
 from mailstore.sql.paging import pages
+from mailstore.values import checked, due_date, now
 
 __all__ = ["Accounts"]
 
@@ -120,7 +120,7 @@ class Accounts(store.Accounts):
             locked = self._names.lock_domain(tx, domain_part(address)) if change.needs_domain else None
             row = self._lock(tx, address)
             if locked is not None:
-                change.check(tx, DomainPolicy.read(locked))
+                change.check(tx, policy_of(locked))
             change.apply(tx, row, self._services, self._forwardings, self._names)
             return self._get(tx.connection, address)
 
@@ -139,7 +139,7 @@ class Accounts(store.Accounts):
             if self._context.actor:
                 self._context.actor.refuse_global_admins_of(tx.connection, domain)
             if hashed:
-                DomainPolicy.read(row).check_password(hashed.password, domain)
+                policy_of(row).check_password(hashed.password, domain)
                 columns |= {"password": hashed.hash, "passwordlastchange": now()}
             if "active" in columns:
                 switch_all(self._context, tx, domain, columns["active"])
@@ -164,7 +164,7 @@ class Accounts(store.Accounts):
         facts = self._names.facts(tx.connection, new, ignoring=old)
         self._names.refuse_taken(facts, new)
         if domain_part(old) != domain_part(new):
-            policy = DomainPolicy.read(self._names.lock_domain(tx, domain_part(new)))
+            policy = policy_of(self._names.lock_domain(tx, domain_part(new)))
             policy.check_account_quota(new, row["quota"])
             check_accounts(self._context, tx, policy, adding=1, quota=row["quota"])
         self._names.use_up_aliases(tx, old, new)

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, literal, or_, select, true, union_all, update
 
+from mailstore.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
 from mailstore.model import Admin
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings

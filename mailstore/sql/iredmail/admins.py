@@ -10,18 +10,20 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, se
 from mailstore import passwords, store
 from mailstore.address import any_address, domain_name, domain_part
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
-from mailstore.fields import AdminFields, reject_unknown
+from mailstore.fields import AdminFields, plain, reject_unknown
+from mailstore.iredmail.admin_settings import change_admin_settings, clear_admin_settings
+from mailstore.iredmail.panel import PANEL_SCHEME, panel_hash
 from mailstore.model import Admin, Edit, Names
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.admin_rows import AdminRows, demote_idle
-from mailstore.sql.iredmail.admin_settings import change_admin_settings, clear_admin_settings
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names import DOMAIN_NAMES, NameSpace
-from mailstore.sql.iredmail.new_account import PANEL_SCHEME, Secret, plain, secret
+from mailstore.sql.iredmail.new_account import secret
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import checked, flag, language, now, text
+from mailstore.values import checked, flag, language, now, text
 
 __all__ = ["Admins"]
 
@@ -62,7 +64,7 @@ class Admins(store.Admins):
         if hashed is None:
             raise InvalidPassword(f"{address}: a new admin needs a password, or a ready hash", subject=address)
         moment = now()
-        row = {"username": address, "password": hashed.panel_hash(), "created": moment, "modified": moment}
+        row = {"username": address, "password": panel_hash(hashed), "created": moment, "modified": moment}
         with self._writing(address) as tx:
             self._require_global(tx.connection, "create admins")
             self._refuse_local(tx, address)
@@ -177,6 +179,11 @@ class Admins(store.Admins):
             admin = self._get(connection, any_address(address))
             return admin.enabled and passwords.verify_password(password, self._stored(connection, admin))
 
+    def password_hash(self, address: str) -> str:
+        with self._context.reading() as connection:
+            self._require_global(connection, "read the password hashes of admins")
+            return self._stored(connection, self._get(connection, any_address(address)))
+
     def login(self, address: str, password: str) -> Admin | None:
         try:
             right = self.verify_password(address, password)
@@ -253,7 +260,7 @@ class Admins(store.Admins):
 
     @staticmethod
     def _password_columns(hashed: Secret | None) -> dict[str, Any]:
-        return {"password": hashed.panel_hash(), "passwordlastchange": now()} if hashed else {}
+        return {"password": panel_hash(hashed), "passwordlastchange": now()} if hashed else {}
 
     def _update_account(
         self, address: str, password: str | None, password_hash: str | None, fields: Mapping[str, Any]

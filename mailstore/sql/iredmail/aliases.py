@@ -11,17 +11,16 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, li
 from mailstore import store
 from mailstore.address import account_address, addresses, domain_name, domain_part, moderator
 from mailstore.errors import NotFound
-from mailstore.fields import AliasFields, reject_unknown
+from mailstore.fields import AliasFields, plain, reject_unknown
 from mailstore.model import Alias, Edit, Names
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import Forwardings, member_row
-from mailstore.sql.iredmail.limits import DomainPolicy, check_aliases
+from mailstore.sql.iredmail.limits import check_aliases, policy_of
 from mailstore.sql.iredmail.names import NameSpace
-from mailstore.sql.iredmail.new_account import plain
-from mailstore.sql.iredmail.values import access_policy, checked, flag, now, text
 from mailstore.sql.paging import pages
+from mailstore.values import access_policy, checked, flag, now, text
 
 __all__ = ["Aliases"]
 
@@ -55,7 +54,7 @@ class Aliases(store.Aliases):
             "name": "",
         }
         with self._context.writing(address) as tx:
-            policy = DomainPolicy.read(self._names.lock_domain(tx, domain_part(address)))
+            policy = policy_of(self._names.lock_domain(tx, domain_part(address)))
             facts = self._names.facts(tx.connection, address)
             self._names.refuse_taken(facts, address)
             check_aliases(self._context, tx, policy)
@@ -123,7 +122,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, new)
 
     def _rename(self, tx: Transaction, old: str, new: str) -> None:
-        policy = DomainPolicy.read(self._names.lock_domain(tx, domain_part(new)))
+        policy = policy_of(self._names.lock_domain(tx, domain_part(new)))
         facts = self._names.facts(tx.connection, new)
         self._names.refuse_taken(facts, new)
         if domain_part(old) != domain_part(new):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import bindparam, or_, select, update
 
 from mailstore import passwords
+from mailstore.iredmail.panel import panel_hash
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.new_account import Secret
 
 __all__ = ["set_all_passwords", "switch_all"]
 
@@ -31,7 +32,7 @@ def set_all_passwords(context: Context, tx: Transaction, domain: str, password: 
     hashes = passwords.hash_many([password] * len(accounts), context.config.password_scheme)
     change = update(mailbox).where(mailbox.c.username == bindparam("account")).values(password=bindparam("hash"))
     rows = [
-        {"account": account, "hash": Secret(hashed, password).panel_hash() if is_admin else hashed}
+        {"account": account, "hash": panel_hash(Secret(hashed, password)) if is_admin else hashed}
         for (account, is_admin), hashed in zip(accounts, hashes, strict=True)
     ]
     if rows:

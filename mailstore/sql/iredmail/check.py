@@ -21,10 +21,10 @@ from sqlalchemy import (
 
 from mailstore import passwords
 from mailstore.errors import InvalidPassword
+from mailstore.iredmail.panel import PANEL_SCHEMES
 from mailstore.model import Finding
 from mailstore.sql.iredmail.cleanup import REFERENCES, Reference
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.new_account import PANEL_SCHEMES
 from mailstore.sql.iredmail.rights import GLOBAL
 
 __all__ = ["Checker"]

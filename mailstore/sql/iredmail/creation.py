@@ -12,17 +12,19 @@ from sqlalchemy import select
 
 from mailstore import passwords
 from mailstore.errors import AlreadyExists, BulkRefused, HomeExists, HomeRefused, InvalidPassword, InvalidValue, Refused
+from mailstore.iredmail.policy import DomainPolicy
 from mailstore.layout import Layout
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
+from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names import NameSpace
-from mailstore.sql.iredmail.new_account import NewAccount, Secret
+from mailstore.sql.iredmail.new_account import NewAccount
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.services import Services
-from mailstore.sql.iredmail.values import now
+from mailstore.values import now
 
 __all__ = ["Creation"]
 
@@ -45,7 +47,7 @@ class Creation:
         """Write one account and make its home. Without limits and aliases these are four statements."""
         if new.aliases:  # lock all domains in one order before any of them
             self._names.lock_owners(tx, {new.address, *new.aliases})
-        policy = DomainPolicy.read(self._names.lock_domain(tx, new.domain))
+        policy = policy_of(self._names.lock_domain(tx, new.domain))
         new.finish(policy, self._services)
         facts = self._names.facts(tx.connection, new.address)
         self._names.refuse_taken(facts, new.address)
@@ -140,7 +142,7 @@ class Creation:
     def _lock_domains(self, tx: Transaction, domains: set[str]) -> dict[str, DomainPolicy]:
         table = self._context.table("domain")
         query = select(table).where(table.c.domain.in_(domains)).order_by(table.c.domain).with_for_update()
-        policies = {row["domain"]: DomainPolicy.read(row) for row in tx.execute(query).mappings()}
+        policies = {row["domain"]: policy_of(row) for row in tx.execute(query).mappings()}
         if self._context.actor:
             for domain in policies:
                 self._context.actor.require_domain(tx.connection, domain)

@@ -7,27 +7,17 @@ from typing import Any
 
 from mailstore.address import addresses
 from mailstore.errors import InvalidValue
+from mailstore.fields import plain
+from mailstore.iredmail.units import megabytes, to_limit
 from mailstore.model import Edit
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.domain_rows import SETTINGS_LISTS
 from mailstore.sql.iredmail.forwardings import Forwardings, catch_all_row
-from mailstore.sql.iredmail.new_account import plain, pointers_from
+from mailstore.sql.iredmail.new_account import pointers_from
 from mailstore.sql.iredmail.pointers import set_pointers
 from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import (
-    Column,
-    checked,
-    flag,
-    language,
-    long_text,
-    megabytes,
-    next_hop,
-    now,
-    text,
-    to_limit,
-    transport,
-)
+from mailstore.values import Column, checked, flag, language, long_text, next_hop, now, text, transport
 
 __all__ = ["DomainChange"]
 

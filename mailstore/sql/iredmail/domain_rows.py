@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, literal, select, union_all
 
+from mailstore.iredmail.units import from_limit, from_megabytes
 from mailstore.model import Domain
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import from_limit, from_megabytes
 from mailstore.sql.paging import pages
 
 __all__ = ["SETTINGS_LISTS", "DomainRows"]

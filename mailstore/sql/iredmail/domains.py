@@ -22,7 +22,7 @@ from mailstore.sql.iredmail.forwardings import Forwardings
 from mailstore.sql.iredmail.names import DOMAIN_NAMES, NameSpace
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.rights import GLOBAL
-from mailstore.sql.iredmail.values import due_date, now
+from mailstore.values import due_date, now
 
 __all__ = ["Domains"]
 

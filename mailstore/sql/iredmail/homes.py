@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from mailstore.errors import InvalidValue
 from mailstore.layout import Layout, normal_home
 
 __all__ = ["HomeColumns", "candidates", "given"]
-
-_MOST_CANDIDATES = 100
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,10 @@ class HomeColumns:
 
 
 def candidates(root: str, layout: Layout, address: str, now: datetime) -> Iterator[HomeColumns]:
-    """Iterate over the homes that a new account may get, best first.
-
-    The first follows the layout; the others carry a time stamp that nobody has used, for an address whose former home still
-    waits for its purge, or that was renamed: mail of one account must never appear under another.
-    """
+    """Iterate over the homes that a new account may get, best first."""
     base, _, node = root.rpartition("/")
-    stamped = replace(layout, timestamp=True)
-    yield HomeColumns(base or "/", node, layout.relative(address, now))
-    for second in range(layout.timestamp, _MOST_CANDIDATES):
-        yield HomeColumns(base or "/", node, stamped.relative(address, now + timedelta(seconds=second)))
+    for relative in layout.candidates(address, now):
+        yield HomeColumns(base or "/", node, relative)
 
 
 def given(root: str, home: str) -> HomeColumns:

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from mailstore import passwords
 from mailstore.address import account_address, addresses, domain_part
-from mailstore.errors import InvalidPassword, InvalidValue
-from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Edit
+from mailstore.errors import InvalidPassword
+from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.iredmail.policy import DomainPolicy
+from mailstore.iredmail.units import megabytes
+from mailstore.secret import Secret, make_secret
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import alias_row, forwarding_row
-from mailstore.sql.iredmail.limits import DomainPolicy
 from mailstore.sql.iredmail.pointers import POINTERS, pointer_rows
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import (
+from mailstore.values import (
     Column,
     checked,
     flag,
     language,
     mailbox_folder,
     mailbox_format,
-    megabytes,
     networks,
     now,
     text,
     timezone,
     transport,
-)  # fmt: skip
+)
 
-__all__ = ["COLUMNS", "PANEL_SCHEME", "PANEL_SCHEMES", "NewAccount", "Secret", "plain", "pointers_from", "secret"]
-
-PANEL_SCHEME = "SSHA512"
-"""What admins' passwords are hashed with where the store's scheme is one that iRedAdmin cannot verify (dossier 5)."""
-PANEL_SCHEMES = frozenset({"SSHA512", "BLF-CRYPT", "SSHA", "SHA512", "MD5-CRYPT"})
-"""Schemes that iRedAdmin verifies."""
+__all__ = ["COLUMNS", "NewAccount", "pointers_from", "secret"]
 
 COLUMNS: Mapping[str, Column] = {
     "name": ("name", text("name")),
@@ -64,28 +58,9 @@ def pointers_from(fields: Mapping[str, Any]) -> dict[str, str]:
     return {name: check(fields[name]) for name, check in POINTERS.items() if name in fields}
 
 
-@dataclass(frozen=True)
-class Secret:
-    """A hash to store, with the password that it was made from if that is known. Never shown."""
-
-    hash: str = field(repr=False)
-    password: str | None = field(default=None, repr=False)
-
-    def panel_hash(self) -> str:
-        """Return the hash for somebody who logs in to iRedAdmin: that panel cannot verify every scheme."""
-        if self.password is None:
-            return self.hash
-        scheme = passwords.scheme_of(self.hash)
-        return self.hash if scheme in PANEL_SCHEMES else passwords.hash_password(self.password, PANEL_SCHEME)
-
-
 def secret(context: Context, password: str | None, password_hash: str | None) -> Secret | None:
     """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""
-    if password is not None and password_hash is not None:
-        raise InvalidPassword("give a password or a ready hash, not both")
-    if password is not None:
-        return Secret(passwords.hash_password(password, context.config.password_scheme), password)
-    return None if password_hash is None else Secret(passwords.check_hash(password_hash))
+    return make_secret(context.config.password_scheme, password, password_hash)
 
 
 @dataclass
@@ -171,10 +146,3 @@ class NewAccount:
     def pointer_rows(self) -> dict[str, dict[str, Any]]:
         """Return the rows of its bcc addresses and relay by table."""
         return pointer_rows(self.address, self.pointers)
-
-
-def plain(names: Iterable[str] | Edit) -> Iterable[str]:
-    """Return the names to begin with; there is nothing yet that an `Edit` could remove."""
-    if isinstance(names, str):
-        raise InvalidValue(f"a list is wanted, not the text {names!r}")
-    return names.apply(()) if isinstance(names, Edit) else names

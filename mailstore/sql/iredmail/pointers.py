@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, update
 from mailstore.address import domain_part
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.values import next_hop, now, optional_address
+from mailstore.values import next_hop, now, optional_address
 
 __all__ = ["POINTERS", "pointer_rows", "set_pointers"]
 

@@ -12,21 +12,22 @@ from sqlalchemy import table as bare_table
 
 from mailstore.address import domain_part
 from mailstore.errors import AlreadyExists, HomeError
+from mailstore.iredmail.policy import DomainPolicy
 from mailstore.maildir import Homes
 from mailstore.model import DeletedMailbox
 from mailstore.purge import trash_key
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.admin_rows import demote_idle
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import forwarding_row
-from mailstore.sql.iredmail.limits import DomainPolicy, check_accounts
+from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names import NameSpace
-from mailstore.sql.iredmail.new_account import Secret
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.services import Services
-from mailstore.sql.iredmail.values import now
+from mailstore.values import now
 
 __all__ = ["Restoration"]
 
@@ -71,7 +72,7 @@ class Restoration:
     def run(self, hashed: Secret | None) -> None:
         """Insert the account and what belongs to it. `hashed` is the password if the snapshot has none."""
         address = self._record.address
-        policy = DomainPolicy.read(self._names.lock_domain(self._tx, domain_part(address)))
+        policy = policy_of(self._names.lock_domain(self._tx, domain_part(address)))
         facts = self._names.facts(self._tx.connection, address)
         self._names.refuse_taken(facts, address)
         row = self._mailbox_row(policy, hashed)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, null, select
+from sqlalchemy import ColumnElement, exists, select
 
 from mailstore.errors import AlreadyExists
 from mailstore.model import DeletedMailbox, Usage
@@ -18,9 +17,9 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.homes import HomeColumns
 from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.iredmail.tables import OWN_TABLE
-from mailstore.sql.iredmail.values import now
+from mailstore.sql.ledger import Ledger, NewRecord
 
-__all__ = ["Retention", "record_of", "record_query"]
+__all__ = ["Retention", "ledger_of"]
 
 _BATCH = 500
 _SLASHES = re.compile("/+")
@@ -28,12 +27,19 @@ _HOME = ("storagebasedirectory", "storagenode", "maildir")
 _MAILBOX_COLUMNS = ("username", "domain", *_HOME)
 
 
+def ledger_of(context: Context) -> Ledger:
+    """Return the records of a `vmail` database; the table beside them is optional."""
+    beside = context.table(OWN_TABLE) if context.schema.has(OWN_TABLE) else None
+    return Ledger(context.db, context.table("deleted_mailboxes"), beside)
+
+
 class Retention:
     """Writes records, and tells which homes are spoken for."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._deleted = context.table("deleted_mailboxes")
+        self._ledger = ledger_of(context)
+        self._deleted = self._ledger.records
         self._mailbox = context.table("mailbox")
 
     def record(self, tx: Transaction, address: str, due: date) -> DeletedMailbox | None:
@@ -60,36 +66,23 @@ class Retention:
         accounts = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
         if not accounts:
             return []
-        before = tx.execute(select(func.max(self._deleted.c.id))).scalar() or 0
-        self._context.insert(tx, "deleted_mailboxes", [self._row(row, due) for row in accounts.values()])
-        records = self._inserted(tx, list(accounts), before)
-        if self._context.schema.has(OWN_TABLE):
-            snapshots = take_snapshots(self._context, tx, list(accounts))
-            rows = [{"record_id": record.id, "snapshot": snapshots[record.address]} for record in records]
-            self._context.insert(tx, OWN_TABLE, rows)
-            records = [replace(record, restorable=True) for record in records]
-        return records
-
-    def _row(self, row: Mapping[Any, Any], due: date) -> dict[str, Any]:
-        values = {
-            "timestamp": now(), "username": row["username"], "domain": row["domain"], "delete_date": due,
-            # As iRedAdmin writes it: the three parts as they are, not yet in lower case.
-            "maildir": "/".join(row[name] for name in _HOME),
-            "admin": self._context.actor.address if self._context.actor else "",
-        }  # fmt: skip
-        if self._context.schema.has("deleted_mailboxes", "bytes"):
-            values |= {"bytes": row["bytes"] or 0, "messages": row["messages"] or 0}
-        return values
-
-    def _inserted(self, tx: Transaction, addresses: Sequence[str], before: int) -> list[DeletedMailbox]:
-        """Return the records just made. Nobody else can have made one of these: their domain is locked."""
-        query = record_query(self._context).where(self._deleted.c.username.in_(addresses), self._deleted.c.id > before)
-        return [record_of(row) for row in tx.execute(query.order_by(self._deleted.c.id)).mappings()]
+        keeps_snapshots = self._ledger.beside is not None
+        snapshots = take_snapshots(self._context, tx, list(accounts)) if keeps_snapshots else {}
+        by = self._context.actor.address if self._context.actor else ""
+        new = [
+            NewRecord(
+                address, row["domain"],
+                # As iRedAdmin writes it: the three parts as they are, not yet in lower case.
+                "/".join(row[name] for name in _HOME),
+                due, by, Usage(row["bytes"] or 0, row["messages"] or 0), snapshots.get(address),
+            )
+            for address, row in accounts.items()
+        ]  # fmt: skip
+        return self._ledger.add(tx, new)
 
     def known_names(self, tx: Transaction, addresses: Sequence[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""
-        username = self._deleted.c.username
-        return set(tx.execute(select(username).where(username.in_(addresses))).scalars())
+        return self._ledger.known_names(tx, addresses)
 
     def home_is_used(self, tx: Transaction, home: HomeColumns, address: str) -> bool:
         """Tell whether a home that the layout gives belongs to an account, or waits for its purge.
@@ -112,8 +105,7 @@ class Retention:
             other = home_of(row) or ""
             if f"{other}/".startswith(f"{path}/") or (other and f"{path}/".startswith(f"{other}/")):
                 raise AlreadyExists(f"{path} is, holds, or lies in the home of {row['username']}", subject=path)
-        waiting = select(self._deleted.c.username).where(func.lower(self._deleted.c.maildir).in_(_spellings(home)))
-        owner = tx.execute(waiting).scalar()
+        owner = self._ledger.owner_of(tx, _spellings(home))
         if owner:
             raise AlreadyExists(
                 f"{path} holds the mail of the deleted account {owner}; restore that record to use it", subject=path
@@ -127,32 +119,3 @@ def _spellings(home: HomeColumns) -> Sequence[str]:
     """Return the ways in which a record may spell a home: with and without the closing slash."""
     path = f"{home.storagebasedirectory}/{home.storagenode}/{home.maildir}"
     return tuple({path, path.rstrip("/"), home.path, f"{home.path}/"})
-
-
-def record_query(context: Context) -> Select[Any]:
-    """Return the query for records, to be narrowed down; `record_of` reads its rows."""
-    table = context.table("deleted_mailboxes")
-    known = context.schema.has("deleted_mailboxes", "bytes")
-    usage = (table.c.bytes, table.c.messages) if known else (null().label("bytes"), null().label("messages"))
-    names = ("id", "timestamp", "username", "domain", "maildir", "admin", "delete_date")
-    columns = [*(table.c[name] for name in names), *usage]
-    if not context.schema.has(OWN_TABLE):
-        return select(*columns)
-    own = context.table(OWN_TABLE)
-    return select(*columns, own.c.record_id, own.c.error).outerjoin(own, own.c.record_id == table.c.id)
-
-
-def record_of(row: Mapping[Any, Any]) -> DeletedMailbox:
-    """Return the record that a row of `record_query` means."""
-    return DeletedMailbox(
-        id=row["id"],
-        address=row["username"],
-        domain=row["domain"],
-        home=_SLASHES.sub("/", row["maildir"].lower()).rstrip("/"),
-        deleted=row["timestamp"],
-        deleted_by=row["admin"],
-        due=row["delete_date"],
-        usage=Usage(row["bytes"] or 0, row["messages"] or 0),
-        restorable=row.get("record_id") is not None,
-        error=row.get("error") or "",
-    )

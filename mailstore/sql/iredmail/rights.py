@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
 
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
+from mailstore.iredmail.admin_settings import AdminLimits
+from mailstore.iredmail.units import from_limit, from_megabytes
 from mailstore.quota import Quota
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.admin_settings import AdminLimits
 from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import from_limit, from_megabytes
 
 if TYPE_CHECKING:
     from mailstore.sql.iredmail.schema import Schema

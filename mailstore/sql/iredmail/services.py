@@ -1,8 +1,6 @@
-"""The `enable…` columns of a mailbox as service names.
+"""The `enable…` columns of a mailbox as service names (`mailstore.iredmail.service_names`).
 
-A family name (``imap``) stands for all its variants, because cutting a protocol needs all its columns (dossier, trap 18);
-a single variant is called ``imapplain``, ``imapsecured``, ``imaptls``. Every other column is a service of its own:
-``deliver lda lmtp internal doveadm dsync lib-storage quota-status indexer-worker sogo sogowebmail ...``.
+Besides the families: ``deliver lda lmtp internal doveadm dsync lib-storage quota-status indexer-worker sogo ...``.
 """
 
 from __future__ import annotations
@@ -15,27 +13,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, Table, cast
 
 from mailstore.errors import InvalidValue, NotSupported
+from mailstore.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
 from mailstore.model import Edit, Names
 from mailstore.sql.iredmail.schema import Schema
 from mailstore.sql.iredmail.tables import ENABLE_COLUMNS, LETTER_COLUMNS
 
 __all__ = ["Services"]
 
-_FAMILIES = {
-    "smtp": ("smtpplain", "smtpsecured"),
-    "pop3": ("pop3plain", "pop3secured", "pop3tls"),
-    "imap": ("imapplain", "imapsecured", "imaptls"),
-    "sieve": ("sieveplain", "sievesecured", "sievetls", "managesieve", "managesievesecured"),
-}
-_PLAIN = {"smtp", "pop3", "imap", "sieve"}
-
-
-def _service(column: str) -> str:
-    name = column.removeprefix("enable")
-    return f"{name}plain" if name in _PLAIN else name
-
-
-_COLUMNS = {_service(column): column for column in ENABLE_COLUMNS + LETTER_COLUMNS}
+_COLUMNS = {neutral(column.removeprefix("enable")): column for column in ENABLE_COLUMNS + LETTER_COLUMNS}
 
 
 class Services:
@@ -68,39 +53,23 @@ class Services:
 
     def _names(self, flags: str) -> tuple[str, ...]:
         """Return the services that are on, sorted; a family where all its variants are on."""
-        enabled = self._enabled(flags)
-        for family, variants in _FAMILIES.items():
-            known = {variant for variant in variants if variant in self._columns}
-            if known and known <= enabled:
-                enabled = enabled - known | {family}
-        return tuple(sorted(enabled))
+        return collapsed(self._enabled(flags), self._columns)
 
     def disabled_for_new(self, disabled: Iterable[str]) -> dict[str, int | str]:
-        """Return the columns that a domain's ``disabled_mail_services`` (``imap``, ``imapsecured`` ...) switch off.
-
-        That list knows no TLS variants; one is off where both the others are, because it serves the same port.
-        """
-        names = set(disabled)
-        names |= {f"{name}tls" for name in _PLAIN if {name, f"{name}secured"} <= names}
+        """Return the columns that a domain's ``disabled_mail_services`` (``imap``, ``imapsecured`` ...) switch off."""
         known = set(self._columns.values())
-        return {f"enable{name}": _flag(f"enable{name}", False) for name in names if f"enable{name}" in known}
+        names = (f"enable{name}" for name in switched_off(disabled))
+        return {name: _flag(name, False) for name in names if name in known}
 
     def _enabled(self, flags: str) -> set[str]:
         return {name for name, flag in zip(self._columns, flags, strict=True) if flag in "1y"}
 
     def _expand(self, names: Iterable[str]) -> set[str]:
-        if isinstance(names, str):
-            raise InvalidValue(f"services: a list of names is wanted, not the text {names!r}")
-        wanted: set[str] = set()
-        for name in names:
-            if name in _FAMILIES:
-                wanted |= {variant for variant in _FAMILIES[name] if variant in self._columns}
-            elif name in self._columns:
-                wanted.add(name)
-            elif name in _COLUMNS:
+        wanted = expanded(names, self._columns)
+        for name in sorted(wanted - self._columns.keys()):
+            if name in _COLUMNS:
                 raise NotSupported(f"service {name!r} needs the column mailbox.{_COLUMNS[name]}, which is not there")
-            else:
-                raise InvalidValue(f"unknown service {name!r}; known are {', '.join([*_FAMILIES, *self._columns])}")
+            raise InvalidValue(f"unknown service {name!r}; known are {', '.join([*FAMILIES, *self._columns])}")
         return wanted
 
 

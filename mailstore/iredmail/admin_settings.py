@@ -1,17 +1,31 @@
-"""The limits and rights of an admin, which stand in its settings text (dossier section 3)."""
+"""The limits and rights of an admin, which stand in its settings under the same keys in both backends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from mailstore.errors import InvalidQuota
+from mailstore.iredmail.units import from_limit, to_limit
 from mailstore.quota import UNLIMITED, Quota
-from mailstore.sql.iredmail.settings import Settings
-from mailstore.sql.iredmail.values import from_limit, timezone, to_limit
+from mailstore.values import timezone
 
 __all__ = ["ADMIN_KEYS", "AdminLimits", "change_admin_settings", "clear_admin_settings"]
+
+
+class Settings(Protocol):
+    """The settings of an admin: a text column in SQL, an attribute with many values in LDAP."""
+
+    def text(self, key: str) -> str:
+        """Return the value of a key, empty if it is not there."""
+
+    def number(self, key: str) -> int | None:
+        """Return the value of a key as a number; None if it is not there or no number."""
+
+    def put(self, key: str, value: str | int | None) -> None:
+        """Set a key; None, 0 and an empty text remove it."""
+
 
 _UNITS = {"TB": 1 << 40, "GB": 1 << 30, "MB": 1 << 20}
 _LIMITS = {"max_accounts": "create_max_users", "max_aliases": "create_max_aliases", "max_lists": "create_max_lists"}
@@ -38,7 +52,7 @@ class AdminLimits:
 
     @classmethod
     def read(cls, settings: Settings) -> AdminLimits:
-        """Return what a settings text says."""
+        """Return what settings say."""
         may_create = bool(settings.text(_MAY_CREATE))
         amount = settings.number("create_max_quota") or 0
         unit = _UNITS.get(settings.text("create_quota_unit"), _UNITS["MB"])
@@ -54,7 +68,7 @@ class AdminLimits:
 
 
 def change_admin_settings(settings: Settings, fields: Mapping[str, Any]) -> None:
-    """Put the limits and rights in `fields` into a settings text. Raises InvalidValue."""
+    """Put the limits and rights in `fields` into settings. Raises InvalidValue."""
     if "max_domains" in fields:
         limit = to_limit("max_domains")(fields["max_domains"])
         settings.put(_MAY_CREATE, "yes" if limit >= 0 else None)

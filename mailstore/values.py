@@ -1,4 +1,4 @@
-"""Single values on their way into the columns: checked, and converted to the units and conventions of the schema."""
+"""Single values on their way into a store: checked, and in the form that mail servers and panels understand."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 from mailstore import address
-from mailstore.errors import InvalidQuota, InvalidValue
-from mailstore.quota import UNLIMITED, Quota, QuotaLike
+from mailstore.errors import InvalidValue
 
 __all__ = [
     "ACCESS_POLICIES",
@@ -20,25 +18,19 @@ __all__ = [
     "checked",
     "due_date",
     "flag",
-    "from_limit",
-    "from_megabytes",
     "language",
     "long_text",
     "mailbox_folder",
     "mailbox_format",
-    "megabytes",
     "networks",
     "next_hop",
     "now",
     "optional_address",
     "text",
     "timezone",
-    "to_limit",
     "transport",
 ]
 
-_MEGABYTE = 1 << 20
-_MOST_MEGABYTES = (1 << 43) - 1  # more would overflow a BIGINT as soon as Dovecot multiplies it to bytes
 _DEFAULT_KEEP_DAYS = 36_500
 _TEXT_BYTES = 65_535
 _LANGUAGE = re.compile(r"[a-z]{2}(_[A-Z]{2})?")
@@ -51,7 +43,7 @@ ACCESS_POLICIES = (
 
 
 Column: TypeAlias = "tuple[str, Callable[[Any], Any]]"
-"""The column (or settings key) that a parameter is kept in, and the check that makes its value storable."""
+"""The column, attribute or settings key that a parameter is kept in, and the check that makes its value storable."""
 
 
 def checked(fields: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
@@ -102,7 +94,7 @@ def long_text(name: str) -> Callable[[str], str]:
 
 
 def language(value: str) -> str:
-    """Check a language like ``en`` or ``en_US``; the column holds five characters."""
+    """Check a language like ``en`` or ``en_US``; iRedMail's column holds five characters."""
     if value and not _LANGUAGE.fullmatch(value):
         raise InvalidValue(f"language {value!r}: write it like en_US")
     return value
@@ -137,7 +129,7 @@ def next_hop(value: str) -> str:
 
 
 def networks(values: Iterable[str]) -> str | None:
-    """Return networks as the column holds them; None for none, because '' would lock the account out."""
+    """Return networks as Dovecot reads them, with commas; None for none, because '' would lock the account out."""
     if isinstance(values, str):
         raise InvalidValue(f"allow_nets: a list of networks is wanted, not the text {values!r}")
     try:
@@ -184,37 +176,3 @@ def flag(name: str) -> Callable[[Any], int]:
         return int(value)
 
     return check
-
-
-def megabytes(value: QuotaLike) -> int:
-    """Return a quota in the unit of the columns; 0 stands for unlimited."""
-    size = Quota.parse(value).whole_units(_MEGABYTE)
-    if size > _MOST_MEGABYTES:
-        raise InvalidQuota(f"{Quota.parse(value)}: the quota is too large to be counted in bytes")
-    return size
-
-
-@lru_cache(maxsize=1024)
-def from_megabytes(value: int | None) -> Quota:
-    """Return the quota that a column means."""
-    return Quota(value * _MEGABYTE) if value and value > 0 else UNLIMITED
-
-
-def to_limit(name: str) -> Callable[[int | None], int]:
-    """Return a check for "how many": None becomes 0 (unlimited), 0 becomes -1 (none allowed)."""
-
-    def check(value: int | None) -> int:
-        if value is None:
-            return 0
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < (1 << 31):
-            raise InvalidValue(f"{name}: a number from 0 (none allowed) on, or None for no limit, not {value!r}")
-        return value or -1
-
-    return check
-
-
-def from_limit(value: int | None) -> int | None:
-    """Return what a limit column or setting means: None no limit, 0 none allowed."""
-    if not value:
-        return None
-    return max(value, 0)

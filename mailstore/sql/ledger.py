@@ -1,0 +1,299 @@
+"""Records of deleted mailboxes in SQL tables: those of iRedMail, or mailstore's own where a store has none.
+
+Two tables: the records, in the shape of iRedMail's ``deleted_mailboxes``, and beside them what that has no room for: a
+snapshot of the account for a complete restore, and why a purge failed. Servers without the second table lack just that.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects import mysql
+
+from mailstore import store
+from mailstore.address import any_address, domain_name
+from mailstore.errors import NotFound, NotSupported
+from mailstore.model import DeletedMailbox, Usage
+from mailstore.sql.engine import Database, Transaction
+from mailstore.sql.paging import pages
+from mailstore.values import due_date, now
+
+__all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "define_own_tables"]
+
+Conditions: TypeAlias = "list[ColumnElement[bool]]"
+_PAGE = 500
+_ERROR_LENGTH = 1000
+_NOTHING = Usage(0, 0)
+_SLASHES = re.compile("/+")
+_ID = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER key counts up by itself there
+
+
+def define_own_tables(metadata: MetaData, prefix: str = "mailstore_") -> tuple[Table, Table]:
+    """Define the tables of a ledger for stores that have none of their own. Returns the records and what is beside them."""
+    records = Table(
+        f"{prefix}deleted_mailboxes", metadata, Column("id", _ID, primary_key=True),
+        Column("timestamp", DateTime, nullable=False),
+        Column("username", String(255), nullable=False, index=True), Column("domain", String(255), nullable=False),
+        Column("maildir", Text, nullable=False), Column("bytes", BigInteger, nullable=False, server_default=text("0")),
+        Column("messages", BigInteger, nullable=False, server_default=text("0")),
+        Column("admin", String(255), nullable=False, server_default=""), Column("delete_date", Date, index=True),
+    )  # fmt: skip
+    beside = Table(
+        f"{prefix}deleted", metadata, Column("record_id", _ID, primary_key=True, autoincrement=False),
+        Column("snapshot", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
+        Column("error", String(_ERROR_LENGTH), nullable=False, server_default=""),
+    )  # fmt: skip
+    return records, beside
+
+
+@dataclass(frozen=True)
+class NewRecord:
+    """A mailbox to be recorded. ``snapshot`` is whatever the driver needs to bring the account back, as text."""
+
+    address: str
+    domain: str
+    home: str
+    due: date
+    deleted_by: str = ""
+    usage: Usage = _NOTHING
+    snapshot: str | None = None
+
+
+class Ledger:
+    """The records of one database."""
+
+    def __init__(self, db: Database, records: Table, beside: Table | None) -> None:
+        self.db = db
+        self.records = records
+        self.beside = beside
+
+    def add(self, tx: Transaction, new: Sequence[NewRecord]) -> list[DeletedMailbox]:
+        """Write records, with a number of statements that does not depend on how many. Returns them by rising id.
+
+        The caller sees to it that nobody else records the same addresses at the same time.
+        """
+        if not new:
+            return []
+        before = tx.execute(select(func.max(self.records.c.id))).scalar() or 0
+        tx.execute(insert(self.records), [self._row(record) for record in new])
+        mine = self.records.c.username.in_([record.address for record in new]), self.records.c.id > before
+        rows = tx.execute(self._query.where(*mine).order_by(self.records.c.id)).mappings()
+        made = [_record(row) for row in rows]
+        snapshots = {record.address: record.snapshot for record in new if record.snapshot is not None}
+        if self.beside is None or not snapshots:
+            return made
+        kept = [record for record in made if record.address in snapshots]
+        rows_beside = [{"record_id": record.id, "snapshot": snapshots[record.address]} for record in kept]
+        tx.execute(insert(self.beside), rows_beside)
+        return [replace(record, restorable=record.address in snapshots) for record in made]
+
+    def select(self, condition: ColumnElement[bool]) -> Iterator[DeletedMailbox]:
+        """Iterate over the records that meet a condition, by rising id."""
+        query = self._query.where(condition).order_by(self.records.c.id).limit(_PAGE)
+
+        def fetch(after: int) -> Sequence[DeletedMailbox]:
+            with self.db.reading() as connection:
+                rows = connection.execute(query.where(self.records.c.id > after)).mappings()
+                return [_record(row) for row in rows]
+
+        for page in pages(fetch, lambda record: record.id, start=0, size=_PAGE):
+            yield from page
+
+    def count(self, condition: ColumnElement[bool]) -> int:
+        """Return how many records meet a condition."""
+        with self.db.reading() as connection:
+            return connection.execute(select(func.count()).select_from(self.records).where(condition)).scalar_one()
+
+    def get(self, record_id: int, visible: ColumnElement[bool]) -> DeletedMailbox:
+        """Return one record. Raises NotFound."""
+        with self.db.reading() as connection:
+            row = connection.execute(self._query.where(self.records.c.id == record_id, visible)).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no record {record_id} of a deleted mailbox", subject=str(record_id))
+        return _record(row)
+
+    def lock(self, tx: Transaction, record_id: int) -> DeletedMailbox:
+        """Return one record and keep everybody else from changing it. Raises NotFound."""
+        query = self._query.where(self.records.c.id == record_id).with_for_update(of=self.records)
+        row = tx.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no record {record_id} of a deleted mailbox any more", subject=str(record_id))
+        return _record(row)
+
+    def lock_due(self, tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[DeletedMailbox]:
+        """Lock up to `limit` records that meet a condition, passing over those that somebody else has locked."""
+        query = self._query.where(condition).order_by(self.records.c.id).limit(limit)
+        locked = query.with_for_update(skip_locked=self.db.can_skip_locked, of=self.records)
+        return [_record(row) for row in tx.execute(locked).mappings()]
+
+    def snapshot(self, tx: Transaction, record_id: int) -> str | None:
+        """Return what was kept of the account, if anything was."""
+        if self.beside is None:
+            return None
+        return tx.execute(select(self.beside.c.snapshot).where(self.beside.c.record_id == record_id)).scalar()
+
+    def set_due(self, tx: Transaction, record_id: int, due: date | None) -> None:
+        """Give a record another day; None is never."""
+        tx.execute(update(self.records).where(self.records.c.id == record_id).values(delete_date=due))
+
+    def note_failure(self, record_id: int, reason: str) -> None:
+        """Keep why a purge failed, if there is a place for it."""
+        if self.beside is None:
+            return
+        values = {"error": reason[:_ERROR_LENGTH]}
+        with self.db.writing() as tx:
+            tx.execute(update(self.beside).where(self.beside.c.record_id == record_id).values(values))
+
+    def drop(self, tx: Transaction, record_ids: Sequence[int]) -> None:
+        """Remove records with what is beside them."""
+        tx.execute(delete(self.records).where(self.records.c.id.in_(record_ids)))
+        if self.beside is not None:
+            tx.execute(delete(self.beside).where(self.beside.c.record_id.in_(record_ids)))
+
+    def known_names(self, tx: Transaction, addresses: Iterable[str]) -> set[str]:
+        """Return those of `addresses` that a record is there for."""
+        username = self.records.c.username
+        return set(tx.execute(select(username).where(username.in_(list(addresses)))).scalars())
+
+    def owner_of(self, tx: Transaction, spellings: Iterable[str]) -> str | None:
+        """Return the deleted account whose record has one of these `spellings` of a home."""
+        path = func.lower(self.records.c.maildir)
+        return tx.execute(select(self.records.c.username).where(path.in_(list(spellings)))).scalar()
+
+    def below(self, root: str) -> ColumnElement[bool]:
+        """Return the condition that the home lies under a directory."""
+        # Records may spell the path with double slashes and upper case; both are gone on disk.
+        path = func.replace(func.replace(func.lower(self.records.c.maildir), "//", "/"), "//", "/")
+        return path.startswith(f"{root}/", autoescape=True)
+
+    def _row(self, record: NewRecord) -> dict[str, Any]:
+        values = {
+            "timestamp": now(), "username": record.address, "domain": record.domain, "delete_date": record.due,
+            "maildir": record.home, "admin": record.deleted_by,
+        }  # fmt: skip
+        if "bytes" in self.records.c:  # iRedMail's tables have them since 1.7.3
+            values |= {"bytes": record.usage.bytes, "messages": record.usage.messages}
+        return values
+
+    @cached_property
+    def _query(self) -> Select[Any]:
+        table = self.records
+        usage = ("bytes", "messages")
+        counts = [table.c[name] if name in table.c else null().label(name) for name in usage]
+        names = ("id", "timestamp", "username", "domain", "maildir", "admin", "delete_date")
+        columns = [*(table.c[name] for name in names), *counts]
+        if self.beside is None:
+            return select(*columns)
+        own = self.beside
+        return select(*columns, own.c.record_id, own.c.error).outerjoin(own, own.c.record_id == table.c.id)
+
+
+def _record(row: Mapping[Any, Any]) -> DeletedMailbox:
+    return DeletedMailbox(
+        id=row["id"],
+        address=row["username"],
+        domain=row["domain"],
+        home=_SLASHES.sub("/", row["maildir"].lower()).rstrip("/"),
+        deleted=row["timestamp"],
+        deleted_by=row["admin"],
+        due=row["delete_date"],
+        usage=Usage(row["bytes"] or 0, row["messages"] or 0),
+        restorable=row.get("record_id") is not None,
+        error=row.get("error") or "",
+    )
+
+
+class LedgerMailboxes(store.DeletedMailboxes):
+    """Everything of `mailstore.store.DeletedMailboxes` but `restore`, which only the driver of a schema knows."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @abstractmethod
+    def _visible(self) -> ColumnElement[bool]:
+        """Return the condition that the acting admin may see a record."""
+
+    def list(
+        self, *, domain: str | None = None, address: str | None = None, due: date | None = None
+    ) -> Iterator[DeletedMailbox]:
+        return self._ledger.select(self._condition(domain, address, due))
+
+    def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:
+        return self._ledger.count(self._condition(domain, address, due))
+
+    def get(self, record_id: int) -> DeletedMailbox:
+        return self._ledger.get(record_id, self._visible())
+
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        due = None if keep_mailbox_days is None else due_date(keep_mailbox_days)
+        self.get(record_id)
+        with self._ledger.db.writing() as tx:
+            self._ledger.lock(tx, record_id)
+            self._ledger.set_due(tx, record_id, due)
+            return self.get(record_id)
+
+    @contextmanager
+    def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Iterator[store.Claim]:
+        if self._ledger.db.in_transaction:
+            raise NotSupported("no purge within a transaction: that could still be undone, the removal not")
+        condition = and_(self._condition(None, None, today), self._ledger.records.c.id > after)
+        if below:
+            condition = and_(condition, or_(*(self._ledger.below(root) for root in below)))
+        with self._ledger.db.writing() as tx:
+            yield _Claim(self._ledger, tx, self._ledger.lock_due(tx, condition, limit))
+
+    def note_failure(self, record_id: int, reason: str) -> None:
+        self._ledger.note_failure(record_id, reason)
+
+    def _condition(self, domain: str | None, address: str | None, due: date | None) -> ColumnElement[bool]:
+        columns = self._ledger.records.c
+        conditions: Conditions = [self._visible(), true()]
+        if domain is not None:
+            conditions.append(columns.domain == domain_name(domain))
+        if address is not None:
+            conditions.append(columns.username == any_address(address))
+        if due is not None:
+            conditions.append(columns.delete_date <= due)  # never true for an undated record
+        return and_(*conditions)
+
+
+class _Claim:
+    """See `mailstore.store.Claim`."""
+
+    def __init__(self, ledger: Ledger, tx: Transaction, records: Sequence[DeletedMailbox]) -> None:
+        self._ledger = ledger
+        self._tx = tx
+        self.records = records
+
+    def forget(self, record: DeletedMailbox) -> None:
+        self._ledger.drop(self._tx, [record.id])

@@ -1,0 +1,160 @@
+"""Accounts, as every store keeps them; the rules for all operations stand in `mailstore.store`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack
+
+from mailstore.fields import AccountFields, BulkAccountFields
+from mailstore.model import Account, DeletedMailbox
+
+__all__ = ["Accounts"]
+
+
+class Accounts(ABC):
+    """Mail users."""
+
+    @abstractmethod
+    def create(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        home: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        """Create an account, and its home if the store was opened with `homes`.
+
+        Parameters
+        ----------
+        password: plain text; hashed with the store's scheme after checking the domain's length limits.
+        password_hash: ``{SCHEME}data``, instead of `password`. Exactly one of the two is needed.
+        home: an absolute path, instead of the layout that the store is configured with.
+        name, first_name, last_name, employee_id, department, mobile, telephone, recovery_email, timezone: as they say.
+        enabled: a disabled account neither logs in nor receives.
+        quota: the domain's default if not given, else unlimited. Unlimited is refused under a domain or account limit.
+        language: like ``en_US``; the domain's default if not given.
+        transport: Postfix transport of its own; empty means the domain's.
+        forwarding: destinations that get the mail; naming the account itself means ``keep_copy=True``.
+        keep_copy: whether the mailbox gets forwarded mail too; meaningless, and True, without forwarding.
+        aliases: further addresses of this account, in any domain or alias domain of this store.
+        services: what it may use. A family name (``imap pop3 smtp sieve``) stands for all its variants
+            (``imapplain imapsecured imaptls``); the rest is store-specific, see the documentation of the store.
+        sender_bcc, recipient_bcc, outbound_relay: as for domains.
+        allow_nets: networks (CIDR) from which it may log in; empty means all.
+        mailbox_format, mailbox_folder: ``maildir``, ``mdbox`` or ``sdbox``, and the folder below the home.
+
+        Returns the account as stored. Raises AlreadyExists, NotFound (no such domain; an alias domain is none),
+        LimitExceeded, InvalidValue, HomeError. Nothing of an earlier account of that name reaches the new one.
+        """
+
+    @abstractmethod
+    def create_many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
+        """Create many accounts in one transaction, with few statements.
+
+        Each mapping holds ``address`` and the parameters of `create`, without forwarding and aliases. Rows are checked
+        before anything is written; if any is refused, BulkRefused lists all the refused ones. Returns the number
+        created.
+        """
+
+    @abstractmethod
+    def get(self, address: str) -> Account:
+        """Return one account. A per-account alias is not resolved: NotFound."""
+
+    @abstractmethod
+    def list(
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        admins: bool | None = None,
+    ) -> Iterator[Account]:
+        """Iterate over accounts, sorted by address.
+
+        Parameters
+        ----------
+        domain: only of this domain. search: a part of the address or the name, upper and lower case alike.
+        enabled: by state. admins: True for those with admin rights, False for those without.
+        """
+
+    @abstractmethod
+    def count(
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        admins: bool | None = None,
+    ) -> int:
+        """Return how many accounts `list` would give."""
+
+    @abstractmethod
+    def exists(self, address: str) -> bool:
+        """Tell whether there is such an account."""
+
+    @abstractmethod
+    def update(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        """Change what is given, as described for `create`, and leave the rest. Returns the account as stored.
+
+        A mailbox folder or format is only recorded; mail is not converted.
+        """
+
+    @abstractmethod
+    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
+        """Add per-account aliases; those it has are kept."""
+
+    @abstractmethod
+    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
+        """Remove per-account aliases; those it has not are ignored."""
+
+    @abstractmethod
+    def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
+        """Change every account of a domain: `enabled`, `password` or `password_hash`, `language`, `transport`.
+
+        Every account gets its own salt. Returns the number of accounts.
+        """
+
+    @abstractmethod
+    def rename(self, address: str, new_address: str) -> Account:
+        """Give an account another address, also in another domain; mail, password and everything that refers to it stay.
+
+        Every reference in the store follows. If `new_address` is one of its own aliases, that alias is used up. Raises
+        AlreadyExists, NotFound, LimitExceeded (of the new domain). Returns the account as stored.
+        """
+
+    @abstractmethod
+    def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
+        """Delete an account with everything that refers to it, and record its mailbox for the purge.
+
+        Parameters
+        ----------
+        keep_mailbox_days: the mailbox is due on today (UTC) plus so many days; 0 means at the next purge; None means
+            100 years. Negative values are refused.
+
+        The mail itself is not touched. Returns the record, or None if the account had no home.
+        """
+
+    @abstractmethod
+    def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
+        """Tell whether this is the account's password, disabled accounts included.
+
+        With `rehash`, a right password whose stored hash has another scheme than the store's is hashed anew and stored.
+        """
+
+    @abstractmethod
+    def password_hash(self, address: str) -> str:
+        """Return the stored hash, for moving the account elsewhere. Treat it like a password."""
+
+    @abstractmethod
+    def homes(self) -> Iterator[tuple[str, str]]:
+        """Iterate over ``(address, home)`` of all accounts, as the readers see the home, in no particular order."""

@@ -1,0 +1,69 @@
+"""Alias accounts, as every store keeps them; the rules for all operations stand in `mailstore.store`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Unpack
+
+from mailstore.fields import AliasFields
+from mailstore.model import Alias
+
+__all__ = ["Aliases"]
+
+
+class Aliases(ABC):
+    """Standalone alias accounts: an address that stands for its members and has no mailbox."""
+
+    @abstractmethod
+    def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
+        """Create an alias account.
+
+        Parameters
+        ----------
+        members: addresses anywhere that get its mail; they need not exist yet.
+        access_policy: who may send to it: ``public``, ``domain``, ``subdomain``, ``membersonly``, ``moderatorsonly``
+            or ``membersandmoderatorsonly``.
+        moderators: addresses, or ``*@domain`` for everybody of a domain.
+        name, enabled: as they say.
+
+        Raises AlreadyExists, NotFound (no such domain), LimitExceeded, InvalidValue. Returns the alias as stored.
+        """
+
+    @abstractmethod
+    def get(self, address: str) -> Alias:
+        """Return one alias account."""
+
+    @abstractmethod
+    def list(
+        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+    ) -> Iterator[Alias]:
+        """Iterate over alias accounts, sorted by address; parameters as for `Accounts.list`."""
+
+    @abstractmethod
+    def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
+        """Return how many alias accounts `list` would give."""
+
+    @abstractmethod
+    def exists(self, address: str) -> bool:
+        """Tell whether there is such an alias account."""
+
+    @abstractmethod
+    def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
+        """Change what is given, as described for `create`, and leave the rest."""
+
+    @abstractmethod
+    def add_members(self, address: str, members: Iterable[str]) -> None:
+        """Add members; those it has are kept."""
+
+    @abstractmethod
+    def remove_members(self, address: str, members: Iterable[str]) -> None:
+        """Remove members; those it has not are ignored."""
+
+    @abstractmethod
+    def rename(self, address: str, new_address: str) -> Alias:
+        """Give an alias another address, also in another domain; references to it follow."""
+
+    @abstractmethod
+    def delete(self, address: str) -> None:
+        """Delete an alias account with everything that refers to it."""

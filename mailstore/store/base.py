@@ -1,0 +1,107 @@
+"""A store as a whole; the rules for all operations stand in `mailstore.store`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from mailstore.errors import NotSupported
+from mailstore.maildir import Homes
+from mailstore.model import Capability, Finding
+from mailstore.store.accounts import Accounts
+from mailstore.store.admins import Admins
+from mailstore.store.aliases import Aliases
+from mailstore.store.deleted import DeletedMailboxes
+from mailstore.store.domains import Domains
+from mailstore.store.lists import MailingLists
+
+__all__ = ["Store"]
+
+
+class Store(ABC):
+    """One account database, opened with `mailstore.open_store`. A context manager: leaving it closes the store."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The URL of the store, without secrets."""
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """A short name (``a-z0-9``) that is the same for every process that opens this database by the same URL."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> frozenset[Capability]:
+        """What this store, in its schema version, can do."""
+
+    @property
+    @abstractmethod
+    def homes(self) -> Homes | None:
+        """Access to the mailboxes on disk; None if the store was opened without."""
+
+    @property
+    @abstractmethod
+    def domains(self) -> Domains:
+        """Domains and alias domains."""
+
+    @property
+    @abstractmethod
+    def accounts(self) -> Accounts:
+        """Mail users."""
+
+    @property
+    @abstractmethod
+    def aliases(self) -> Aliases:
+        """Standalone alias accounts."""
+
+    @property
+    def lists(self) -> MailingLists:
+        """Mailing lists; raises NotSupported in stores without `Capability.LISTS`."""
+        raise NotSupported(f"{self.name} has no {Capability.LISTS.value}")
+
+    @property
+    @abstractmethod
+    def admins(self) -> Admins:
+        """Admins of both kinds."""
+
+    @property
+    @abstractmethod
+    def deleted(self) -> DeletedMailboxes:
+        """Mailboxes of deleted accounts."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make the operations in this context one: all are committed at its end, or none if it raises.
+
+        Raises NotSupported without `Capability.TRANSACTIONS`.
+        """
+
+    @abstractmethod
+    def acting_as(self, admin: str) -> Self:
+        """Return this store limited to what `admin` may see and do, with its limits kept and deletions recorded as its.
+
+        Domains that it does not manage do not exist for it (NotFound); what it may see but not do, and any change to the
+        account of a global admin, raises PermissionDenied. Raises NotFound if there is no such enabled admin. The rights
+        are looked up in every call.
+        """
+
+    @abstractmethod
+    def check(self) -> Iterator[Finding]:
+        """Look for broken invariants in the store, and on disk if it was opened with homes. Changes nothing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back all connections. A closed store cannot be used again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

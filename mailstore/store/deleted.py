@@ -1,0 +1,79 @@
+"""Records of deleted mailboxes, as every store keeps them; the rules for all operations stand in `mailstore.store`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Protocol, Unpack
+
+from mailstore.fields import AccountFields
+from mailstore.model import Account, DeletedMailbox
+
+__all__ = ["Claim", "DeletedMailboxes"]
+
+
+class Claim(Protocol):
+    """Due records that this process alone may purge, until the context of `DeletedMailboxes.claim` ends."""
+
+    @property
+    def records(self) -> Sequence[DeletedMailbox]:
+        """The records, by rising id."""
+
+    def forget(self, record: DeletedMailbox) -> None:
+        """Drop a record whose mailbox is gone or in the trash; done for good when the context ends without an error."""
+
+
+class DeletedMailboxes(ABC):
+    """Records of mailboxes whose accounts are gone; `mailstore.purge` works through them."""
+
+    @abstractmethod
+    def list(
+        self, *, domain: str | None = None, address: str | None = None, due: date | None = None
+    ) -> Iterator[DeletedMailbox]:
+        """Iterate over records by rising id; `due` selects those that are due on that day (undated ones never are)."""
+
+    @abstractmethod
+    def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:
+        """Return how many records `list` would give."""
+
+    @abstractmethod
+    def get(self, record_id: int) -> DeletedMailbox:
+        """Return one record."""
+
+    @abstractmethod
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        """Set another due day, counted from today; None means never."""
+
+    @abstractmethod
+    def restore(
+        self,
+        record_id: int,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        """Bring the account back on its old home, and drop the record.
+
+        A restorable record brings back everything that it knows: password, profile, aliases, forwardings and
+        memberships, as far as those names are free and those lists still exist; parameters override it. Any other
+        record needs a password. Raises AlreadyExists if the address is in use, LimitExceeded as for a new account, HomeError
+        if the home is gone.
+        """
+
+    @abstractmethod
+    def claim(
+        self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()
+    ) -> AbstractContextManager[Claim]:
+        """Lock up to `limit` records that are due on `today`, with an id greater than `after`.
+
+        Only records whose home lies under one of the directories `below` are taken. Records that another process holds
+        are passed over. The locks end with the context. Within `Store.transaction` this raises NotSupported: what is
+        removed from the disk cannot be rolled back.
+        """
+
+    @abstractmethod
+    def note_failure(self, record_id: int, reason: str) -> None:
+        """Keep why a purge failed, where the store has room for that."""
