@@ -16,14 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
+from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError
 
 __all__ = [
     "PASSWORD_PLACEHOLDER",
     "EngineName",
     "LookupFile",
+    "LookupOptions",
     "Reader",
     "checked_directory",
     "dovecot23_connect",
@@ -54,6 +56,30 @@ class LookupFile:
     text: str = field(repr=False)
     mode: int = 0o644
     group: str | None = None
+
+
+@dataclass(frozen=True)
+class LookupOptions:
+    """How mail servers shall read a store. A driver's ``lookup_files`` module makes the files: ``postfix(store, options)``
+    and ``dovecot(store, options)`` return them, and raise NotSupported for what the store has no room for.
+
+    Parameters
+    ----------
+    user, password: the account that the mail servers read with; without a password its place is marked.
+    directory: where the files will lie; None is the usual place.
+    version: of Dovecot, ``2.3`` or ``2.4``.
+    uid, gid: owner and group of the mail, as numbers or names.
+    writer_user, writer_password: the account that notes usage and logins, if that is another one.
+    """
+
+    user: str = "vmail"
+    password: str | None = field(default=None, repr=False)
+    directory: str | None = None
+    version: str = "2.3"
+    uid: int | str = "vmail"
+    gid: int | str = "vmail"
+    writer_user: str | None = None
+    writer_password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,6 +144,15 @@ class Reader:
             user=user or url.username,
             password=password if password is not None or not own else url.password,
         )
+
+    @classmethod
+    def from_config(cls, config: StoreConfig, user: str, password: str | None) -> Reader:
+        """Return the reader of the SQL database that a store lies in; `user` and `password` are the account to read with."""
+        url = make_url(config.url.partition("+")[2])
+        if config.socket:
+            key = "unix_socket" if url.get_backend_name() == "mysql" else "host"
+            url = url.update_query_dict({key: config.socket})
+        return cls.from_url(url, user=user, password=password)
 
     @property
     def driver(self) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
-from mailstore.cli import lookups
-from mailstore.cli.output import Output
 from mailstore.cli.root import NOUNS, root
-from mailstore.cli.session import Session
+from mailstore.config import StoreConfig
+from mailstore.lookups import Reader
 from mailstore.passwords import hash_password, verify_password
+from mailstore.registry import with_query_options
 from tests.test_cli_rig import PASSWORD, Cli, run
 
 
@@ -381,8 +381,7 @@ class TestStoreAsAWhole:
     )
     def test_the_reader_of_a_database_server(self, place: str, host: str | None, socket: str | None) -> None:
         url = f"iredmail+postgresql://vmailadmin:secret@{place}"
-        session = Session(None, None, url, (), None, Output("lines"))
-        reader = lookups._reader(session, "vmail", None)
+        reader = Reader.from_config(with_query_options(StoreConfig(url=url)), "vmail", None)
         assert (reader.host, reader.socket, reader.database) == (host, socket, "vmail")
         assert (reader.user, reader.password) == ("vmail", None)
 

@@ -6,18 +6,14 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from mailstore.cli.credentials import read_secret_file
-from mailstore.cli.schema import schema_report
 from mailstore.cli.session import Session, pass_session
 from mailstore.errors import NotSupported
-
-if TYPE_CHECKING:
-    from mailstore.lookups import LookupFile, Reader
 
 __all__ = ["lookups"]
 
@@ -52,8 +48,8 @@ def _reads(command: Callable[..., None]) -> Callable[..., None]:
 @pass_session
 def postfix(session: Session, user: str, password_file: Path | None, directory: str | None, force: bool) -> None:
     """Write Postfix's map files, and the lines of main.cf that use them."""
-    module, place = _module(session), {"directory": directory} if directory else {}
-    _deliver(session, module.postfix(_reader(session, user, password_file), **place), directory, force)
+    options = {"user": user, "password": _password(password_file), "directory": directory}
+    _deliver(session, "postfix", options, force)
 
 
 @lookups.command()
@@ -77,16 +73,17 @@ def dovecot(
     force: bool,
 ) -> None:
     """Write the file to include at the end of dovecot.conf, and those that it names."""
-    files = _module(session).dovecot(
-        _reader(session, user, password_file),
-        schema_report(session),
-        version=version,
-        uid=_number_or_name(uid),
-        gid=_number_or_name(gid),
-        writer=_reader(session, writer_user, writer_password_file) if writer_user else None,
-        **({"directory": directory} if directory else {}),
-    )
-    _deliver(session, files, directory, force)
+    options = {
+        "user": user,
+        "password": _password(password_file),
+        "directory": directory,
+        "version": version,
+        "uid": _number_or_name(uid),
+        "gid": _number_or_name(gid),
+        "writer_user": writer_user,
+        "writer_password": _password(writer_password_file),
+    }
+    _deliver(session, "dovecot", options, force)
 
 
 def _module(session: Session) -> Any:
@@ -94,33 +91,26 @@ def _module(session: Session) -> Any:
     from mailstore.registry import DRIVERS
 
     session.store  # noqa: B018 checks the URL, and that the schema is what the queries are made for
-    name = DRIVERS[urlsplit(session.config.url).scheme].rpartition(".")[0] + ".lookups"
+    name = DRIVERS[urlsplit(session.config.url).scheme].rpartition(".")[0] + ".lookup_files"
     if find_spec(name) is None:
         raise NotSupported(f"there are no lookups for {session.store.name}")
     return import_module(name)
 
 
-def _reader(session: Session, user: str, password_file: Path | None) -> Reader:
-    from sqlalchemy import make_url
-
-    from mailstore.lookups import Reader
-
-    config = session.config
-    url = make_url(config.url.partition("+")[2])
-    if config.socket:
-        key = "unix_socket" if url.get_backend_name() == "mysql" else "host"
-        url = url.update_query_dict({key: config.socket})
-    return Reader.from_url(url, user=user, password=read_secret_file(password_file) if password_file else None)
+def _password(file: Path | None) -> str | None:
+    return read_secret_file(file) if file else None
 
 
 def _number_or_name(owner: str) -> int | str:
     return int(owner) if owner.isdecimal() else owner
 
 
-def _deliver(session: Session, files: list[LookupFile], directory: str | None, force: bool) -> None:
-    """Write the files, or show them one after the other under their names."""
-    from mailstore.lookups import write
+def _deliver(session: Session, server: str, options: dict[str, Any], force: bool) -> None:
+    """Write the files for a server, or show them one after the other under their names."""
+    from mailstore.lookups import LookupOptions, write
 
+    files = getattr(_module(session), server)(session.store, LookupOptions(**options))
+    directory = options["directory"]
     if directory is None:
         session.output.raw("\n".join(f"### {file.name}\n{file.text}" for file in files))
         return

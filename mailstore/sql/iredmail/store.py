@@ -137,6 +137,11 @@ class IRedMailStore(store.Store):
         if self.homes:
             yield from check_homes(self, self.homes)
 
+    @property
+    def config(self) -> StoreConfig:
+        """The options that the store was opened with."""
+        return self._context.config
+
     def schema_report(self) -> schema.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
