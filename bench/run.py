@@ -17,17 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 
+from bench import directory
 from bench.floor import Floor
+from bench.measure import Result, alternate, peak_memory
 from mailstore.maildir import Homes
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail.store import IRedMailStore
@@ -39,40 +39,6 @@ from tests.servers.process import make_directory
 READY = hash_password("x")
 ENGINES = ("sqlite", "mysql", "postgresql")
 DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of the report: seconds of ours and of the floor, and the ratio that is aimed at."""
-
-    name: str
-    ours: float
-    floor: float
-    target: float
-    unit: str = "ms"
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.floor
-
-    def line(self) -> str:
-        verdict = "yes" if self.ratio <= self.target else "no"
-        return (
-            f"| {self.name} | {self.ours * 1000:.2f} | {self.floor * 1000:.2f} | {self.ratio:.2f} "
-            f"| {self.target:.2f} | {verdict} |"
-        )
-
-
-def alternate(ours: Callable[[int], object], floor: Callable[[int], object], rounds: int) -> tuple[float, float]:
-    """Return the median seconds of both, measured in turns, after one round that is thrown away."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
-        for index, run in enumerate((ours, floor)):
-            start = time.perf_counter()
-            run(number)
-            if number:
-                times[index].append(time.perf_counter() - start)
-    return statistics.median(times[0]), statistics.median(times[1])
 
 
 def create(rig: Rig, store: IRedMailStore, floor: Floor, quick: bool) -> Iterator[Result]:
@@ -145,18 +111,6 @@ def analyse(rig: Rig) -> None:
     """Give the planner its statistics, which any server that runs for a while has."""
     tables = "mailbox, forwardings"
     rig.execute({"mysql": f"ANALYZE TABLE {tables}", "postgresql": "ANALYZE"}.get(rig.name, "ANALYZE"))
-
-
-def peak_memory(store: IRedMailStore, count: int) -> int:
-    """Return the most bytes that Python had allocated at once while listing `count` accounts."""
-    tracemalloc.start()
-    try:
-        for number, _ in enumerate(store.accounts.list(), 1):
-            if number == count:
-                break
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def purging(root: Path, quick: bool) -> Iterator[Result]:
@@ -232,8 +186,10 @@ def one_rig(name: str, scratch: Path) -> Iterator[Rig]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small numbers, to see that it runs")
-    parser.add_argument("--engine", choices=ENGINES, action="append", help="only this engine")
-    parser.add_argument("--only", choices=["create", "bulk", "list", "purge", "start"], help="only this benchmark")
+    parser.add_argument("--engine", choices=(*ENGINES, "ldap"), action="append", help="only this engine")
+    parser.add_argument(
+        "--only", choices=["create", "modify", "rename", "bulk", "list", "purge", "start"], help="only this benchmark"
+    )
     options = parser.parse_args()
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}\n"
@@ -241,7 +197,8 @@ def main() -> None:
     results: list[Result] = []
     benchmarks = {"create": create, "bulk": bulk, "list": listing}
     chosen = [benchmarks[name] for name in benchmarks if options.only in (None, name)]
-    with rigs((options.engine or list(ENGINES)) if chosen else []) as found:
+    engines = [name for name in options.engine or ENGINES if name in ENGINES]
+    with rigs(engines if chosen else []) as found:
         for rig, _ in found:
             with rig.open_without_disk() as store:
                 store.domains.create("example.com")
@@ -250,6 +207,8 @@ def main() -> None:
                     results += benchmark(rig, store, floor, options.quick)
                 floor.close()
             rig.close()
+    if "ldap" in (options.engine or ("ldap",)):
+        results += directory.run(options.only, options.quick)
     if options.only in (None, "purge"):
         scratch = make_directory(Path(tempfile.gettempdir()) / f"mailstorebench{secrets.token_hex(4)}")
         try:

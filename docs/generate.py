@@ -119,10 +119,12 @@ given as parameters of `mailstore.open_store` and, but for `layout`, in the quer
 | `iredmail+mysql://USER@HOST:PORT/DATABASE` | iRedMail on MariaDB or MySQL |
 | `iredmail+postgresql://USER@HOST:PORT/DATABASE` | iRedMail on PostgreSQL |
 | `iredmail+sqlite:////DIRECTORY/FILE` | iRedMail's tables in SQLite; four slashes make the path absolute |
+| `iredmail+ldap://BIND-DN@HOST:PORT/SUFFIX`, `iredmail+ldaps://…` | iRedMail's OpenLDAP tree |
+| `iredmail+ldapi://BIND-DN@%2FPATH%2FOF%2FSOCKET/SUFFIX` | the same over a Unix socket |
 
-The database password is looked for in the URL (percent-encoded), then in `password_file`, then, if that is not set, in
-`$MAILSTORE_PASSWORD`. A relative `password_file` lies in `$CREDENTIALS_DIRECTORY`, which systemd sets for a unit with
-`LoadCredential=`, else in the current directory. Only the first line of the file counts.
+The password of the database or directory account is looked for in the URL (percent-encoded), then in `password_file`, then,
+if that is not set, in `$MAILSTORE_PASSWORD`. A relative `password_file` lies in `$CREDENTIALS_DIRECTORY`, which systemd sets
+for a unit with `LoadCredential=`, else in the current directory. Only the first line of the file counts.
 
 """
 _TABLES: Mapping[str, type[msgspec.Struct]] = {
@@ -159,7 +161,8 @@ def _parts(hint: Any) -> tuple[str, msgspec.Meta]:
     if typing.get_origin(hint) is not Annotated:
         raise TypeError(f"{hint} has no description")
     type_, meta = typing.get_args(hint)
-    return names[type_], meta
+    choices = typing.get_args(type_) if typing.get_origin(type_) is typing.Literal else ()
+    return " or ".join(f'"{choice}"' for choice in choices) or names[type_], meta
 
 
 def _default(field: Any) -> str:

@@ -11,7 +11,7 @@ import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -70,6 +70,28 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = ""
     socket: Annotated[str, Meta(description="Unix socket of the database server (PostgreSQL: its directory).")] = ""
+    start_tls: Annotated[bool, Meta(description="LDAP: encrypt a connection to an ldap:// server.")] = False
+    tls_verify: Annotated[bool, Meta(description="LDAP: verify the server's certificate.")] = True
+    login_by: Annotated[
+        Literal["bind", "bind-without-sha2", "lookup"],
+        Meta(
+            description="LDAP: who verifies passwords at a login. bind: slapd, with its module pw-sha2; "
+            "bind-without-sha2: slapd without it; lookup: Dovecot, which reads the hash."
+        ),
+    ] = "bind"
+    verify_by_bind: Annotated[
+        bool, Meta(description="LDAP: verify passwords by logging in to the directory instead of by the stored hash.")
+    ] = False
+    retention: Annotated[
+        str,
+        Meta(
+            description="LDAP: SQL database for the records of deleted mailboxes, as a rule iRedMail's: "
+            "mysql://user@host/iredadmin. Default: a file below /var/lib/mailstore."
+        ),
+    ] = ""
+    retention_password_file: Annotated[
+        str, Meta(description="File whose first line is the password of that database; as password_file.")
+    ] = ""
 
     def __post_init__(self) -> None:
         if self.password_scheme.upper() not in WRITABLE_SCHEMES:

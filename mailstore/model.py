@@ -76,6 +76,7 @@ class Capability(Enum):
     LISTS = "mailing lists"
     ADMINS = "admins"
     ADMIN_LIMITS = "limits per admin"
+    ACCOUNT_ADMIN_LIMITS = "limits for admins that are accounts"
     USAGE = "used quota and last login"
     TRANSACTIONS = "several operations in one transaction"
 

@@ -21,7 +21,7 @@ from mailstore.maildir import Homes, Trashed
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.store import Claim, Store
 
-__all__ = ["Outcome", "purge_due", "trash_key"]
+__all__ = ["Outcome", "find_mail", "purge_due", "trash_key"]
 
 _BATCH = 100
 
@@ -59,6 +59,24 @@ def trash_key(store_key: str, record: DeletedMailbox) -> str:
     """
     mark = hashlib.sha256(f"{record.home} {record.deleted}".encode()).hexdigest()[:12]
     return f"{store_key}-{mark}-{record.id}"
+
+
+def find_mail(homes: Homes, store_key: str, record: DeletedMailbox) -> None:
+    """Make sure that the home of a record is there, for a restore; an interrupted purge may have left it in the trash.
+
+    Raises HomeError if the mail is gone.
+    """
+    if homes.root_of(record.home) is None:
+        return  # on another host, or not ours
+    # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
+    trashed = homes.find_trashed(trash_key(store_key, record))
+    if trashed:
+        homes.put_back(trashed[-1], record.home)
+    elif not homes.exists(record.home):
+        raise HomeError(
+            f"the mail of {record.address} is gone: there is no {record.home}; create the account anew",
+            subject=record.home,
+        )
 
 
 def purge_due(

@@ -15,12 +15,15 @@ from mailstore.errors import ConfigurationError
 if TYPE_CHECKING:
     from mailstore.store import Store
 
-__all__ = ["DRIVERS", "open_config", "open_store", "resolve_password", "with_query_options"]
+__all__ = ["DRIVERS", "open_config", "open_store", "resolve_password", "resolve_password_file", "with_query_options"]
 
 DRIVERS: Mapping[str, str] = {
     "iredmail+mysql": "mailstore.sql.iredmail.store",
     "iredmail+postgresql": "mailstore.sql.iredmail.store",
     "iredmail+sqlite": "mailstore.sql.iredmail.store",
+    "iredmail+ldap": "mailstore.ldap.iredmail.store",
+    "iredmail+ldaps": "mailstore.ldap.iredmail.store",
+    "iredmail+ldapi": "mailstore.ldap.iredmail.store",
 }
 """The module of each kind of URL; it has a function ``open_store(config, password)``."""
 
@@ -76,11 +79,18 @@ def resolve_password(config: StoreConfig) -> str | None:
         return None  # the driver takes it, with its percent-encoding, from the URL itself
     if not config.password_file:
         return os.environ.get(PASSWORD_VARIABLE)
-    path = Path(config.password_file)
+    return resolve_password_file(config.password_file)
+
+
+def resolve_password_file(name: str) -> str | None:
+    """Return the first line of a password file, which is a systemd credential if its name is relative; None without one."""
+    if not name:
+        return None
+    path = Path(name)
     if not path.is_absolute():
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         if credentials is None:
-            return _password_without_credentials(config.password_file)
+            return _password_without_credentials(name)
         path = Path(credentials) / path
     try:
         return path.read_text(encoding="utf-8").split("\n", 1)[0]

@@ -14,6 +14,7 @@ import pytest
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import is_root, make_directory
+from tests.servers.slapd import Slapd
 from tests.stores import FACTORIES, Place, StoreRig, empty_homes
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def mariadb(scratch_root: Path) -> Iterator[MariaDB]:
 def postgresql(scratch_root: Path) -> Iterator[PostgreSQL]:
     """The run's PostgreSQL server."""
     with PostgreSQL(scratch_root / "postgresql") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def directory_server(scratch_root: Path) -> Iterator[Slapd]:
+    """The run's directory server."""
+    with Slapd(scratch_root / "slapd") as server:
         yield server
 
 

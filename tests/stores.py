@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mailstore import Store
 from tests import rigs
+from tests.ldap import rig as ldap
 from tests.servers.process import make_directory
 
 __all__ = ["FACTORIES", "Place", "StoreRig", "empty_homes"]
@@ -62,6 +63,9 @@ FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
     "postgresql": lambda place: rigs.on_server(
         "postgresql", place.server("postgresql"), place.homes("postgresql"), place.owner
     ),
+    "ldap": ldap.plain,
+    "ldap-starttls": ldap.with_start_tls,
+    "ldapi": ldap.over_socket,
 }
 
 

@@ -21,14 +21,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 LIBRARY = PROJECT / "mailstore"
 DAEMON = PROJECT / "daemon"
 
-DRIVERS = {"mailstore.sql": "mailstore.sql.iredmail"}
-"""The packages of drivers by toolkit: siblings below a toolkit must not know each other."""
+TOOLKITS = ("sql", "ldap")
+"""Folders that hold a toolkit, and below it packages of drivers, which must not know each other."""
 CONTRACT = {
     "mailstore",
     "mailstore._dirfd",
     "mailstore._disk_errors",
     "mailstore._home_search",
     "mailstore.address",
+    "mailstore.bulk",
     "mailstore.config",
     "mailstore.errors",
     "mailstore.fields",
@@ -108,7 +109,7 @@ def test_the_library_knows_neither_daemon_nor_command_line(path: Path) -> None:
 def test_the_daemon_does_not_use_the_command_line_or_drivers(path: Path) -> None:
     for name in _imports(path):
         assert not _within(name, "mailstore.cli")
-        assert not _within(name, "mailstore.sql")
+        assert not any(_within(name, f"mailstore.{toolkit}") for toolkit in TOOLKITS)
 
 
 @pytest.mark.parametrize("name", sorted(SHARED))
@@ -116,34 +117,45 @@ def test_what_is_shared_knows_no_driver(name: str) -> None:
     path = LIBRARY.joinpath(*name.split(".")[1:])
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     for imported in _imports(file):
-        assert not any(_within(imported, toolkit) for toolkit in DRIVERS)
+        assert not any(_within(imported, f"mailstore.{toolkit}") for toolkit in TOOLKITS)
         if name in CONTRACT - {"mailstore"} and _within(imported, "mailstore"):
             assert imported in CONTRACT
 
 
+def _drivers() -> list[Path]:
+    folders = [folder for toolkit in TOOLKITS for folder in (LIBRARY / toolkit).iterdir()]
+    return [folder for folder in folders if (folder / "__init__.py").exists()]
+
+
 def _driver_files() -> list[Path]:
-    folders = [folder for folder in (LIBRARY / "sql").iterdir() if (folder / "__init__.py").exists()]
-    return [path for folder in folders for path in _files(folder)]
+    return [path for folder in _drivers() for path in _files(folder)]
+
+
+def _toolkit_files() -> list[Path]:
+    return [path for toolkit in TOOLKITS for path in (LIBRARY / toolkit).glob("*.py")]
+
+
+TOOLKIT_MODULES = {_module(path) for path in _toolkit_files()}
 
 
 @pytest.mark.parametrize("path", _driver_files(), ids=_module)
-def test_a_driver_knows_the_contract_and_its_toolkit_only(path: Path) -> None:
+def test_a_driver_knows_the_contract_and_toolkits_only(path: Path) -> None:
     own = ".".join(_module(path).split(".")[:3])
     for name in _imports(path):
         if _within(name, "mailstore"):
-            toolkit = _within(name, "mailstore.sql") and (LIBRARY / "sql" / f"{name.rpartition('.')[2]}.py").exists()
-            assert name in SHARED or toolkit or _within(name, own), f"{own} must not import {name}"
+            assert name in SHARED or name in TOOLKIT_MODULES or _within(name, own), f"{own} must not import {name}"
 
 
-@pytest.mark.parametrize("path", [path for path in _files(LIBRARY / "sql") if path.parent.name == "sql"], ids=_module)
-def test_the_toolkit_knows_no_driver(path: Path) -> None:
+@pytest.mark.parametrize("path", _toolkit_files(), ids=_module)
+def test_a_toolkit_knows_no_driver(path: Path) -> None:
     for name in _imports(path):
-        assert not any(_within(name, driver) for driver in DRIVERS.values())
+        assert not any(_within(name, _module(driver / "__init__.py")) for driver in _drivers())
+        assert "sql" in path.parts or not _within(name, "mailstore.sql"), "the toolkits do not need each other"
 
 
 def test_the_page_names_every_module() -> None:
     page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    files = [*LIBRARY.glob("*.py"), *_driver_files(), *(LIBRARY / "sql").glob("*.py")]
+    files = [*LIBRARY.glob("*.py"), *_driver_files(), *_toolkit_files()]
     assert [
         path.name
         for path in files

@@ -1,4 +1,4 @@
-"""Random operations on all engines at once, against a plain model of the contract (`tests.reference_model`).
+"""Random operations on several kinds of stores at once, against a plain model of the contract (`tests.reference_model`).
 
 Few names and few addresses, so that everything collides with everything. Each mailbox holds one file with a number that
 says whose mail it is, whatever the account is called later.
@@ -6,8 +6,6 @@ says whose mail it is, whatever the account is called later.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +19,7 @@ from hypothesis import strategies as st
 
 from mailstore import DeletedMailbox, Edit, MailstoreError, Quota, purge_due
 from tests.reference_model import Call, ReferenceModel, Refusal, address_of
-from tests.rigs import Rig
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.process import make_directory
+from tests.stores import StoreRig, empty_homes
 
 STEPS = 25
 DOMAINS = ("a.example", "b.example", "x.example")
@@ -46,29 +41,19 @@ PREPARATION = (
 # --- Stores -----------------------------------------------------------------------------------------------------------
 
 
+SQL_ENGINES = ("sqlite", "mysql", "postgresql")
+
+
 @pytest.fixture(scope="session")
-def rigs(
-    scratch_root: Path, mariadb: MariaDB, postgresql: PostgreSQL, vmail_owner: tuple[int, int]
-) -> Iterator[Sequence[Rig]]:
-    """A database and a directory for homes on each engine."""
-    file = make_directory(scratch_root / "sqlite-prop") / "vmail.db"
-    urls = {"sqlite": (f"iredmail+sqlite:///{file}", f"sqlite+pysqlite:///{file}")}
-    for server, driver in ((mariadb, "mysql+pymysql"), (postgresql, "postgresql+psycopg")):
-        server.create_database("vmail_prop")
-        url = server.url("vmail_prop")
-        urls[driver.partition("+")[0]] = (url, driver + url[url.index(":") :])
-    found = [Rig(name, url, native, scratch_root / f"prop-{name}", vmail_owner) for name, (url, native) in urls.items()]
-    yield found
-    for rig in found:
-        rig.close()
+def stores(rigs: Callable[[str], StoreRig]) -> Sequence[StoreRig]:
+    """A store of each kind that has all the operations."""
+    return [rigs(name) for name in (*SQL_ENGINES, "ldap")]
 
 
-def emptied(rig: Rig) -> Rig:
-    """Empty the database and the homes of a rig."""
+def emptied(rig: StoreRig) -> StoreRig:
+    """Empty a store and its homes."""
     rig.clear()
-    shutil.rmtree(rig.root, ignore_errors=True)
-    make_directory(rig.root)
-    os.chown(rig.root, *rig.owner)
+    empty_homes(rig)
     return rig
 
 
@@ -82,7 +67,7 @@ class Raised:
 class Runner:
     """Carries out calls on one store, and plays the mail server: it puts a marker into every new home."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: StoreRig) -> None:
         self._store = rig.shared
         self._root = rig.root
         self._markers = 0
@@ -458,7 +443,7 @@ def agrees(wanted: Any, found: Any) -> bool:
     return bool(wanted == found)
 
 
-def check_sequence(rigs: Sequence[Rig], calls: Sequence[Call]) -> None:
+def check_sequence(rigs: Sequence[StoreRig], calls: Sequence[Call]) -> None:
     """Run a sequence on the model and on all engines, and compare outcomes and states."""
     model = ReferenceModel()
     wanted = expected_outcomes(model, calls)
@@ -471,7 +456,8 @@ def check_sequence(rigs: Sequence[Rig], calls: Sequence[Call]) -> None:
             assert agrees(expected, found), f"{name}: {call}: expected {expected!r}, got {found!r}"
         assert findings == [], name
         assert state == state_of(model), name
-    assert len({repr(outcomes) for outcomes, _, _ in observed.values()}) == 1
+    # Of several reasons to refuse, each kind of store may give another one; the SQL engines give the same.
+    assert len({repr(outcomes) for name, (outcomes, _, _) in observed.items() if name in SQL_ENGINES}) == 1
 
 
 def observe(runner: Runner, calls: Sequence[Call]) -> tuple[list[Any], dict[str, Any], list[Any]]:
@@ -479,7 +465,7 @@ def observe(runner: Runner, calls: Sequence[Call]) -> tuple[list[Any], dict[str,
     return runner.run(calls), runner.state(), runner.findings()
 
 
-def fails(rigs: Sequence[Rig], calls: Sequence[Call]) -> bool:
+def fails(rigs: Sequence[StoreRig], calls: Sequence[Call]) -> bool:
     """Tell whether a sequence finds a difference."""
     try:
         check_sequence(rigs, calls)
@@ -488,7 +474,7 @@ def fails(rigs: Sequence[Rig], calls: Sequence[Call]) -> bool:
     return False
 
 
-def shortened(rigs: Sequence[Rig], calls: list[Call]) -> list[Call]:
+def shortened(rigs: Sequence[StoreRig], calls: list[Call]) -> list[Call]:
     """Return a failing sequence without the calls that it fails without, too."""
     for index in reversed(range(len(calls))):
         shorter = calls[:index] + calls[index + 1 :]
@@ -506,13 +492,13 @@ def shortened(rigs: Sequence[Rig], calls: list[Call]) -> list[Call]:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(calls=sequences())
-def test_every_engine_does_what_the_contract_says(rigs: Sequence[Rig], calls: list[Call]) -> None:
+def test_every_store_does_what_the_contract_says(stores: Sequence[StoreRig], calls: list[Call]) -> None:
     try:
-        check_sequence(rigs, calls)
+        check_sequence(stores, calls)
     except AssertionError:
-        shortest = shortened(rigs, calls)
+        shortest = shortened(stores, calls)
         note("\n".join(["", "The shortest such sequence:", *map(repr, shortest), ""]))
-        check_sequence(rigs, shortest)
+        check_sequence(stores, shortest)
         raise
 
 
@@ -607,5 +593,5 @@ FOUND: dict[str, tuple[Call, ...]] = {
 
 
 @pytest.mark.parametrize("story", FOUND)
-def test_sequence_that_once_found_something(rigs: Sequence[Rig], story: str) -> None:
-    check_sequence(rigs, FOUND[story])
+def test_sequence_that_once_found_something(stores: Sequence[StoreRig], story: str) -> None:
+    check_sequence(stores, FOUND[story])

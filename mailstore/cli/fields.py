@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from mailstore.errors import InvalidQuota
-from mailstore.fields import AccountFields, AdminFields, BulkAccountFields, DomainFields
+from mailstore.fields import AccountFields, AdminFields, BulkAccountFields, DomainFields, MailingListFields
 from mailstore.model import UNSET, Edit
 from mailstore.quota import Quota
 
@@ -64,6 +64,7 @@ _HELP: Mapping[str, str] = {
     "access_policy": "public, domain, subdomain, membersonly, moderatorsonly or membersandmoderatorsonly.",
     "members": "Address that gets the alias's mail.",
     "moderators": "Address, or *@DOMAIN, that the access policy calls moderator.",
+    "owners": "Address that answers for the list, and may send to it.",
     "global_admin": "Whether it may do everything.",
     "domains": "A domain that it manages.",
     "max_domains": "How many domains it may create; 0 for none.",
@@ -77,6 +78,9 @@ _SPECIAL_HELP: Mapping[tuple[type, str], str] = {
     (AdminFields, "max_accounts"): "How many accounts it may allocate in total.",
     (AdminFields, "max_aliases"): "How many alias accounts it may allocate in total.",
     (AdminFields, "max_lists"): "How many mailing lists it may allocate in total.",
+    (MailingListFields, "enabled"): "Whether mail to it is accepted; not every reader looks at it.",
+    (MailingListFields, "members"): "Address that gets the list's mail.",
+    (MailingListFields, "moderators"): "Address, or *@DOMAIN, that may send whatever the access policy is.",
     (BulkAccountFields, "enabled"): "Whether they work at all.",
 }
 _NAMED_ONE_BY_ONE = {"catch_all": "catch-all", "forwarding": "forwarding", "aliases": "alias"}

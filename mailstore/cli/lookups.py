@@ -37,7 +37,12 @@ def _reads(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--password-file", type=_FILE, help="Its password, as the first line; else it has to be filled in."
         ),
-        click.option("--user", default="vmail", show_default=True, help="Database account that the server reads with."),
+        click.option(
+            "--user",
+            default="vmail",
+            show_default=True,
+            help="Account that the server reads with; in LDAP a name below the suffix, or a DN.",
+        ),
     ):
         command = option(command)
     return command

@@ -70,7 +70,10 @@ class Purged:
 
 @dataclass(frozen=True)
 class SchemaPart:
-    """A table, or ``table.column``, that is ``created``, ``missing``, ``absent`` (optional) or ``foreign``."""
+    """A table, or ``table.column``, that is ``created``, ``missing``, ``absent`` (optional) or ``foreign``.
+
+    In a directory an entry, an object class or ``class.attribute``; ``unknown`` is what the server does not tell.
+    """
 
     name: str
     state: str

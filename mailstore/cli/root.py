@@ -22,11 +22,13 @@ NOUNS = (
     "domain",
     "account",
     "alias",
+    "list",
     "admin",
     "deleted",
     "purge",
     "check",
     "schema",
+    "export",
     "lookups",
     "password",
     "completion",
@@ -105,7 +107,7 @@ def root(
     form: str | None,
     quiet: bool,
 ) -> None:
-    """Administer mail domains, accounts, aliases and admins in the store of an existing mail server."""
+    """Administer mail domains, accounts, aliases, lists and admins in the store of an existing mail server."""
     if url and (store_name or config_file):
         raise click.UsageError("--url stands for itself: it does not go with --store or --config")
     if homes and not url:

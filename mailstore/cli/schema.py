@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import click
 
+from mailstore.cli.credentials import generate_password, read_secret_file
 from mailstore.cli.results import SchemaPart
 from mailstore.cli.session import Session, pass_session
 from mailstore.errors import ConfigurationError, NotSupported
+
+if TYPE_CHECKING:
+    from mailstore.lookups import LookupFile
 
 __all__ = ["SchemaReport", "schema", "schema_report"]
 
@@ -38,24 +44,84 @@ class _ReportsSchema(Protocol):
 
 @click.group()
 def schema() -> None:
-    """The tables of a store."""
+    """The tables of a store, or the tree of a directory."""
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @schema.command()
+@click.option("--print", "show", is_flag=True, help="Directory: only show the files that a new slapd needs.")
+@click.option("--directory", metavar="DIR", help="Directory: only write those files there.")
+@click.option("--reader-password-file", type=_FILE, help="Directory: password of cn=vmail. Default: one is made.")
+@click.option("--writer-password-file", type=_FILE, help="Directory: that of cn=vmailadmin.")
 @pass_session
-def create(session: Session) -> None:
+def create(
+    session: Session,
+    show: bool,
+    directory: str | None,
+    reader_password_file: Path | None,
+    writer_password_file: Path | None,
+) -> None:
     """Make the complete schema in an empty database; one that has such tables is never altered.
 
     With --url iredmail+sqlite:////DIRECTORY/vmail.db this makes a store that needs no database server.
+
+    In a directory, it makes the entries at the top of the tree, and the accounts cn=vmail and cn=vmailadmin that mail
+    servers and mailstore log in with; passwords that are made here are shown once, on standard error. The URL has to name
+    an account that may do that: the manager. With --print or --directory nothing is contacted.
     """
+    accounts: Sequence[str] = getattr(_module(session), "SERVICE_ACCOUNTS", ())
+    if not accounts:
+        _create_tables(session, only_databases=show or directory or reader_password_file or writer_password_file)
+        return
+    passwords = _Passwords(dict(zip(accounts, (reader_password_file, writer_password_file), strict=True)))
+    if show or directory:
+        place = None if directory is None else str(Path(directory).absolute())  # slapd looks from elsewhere
+        _deliver(session, place, _driver(session, "server_files", passwords=passwords.all, directory=place))
+        passwords.tell(accounts)
+        return
+    made: list[str] = _driver(session, "create_schema", passwords=passwords.all)
+    session.output.many(SchemaPart, (SchemaPart(dn, "created") for dn in made))
+    passwords.tell([name for name in accounts if any(dn.startswith(f"{name},") for dn in made)])
+
+
+def _create_tables(session: Session, *, only_databases: object) -> None:
+    if only_databases:
+        raise click.UsageError("these options are for a directory", click.get_current_context())
     tables: list[str] = _driver(session, "create_schema")
     session.output.many(SchemaPart, (SchemaPart(table, "created") for table in tables))
+
+
+def _deliver(session: Session, directory: str | None, files: Sequence[LookupFile]) -> None:
+    """Write the files of a server, or show them one after the other under their names."""
+    from mailstore.lookups import write
+
+    if directory is None:
+        session.output.raw("\n".join(f"### {file.name}\n{file.text}" for file in files))
+        return
+    for path in write(files, directory):
+        session.output.raw(f"{path}\n")
+
+
+class _Passwords:
+    """Passwords of accounts for services, from files or made here."""
+
+    def __init__(self, files: Mapping[str, Path | None]) -> None:
+        self.all = {name: read_secret_file(file) if file else generate_password() for name, file in files.items()}
+        self._made = [name for name, file in files.items() if not file]
+
+    def tell(self, names: Sequence[str]) -> None:
+        """Show those that were made here, of accounts that got them."""
+        for name in names:
+            if name in self._made:
+                click.echo(f"password of {name}: {self.all[name]}", err=True)
 
 
 @schema.command()
 @pass_session
 def check(session: Session) -> None:
-    """Show what the schema lacks of what this version knows, and the columns that it does not know.
+    """Show what the schema lacks of what this version knows, and the columns or attributes that it does not know.
 
     What is needed and missing makes every command fail; what is absent only takes away the features that need it.
     """
@@ -70,8 +136,8 @@ def schema_report(session: Session) -> SchemaReport:
 
 
 def _parts(report: SchemaReport) -> Iterator[SchemaPart]:
-    for state in ("missing", "absent", "foreign"):
-        yield from (SchemaPart(name, state) for name in getattr(report, state))
+    for state in ("missing", "absent", "foreign", "unknown"):
+        yield from (SchemaPart(name, state) for name in getattr(report, state, ()))
 
 
 @schema.command("add-retention-table")
@@ -83,14 +149,20 @@ def add_retention_table(session: Session) -> None:
     session.output.done(message, SchemaPart("retention table", "created" if made else "present"))
 
 
-def _driver(session: Session, function: str) -> Any:
-    """Call a function of the store's driver that needs no opened store. Raises NotSupported if it has none."""
-    from mailstore.registry import DRIVERS, resolve_password
+def _module(session: Session) -> ModuleType:
+    from mailstore.registry import DRIVERS
 
     kind = urlsplit(session.config.url).scheme
     if kind not in DRIVERS:
         raise ConfigurationError(f"unknown kind of store {kind!r}; known are {', '.join(sorted(DRIVERS))}")
-    called = getattr(import_module(DRIVERS[kind]), function, None)
+    return import_module(DRIVERS[kind])
+
+
+def _driver(session: Session, function: str, **options: Any) -> Any:
+    """Call a function of the store's driver that needs no opened store. Raises NotSupported if it has none."""
+    from mailstore.registry import resolve_password
+
+    called = getattr(_module(session), function, None)
     if called is None:
-        raise NotSupported(f"a store of the kind {kind} has no tables of ours")
-    return called(session.config, resolve_password(session.config))
+        raise NotSupported(f"a store of the kind {urlsplit(session.config.url).scheme} has no tables of ours")
+    return called(session.config, resolve_password(session.config), **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
@@ -41,10 +41,6 @@ class _Listable(Protocol):
 
     @property
     def count(self) -> Callable[..., int]: ...
-
-
-class _RolledBack(Exception):
-    """Ends the transaction of a dry run."""
 
 
 @dataclass
@@ -93,14 +89,13 @@ class Session:
 
     @contextmanager
     def rehearsal(self) -> Iterator[Store]:
-        """Give a store in which everything is checked and done as usual, and then rolled back; the disk is not touched."""
+        """Give a store in which everything is checked as usual and nothing is left of it; the disk is not touched."""
         import msgspec
 
         config = msgspec.structs.replace(self.config, homes=[], home_root=self.config.new_home_root())
         store = self._opened(config)
-        with suppress(_RolledBack), store.transaction():
-            yield store
-            raise _RolledBack
+        with store.rehearsal() as rehearsed:
+            yield rehearsed
 
     def listing(self, kind: type, collection: _Listable, count: bool, wanted: Mapping[str, Any]) -> None:
         """Write the records of a collection that `wanted` selects, or only their number."""

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
-from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastLogin, Usage
+from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastLogin, MailingList, Usage
 from mailstore.quota import Quota
 
 __all__ = ["flat", "listed", "names", "nested", "text"]
@@ -20,6 +20,7 @@ _LISTED: Mapping[type, tuple[str, ...]] = {
     Domain: ("domain", "name", "enabled", "quota", "max_accounts", "alias_domains"),
     Account: ("address", "name", "enabled", "quota", "usage.bytes", "forwarding", "aliases"),
     Alias: ("address", "name", "enabled", "access_policy", "members"),
+    MailingList: ("address", "name", "kind", "enabled", "access_policy", "members"),
     Admin: ("address", "name", "enabled", "kind", "global_admin", "domains"),
     DeletedMailbox: ("address", "id", "due", "usage.bytes", "restorable", "home", "error"),
 }

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mailstore.errors import InvalidQuota
+from mailstore.errors import InvalidQuota, LimitExceeded
 from mailstore.iredmail.units import from_limit, to_limit
 from mailstore.quota import UNLIMITED, Quota
 from mailstore.values import timezone
 
-__all__ = ["ADMIN_KEYS", "AdminLimits", "change_admin_settings", "clear_admin_settings"]
+__all__ = [
+    "ADMIN_KEYS", "LIMIT_FIELDS", "AdminLimits", "change_admin_limits", "change_admin_settings", "check_allocation",
+    "clear_admin_settings",
+]  # fmt: skip
 
 
 class Settings(Protocol):
@@ -36,6 +39,8 @@ _REFUSALS = {
 _MAY_CREATE = "create_new_domains"
 _LIMIT_KEYS = (_MAY_CREATE, "create_max_domains", "create_max_quota", "create_quota_unit", *_LIMITS.values())
 ADMIN_KEYS = (*_LIMIT_KEYS, *_REFUSALS.values())
+LIMIT_FIELDS = frozenset({"max_domains", "max_quota", *_LIMITS, *_REFUSALS})
+"""The parameters that limit what an admin may do."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,14 @@ class AdminLimits:
 
 def change_admin_settings(settings: Settings, fields: Mapping[str, Any]) -> None:
     """Put the limits and rights in `fields` into settings. Raises InvalidValue."""
+    change_admin_limits(settings, fields)
+    for name, key in _REFUSALS.items():
+        if name in fields:
+            settings.put(key, None if fields[name] else "yes")
+
+
+def change_admin_limits(settings: Settings, fields: Mapping[str, Any]) -> None:
+    """Put the limits in `fields` into settings, and the time zone, but no rights in the panel. Raises InvalidValue."""
     if "max_domains" in fields:
         limit = to_limit("max_domains")(fields["max_domains"])
         settings.put(_MAY_CREATE, "yes" if limit >= 0 else None)
@@ -78,9 +91,6 @@ def change_admin_settings(settings: Settings, fields: Mapping[str, Any]) -> None
     for name, key in _LIMITS.items():
         if name in fields:
             settings.put(key, to_limit(name)(fields[name]))
-    for name, key in _REFUSALS.items():
-        if name in fields:
-            settings.put(key, None if fields[name] else "yes")
     if "timezone" in fields:
         settings.put("timezone", timezone(fields["timezone"]))
 
@@ -102,3 +112,14 @@ def _put_quota(settings: Settings, quota: Quota) -> None:
             settings.put("create_quota_unit", name)
             return
     raise InvalidQuota(f"{quota}: an admin's quota is kept in whole megabytes")
+
+
+def check_allocation(admin: str, noun: str, *, wanted: int | None, others: int, limit: int) -> None:
+    """Raise LimitExceeded unless an admin may allocate `wanted` (None: unlimited) beside what `others` have."""
+    if wanted is None:
+        raise LimitExceeded(f"{admin} may allocate {limit} {noun}: unlimited is not possible", subject=admin)
+    if others + wanted > limit:
+        raise LimitExceeded(
+            f"{admin} may allocate {limit} {noun}; {others} are allocated to other domains, {wanted} more do not fit",
+            subject=admin,
+        )

@@ -19,6 +19,7 @@ class DomainPolicy:
     domain: str
     max_accounts: int
     max_aliases: int
+    max_lists: int
     quota: int
     default_account_quota: int
     max_account_quota: int

@@ -19,6 +19,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Connection,
     Date,
     DateTime,
     Integer,
@@ -162,6 +163,15 @@ class Ledger:
             return None
         return tx.execute(select(self.beside.c.snapshot).where(self.beside.c.record_id == record_id)).scalar()
 
+    def read_snapshot(self, record_id: int) -> str | None:
+        """Return what was kept of the account, if anything was, outside of a transaction."""
+        if self.beside is None:
+            return None
+        with self.db.reading() as connection:
+            return connection.execute(
+                select(self.beside.c.snapshot).where(self.beside.c.record_id == record_id)
+            ).scalar()
+
     def set_due(self, tx: Transaction, record_id: int, due: date | None) -> None:
         """Give a record another day; None is never."""
         tx.execute(update(self.records).where(self.records.c.id == record_id).values(delete_date=due))
@@ -180,15 +190,15 @@ class Ledger:
         if self.beside is not None:
             tx.execute(delete(self.beside).where(self.beside.c.record_id.in_(record_ids)))
 
-    def known_names(self, tx: Transaction, addresses: Iterable[str]) -> set[str]:
+    def known_names(self, connection: Connection, addresses: Iterable[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""
         username = self.records.c.username
-        return set(tx.execute(select(username).where(username.in_(list(addresses)))).scalars())
+        return set(connection.execute(select(username).where(username.in_(list(addresses)))).scalars())
 
-    def owner_of(self, tx: Transaction, spellings: Iterable[str]) -> str | None:
+    def owner_of(self, connection: Connection, spellings: Iterable[str]) -> str | None:
         """Return the deleted account whose record has one of these `spellings` of a home."""
         path = func.lower(self.records.c.maildir)
-        return tx.execute(select(self.records.c.username).where(path.in_(list(spellings)))).scalar()
+        return connection.execute(select(self.records.c.username).where(path.in_(list(spellings)))).scalar()
 
     def below(self, root: str) -> ColumnElement[bool]:
         """Return the condition that the home lies under a directory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +18,11 @@ from mailstore.store.deleted import DeletedMailboxes
 from mailstore.store.domains import Domains
 from mailstore.store.lists import MailingLists
 
-__all__ = ["Store"]
+__all__ = ["RolledBack", "Store"]
+
+
+class RolledBack(Exception):
+    """Ends what a rehearsal does; drivers raise it themselves, and nobody else sees it."""
 
 
 class Store(ABC):
@@ -80,6 +84,19 @@ class Store(ABC):
 
         Raises NotSupported without `Capability.TRANSACTIONS`.
         """
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Self]:
+        """Give a store in which everything is checked as usual, and nothing is left of what is done.
+
+        In a store without `Capability.TRANSACTIONS` later operations do not see what earlier ones would have done. Raises
+        NotSupported if this store reaches the disk, where nothing can be tried out: open it without `homes`.
+        """
+        if self.homes is not None:
+            raise NotSupported("nothing can be tried out on the disk: open the store without homes for a rehearsal")
+        with suppress(RolledBack), self.transaction():
+            yield self
+            raise RolledBack
 
     @abstractmethod
     def acting_as(self, admin: str) -> Self:

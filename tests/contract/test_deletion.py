@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailstore import AlreadyExists, DeletedMailbox, InvalidValue, LimitExceeded, NotFound, Store
+from mailstore import AlreadyExists, Capability, DeletedMailbox, InvalidValue, LimitExceeded, NotFound, Store
 from mailstore.errors import HomeError
 from mailstore.purge import Outcome, purge_due
 from tests.contract.hosting import host
@@ -169,7 +169,8 @@ class TestRestore:
             bob, aliases=["b@example.com"], forwarding=["x@other.org"], keep_copy=False, sender_bcc="a@b.org",
             outbound_relay="[r.example.net]", timezone="Europe/Rome", allow_nets=["192.0.2.0/24"],
         )  # fmt: skip
-        store.admins.promote(bob, max_domains=2)
+        limits: dict[str, Any] = {"max_domains": 2} if Capability.ACCOUNT_ADMIN_LIMITS in store.capabilities else {}
+        store.admins.promote(bob, **limits)
         message = deliver(store, bob, "hello")
         before, admin = store.accounts.get(bob), store.admins.get(bob)
         record = delete(store, bob, 10)

@@ -4,11 +4,11 @@
 # services are not started now; systemd keeps them enabled, so they would start at the next boot.
 set -eu
 
-PACKAGES="mariadb-server postgresql
+PACKAGES="mariadb-server postgresql slapd ldap-utils openssl
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
-    dovecot-mysql dovecot-pgsql dovecot-sqlite
-    postfix postfix-mysql postfix-pgsql postfix-sqlite"
-PROGRAMS="mariadbd mariadb-install-db dovecot doveadm postmap postconf setpriv"
+    dovecot-mysql dovecot-pgsql dovecot-sqlite dovecot-ldap
+    postfix postfix-mysql postfix-pgsql postfix-sqlite postfix-ldap"
+PROGRAMS="mariadbd mariadb-install-db slapd slapadd ldapsearch openssl dovecot doveadm postmap postconf setpriv prlimit"
 POLICY=/usr/sbin/policy-rc.d
 
 # Servers live in sbin, which is not on an ordinary user's PATH.

@@ -26,6 +26,7 @@ def policy_of(row: Mapping[Any, Any]) -> DomainPolicy:
         domain=row["domain"],
         max_accounts=row["mailboxes"],
         max_aliases=row["aliases"],
+        max_lists=row["maillists"],
         quota=max(row["maxquota"], 0),
         default_account_quota=settings.number("default_user_quota") or 0,
         max_account_quota=max(settings.number("max_user_quota") or 0, 0),

@@ -33,7 +33,7 @@ __all__ = ["DOMAIN_NAMES", "NameSpace"]
 DOMAIN_NAMES = "domain names"
 """The name to lock (`Database.lock_name`) while a domain or alias domain is made: there is no row yet that could be."""
 
-_DOMAIN_COLUMNS = ("domain", "mailboxes", "aliases", "maxquota", "transport", "backupmx", "settings")
+_DOMAIN_COLUMNS = ("domain", "mailboxes", "aliases", "maillists", "maxquota", "transport", "backupmx", "settings")
 _HOLDERS = {
     "account": "an account",
     "alias": "an alias account",

@@ -11,11 +11,10 @@ from sqlalchemy import Date, DateTime, column, exc, insert, select
 from sqlalchemy import table as bare_table
 
 from mailstore.address import domain_part
-from mailstore.errors import AlreadyExists, HomeError
+from mailstore.errors import AlreadyExists
 from mailstore.iredmail.policy import DomainPolicy
-from mailstore.maildir import Homes
 from mailstore.model import DeletedMailbox
-from mailstore.purge import trash_key
+from mailstore.purge import find_mail
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
@@ -118,20 +117,8 @@ class Restoration:
         other = self._tx.execute(same).scalar()
         if other:
             raise AlreadyExists(f"{self._record.home} is the home of {other} now", subject=self._record.home)
-        if self._context.homes and self._context.homes.root_of(self._record.home) is not None:
-            self._find_mail(self._context.homes)
-
-    def _find_mail(self, disk: Homes) -> None:
-        """Make sure that the home is there; a purge that was interrupted may have left it in the trash."""
-        home = self._record.home
-        # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
-        trashed = disk.find_trashed(trash_key(self._context.key, self._record))
-        if trashed:
-            disk.put_back(trashed[-1], home)
-        elif not disk.exists(home):
-            raise HomeError(
-                f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
-            )
+        if self._context.homes:
+            find_mail(self._context.homes, self._context.key, self._record)
 
     def _fitting(self, row: Row) -> Row | None:
         """Return a forwarding as it can be inserted now; None if its address is gone, or something else by now."""

@@ -82,7 +82,7 @@ class Retention:
 
     def known_names(self, tx: Transaction, addresses: Sequence[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""
-        return self._ledger.known_names(tx, addresses)
+        return self._ledger.known_names(tx.connection, addresses)
 
     def home_is_used(self, tx: Transaction, home: HomeColumns, address: str) -> bool:
         """Tell whether a home that the layout gives belongs to an account, or waits for its purge.
@@ -105,7 +105,7 @@ class Retention:
             other = home_of(row) or ""
             if f"{other}/".startswith(f"{path}/") or (other and f"{path}/".startswith(f"{other}/")):
                 raise AlreadyExists(f"{path} is, holds, or lies in the home of {row['username']}", subject=path)
-        owner = self._ledger.owner_of(tx, _spellings(home))
+        owner = self._ledger.owner_of(tx.connection, _spellings(home))
         if owner:
             raise AlreadyExists(
                 f"{path} holds the mail of the deleted account {owner}; restore that record to use it", subject=path

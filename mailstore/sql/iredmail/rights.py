@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
 
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
-from mailstore.iredmail.admin_settings import AdminLimits
+from mailstore.iredmail.admin_settings import AdminLimits, check_allocation
 from mailstore.iredmail.units import from_limit, from_megabytes
 from mailstore.quota import Quota
 from mailstore.sql.engine import Transaction
@@ -116,22 +116,12 @@ class Actor:
         for column, (limit_name, noun) in _ALLOCATED.items():
             limit: int | None = getattr(limits, limit_name)
             if limit is not None and column in wanted:
-                self._fits(from_limit(wanted[column]), int(others[column] or 0), limit, noun)
+                count = int(others[column] or 0)
+                check_allocation(self.address, noun, wanted=from_limit(wanted[column]), others=count, limit=limit)
         if not limits.max_quota.unlimited and "maxquota" in wanted:
             used = Quota(int(others["maxquota"]) << 20).bytes or 0 if others["maxquota"] else 0
-            self._fits(from_megabytes(wanted["maxquota"]).bytes, used, limits.max_quota.bytes or 0, "bytes of quota")
-
-    def _fits(self, wanted: int | None, others: int, limit: int, noun: str) -> None:
-        if wanted is None:
-            raise LimitExceeded(
-                f"{self.address} may allocate {limit} {noun}: unlimited is not possible", subject=self.address
-            )
-        if others + wanted > limit:
-            raise LimitExceeded(
-                f"{self.address} may allocate {limit} {noun}; {others} are allocated to other domains, "
-                f"{wanted} more do not fit",
-                subject=self.address,
-            )
+            size, limit = from_megabytes(wanted["maxquota"]).bytes, limits.max_quota.bytes or 0
+            check_allocation(self.address, "bytes of quota", wanted=size, others=used, limit=limit)
 
     def _allocated(self, tx: Transaction, without: str) -> Mapping[Any, Any]:
         """Return what is allocated to the managed domains, `without` left out. Unlimited (0) adds nothing."""

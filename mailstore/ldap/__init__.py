@@ -1,0 +1,1 @@
+"""What every store in an LDAP directory builds on: names, entries, a connection, ordered changes. It knows no schema."""

@@ -1,0 +1,140 @@
+"""A change to one account, as changes of the attributes that its entry has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mailstore.address import account_address, addresses, local_part
+from mailstore.fields import plain
+from mailstore.iredmail.units import MEGABYTE, megabytes
+from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail import services
+from mailstore.ldap.iredmail.account_entries import own_aliases
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.edits import set_value, set_values
+from mailstore.ldap.iredmail.name_space import AliasDomains
+from mailstore.ldap.iredmail.new_account import ATTRIBUTES, days_since_epoch, status
+from mailstore.ldap.iredmail.schemes import panel_form, stored_form
+from mailstore.ldap.iredmail.settings import Settings
+from mailstore.model import Edit, Names
+from mailstore.secret import Secret
+from mailstore.values import checked, text, timezone
+
+__all__ = ["AccountChange", "is_admin", "password_changes"]
+
+FORWARDING = "mailForwardingAddress"
+
+
+def is_admin(entry: Entry) -> bool:
+    """Tell whether an account has admin rights."""
+    return entry.has("domainGlobalAdmin", "yes") or entry.has(services.ATTRIBUTE, services.ADMIN)
+
+
+def password_changes(context: Context, entry: Entry, secret: Secret) -> list[Change]:
+    """Return what gives an account another password; an admin gets one that the panel can verify, too."""
+    config = context.config
+    hashed = panel_form(secret, config) if is_admin(entry) else stored_form(secret.hash, config)
+    return [Change.replace("userPassword", hashed), *set_value(entry, "shadowLastChange", days_since_epoch())]
+
+
+class AccountChange:
+    """The parameters of `Accounts.update`, checked before the directory is asked anything."""
+
+    def __init__(self, context: Context, address: str, secret: Secret | None, fields: Mapping[str, Any]) -> None:
+        self._context = context
+        self._address = address
+        self._secret = secret
+        self._fields = fields
+        self._attributes = checked(fields, ATTRIBUTES)
+        context.require([name for name, value in self._attributes.items() if value])
+        self._status = status(fields["enabled"]) if "enabled" in fields else None
+        self.quota = megabytes(fields["quota"]) if "quota" in fields else None
+        self.aliases = _checked(fields.get("aliases"))
+        for name in ("name", "last_name"):
+            text(name)(fields.get(name, ""))
+        timezone(fields.get("timezone", ""))
+        _checked_destinations(fields.get("forwarding", ()))
+
+    @property
+    def new_aliases(self) -> tuple[str, ...]:
+        """The aliases that the account shall have and may not have yet."""
+        names = self.aliases
+        return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
+
+    def aliases_after(self, entry: Entry, known: AliasDomains) -> tuple[str, ...]:
+        """Return the aliases that the account will have; `known` are all alias domains."""
+        present, wanted = own_aliases(entry, known), self.aliases
+        if isinstance(wanted, Edit):
+            return wanted.apply(present)
+        return present if wanted is None else tuple(wanted)
+
+    def build(self, entry: Entry, known: AliasDomains) -> list[Change]:
+        """Return the changes of an account's entry; `known` are all alias domains."""
+        changes = [
+            change for attribute, value in self._attributes.items() for change in set_value(entry, attribute, value)
+        ]
+        if self._status is not None:
+            changes += set_value(entry, "accountStatus", self._status)
+        if self.quota is not None:
+            changes += set_value(entry, "mailQuota", self.quota * MEGABYTE or None)
+        if self._secret:
+            changes += password_changes(self._context, entry, self._secret)
+        if "services" in self._fields:
+            changes += services.service_changes(entry, self._fields["services"])
+        changes += self._names(entry) + self._settings(entry)
+        if {"forwarding", "keep_copy"} & self._fields.keys():
+            changes += self._forwarding(entry)
+        return changes + self._aliases(entry, known)
+
+    def _names(self, entry: Entry) -> list[Change]:
+        """Return the changes of the two names that must be there: the local part stands for none."""
+        local = local_part(self._address)
+        changes: list[Change] = []
+        for field, attribute in (("name", "cn"), ("last_name", "sn")):
+            if field in self._fields:
+                changes += set_value(entry, attribute, text(field)(self._fields[field]) or local)
+        return changes
+
+    def _settings(self, entry: Entry) -> list[Change]:
+        if "timezone" not in self._fields:
+            return []
+        settings = Settings.of(entry)
+        settings.put("timezone", self._fields["timezone"])
+        return settings.changes(entry)
+
+    def _aliases(self, entry: Entry, known: AliasDomains) -> list[Change]:
+        if self.aliases is None:
+            return []
+        served = known.served((self._address, *self.aliases_after(entry, known))) - {self._address}
+        return set_values(entry, "shadowAddress", sorted(served))
+
+    def _forwarding(self, entry: Entry) -> list[Change]:
+        own = self._address
+        present = [value.lower() for value in entry.values(FORWARDING)] or [own]
+        wanted = self._fields.get("forwarding", Edit())
+        if isinstance(wanted, Edit):
+            edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
+            named, destinations = tuple(edit.add), edit.apply(present)
+        else:
+            # The copy stays as it was, unless the caller names the account itself or says keep_copy.
+            named = addresses(wanted)
+            destinations = (*named, *((own,) if own in present else ()))
+        others = [destination for destination in dict.fromkeys(destinations) if destination != own]
+        keep_copy = self._fields.get("keep_copy", own in destinations) or own in named
+        targets = [*([own] if keep_copy else ()), *others]
+        return set_values(entry, FORWARDING, targets if others else ())
+
+
+def _checked(names: Names | None) -> Names | None:
+    def normal(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(account_address(name) for name in plain(names)))
+
+    if isinstance(names, Edit):
+        return Edit(add=normal(names.add), remove=normal(names.remove))
+    return None if names is None else normal(names)
+
+
+def _checked_destinations(names: Names) -> None:
+    for some in (names.add, names.remove) if isinstance(names, Edit) else (names,):
+        addresses(plain(some))

@@ -1,0 +1,281 @@
+"""Mail users: entries below ``ou=Users`` of their domain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack
+
+from mailstore import passwords, store
+from mailstore.address import account_address, domain_name, domain_part
+from mailstore.errors import InvalidPassword, NotFound
+from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
+from mailstore.layout import has_stamp
+from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail import services
+from mailstore.ldap.iredmail.account_changes import AccountChange
+from mailstore.ldap.iredmail.account_entries import ACCOUNT, AccountEntries, address_of
+from mailstore.ldap.iredmail.bulk import update_all
+from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.creation import COUNTER, Creation
+from mailstore.ldap.iredmail.homes import ATTRIBUTE, home_of
+from mailstore.ldap.iredmail.name_space import AliasDomains, NameSpace
+from mailstore.ldap.iredmail.new_account import NewAccount, secret
+from mailstore.ldap.iredmail.places import USERS
+from mailstore.ldap.iredmail.policy import check_accounts, policy_of
+from mailstore.ldap.iredmail.references import References, to_address
+from mailstore.ldap.iredmail.renaming import AccountRenaming, is_unfinished
+from mailstore.ldap.iredmail.retention import Retention
+from mailstore.ldap.iredmail.schemes import stored_form
+from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate, present
+from mailstore.model import Account, DeletedMailbox, Edit
+from mailstore.values import due_date, now
+
+__all__ = ["Accounts"]
+
+
+class Accounts(store.Accounts):
+    """See `mailstore.store.Accounts`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._names = NameSpace(context)
+        self._entries = AccountEntries(context)
+        self._creation = Creation(context, self._names)
+        self._references = References(context)
+        self._retention = Retention(context)
+
+    def create(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        home: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        hashed = secret(self._context, password, password_hash)
+        new = NewAccount.parse(self._context, address, hashed, fields, home)
+        return self._entries.account(self._creation.one(new))
+
+    def create_many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
+        return self._creation.many(accounts)
+
+    def get(self, address: str) -> Account:
+        return self._entries.account(self._read(account_address(address)))
+
+    def list(
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        admins: bool | None = None,
+    ) -> Iterator[Account]:
+        bases = self._context.bases(None if domain is None else domain_name(domain), USERS)
+        return self._entries.select(bases, _condition(search, enabled, admins))
+
+    def count(
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        admins: bool | None = None,
+    ) -> int:
+        bases = self._context.bases(None if domain is None else domain_name(domain), USERS)
+        condition, directory = _condition(search, enabled, admins), self._context.directory
+        return sum(1 for base in bases for _ in directory.search(base, condition, attributes=("1.1",)))
+
+    def exists(self, address: str) -> bool:
+        address = account_address(address)
+        visible = self._context.actor is None or self._context.actor.sees(domain_part(address))
+        return visible and self._entries.read(address) is not None
+
+    def update(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        reject_unknown(fields, AccountFields)
+        address = account_address(address)
+        hashed = secret(self._context, password, password_hash)
+        change = AccountChange(self._context, address, hashed, fields)
+        self._context.require_domain(domain_part(address))
+        if hashed is not None:
+            policy_of(self._domain(address)).check_password(hashed.password, address)
+        if change.aliases is not None:
+            return self._update_aliases(address, change)
+        if change.quota is not None:
+            return self._update_quota(address, change, change.quota)
+        return self._update(address, change, None)
+
+    def _update(self, address: str, change: AccountChange, known: AliasDomains | None) -> Account:
+        def build(entry: Entry) -> list[Change]:
+            self._refuse_global_admin(entry)
+            return change.build(entry, known or AliasDomains({}))
+
+        with self._context.changing(address) as changes:
+            dn = self._context.places.account(address)
+            _, after = self._context.edit(changes, dn, build, _no_such_account(address))
+        return self._entries.account(after, known)
+
+    def _update_quota(self, address: str, change: AccountChange, quota: int) -> Account:
+        """Change an account together with its quota, which the domain has a say about."""
+        with self._names.locked({address}) as locks:
+            entry, policy = self._read(address), policy_of(locks.of(address).entry)
+            policy.check_account_quota(address, quota)
+            check_accounts(self._context, policy, adding=0, quota=quota, instead_of=entry)
+            return self._update(address, change, None)
+
+    def _update_aliases(self, address: str, change: AccountChange) -> Account:
+        """Change an account together with its aliases, which nobody else may have."""
+        new = change.new_aliases
+        with self._names.locked({address, *new}) as locks:
+            entry = self._read(address)
+            self._names.refuse_self(address, new)
+            known = self._names.all_alias_domains()
+            self._names.refuse_each_other(locks, new, (address, *change.aliases_after(entry, known)))
+            wanted = {alias: locks.names(alias) for alias in new}
+            self._names.refuse_taken(wanted, list(self._names.holders(set().union(*wanted.values()))), own=entry)
+            if change.quota is not None:
+                policy = policy_of(locks.of(address).entry)
+                policy.check_account_quota(address, change.quota)
+                check_accounts(self._context, policy, adding=0, quota=change.quota, instead_of=entry)
+            return self._update(address, change, known)
+
+    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
+        self.update(address, aliases=Edit(add=tuple(aliases)))
+
+    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
+        self.update(address, aliases=Edit(remove=tuple(aliases)))
+
+    def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
+        reject_unknown(fields, BulkAccountFields)
+        return update_all(self._context, self._names, domain_name(domain), fields)
+
+    def rename(self, address: str, new_address: str) -> Account:
+        old, new = account_address(address), account_address(new_address)
+        if old == new:
+            return self.get(old)
+        with self._names.locked({old, new}) as locks, self._context.changing(old) as changes:
+            entry = self._read_to_rename(old, new)
+            self._refuse_global_admin(entry)
+            known = self._names.all_alias_domains()
+            entry = AccountRenaming(self._context, self._names, locks, changes, entry, old, new).run(known)
+        renamed = self._entries.account(entry, known)
+        self._outlive_stamp(renamed.home)
+        return renamed
+
+    def _read_to_rename(self, old: str, new: str) -> Entry:
+        """Return the account, under its new name if an earlier rename was interrupted. Raises NotFound."""
+        entry = self._entries.read(old)
+        if entry is None:
+            renamed = self._entries.read(new)
+            if renamed is None or not is_unfinished(renamed, old, new):
+                raise _no_such_account(old)
+            return renamed
+        return entry
+
+    def _outlive_stamp(self, home: str | None) -> None:
+        """Wait until the second in which the home was made is over, if only its time stamp keeps homes apart.
+
+        An account of the old name made in the same second would get the same path. With access to the disk the directory
+        itself stands in its way.
+        """
+        if self._context.homes is None and home and has_stamp(home):
+            while home.endswith(now().strftime("%Y.%m.%d.%H.%M.%S")):
+                time.sleep(0.05)
+
+    def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
+        address, due = account_address(address), due_date(keep_mailbox_days)
+        with self._names.locked({address}) as locks, self._context.changing(address) as changes:
+            entry = self._read(address)
+            self._refuse_global_admin(entry)
+            references = list(self._references.find(to_address(address, entry.dn), own=entry.dn))
+            records = self._retention.record(changes, [entry], references, due)
+            # The entry goes last: what is interrupted before is still an account, and can be deleted again.
+            gone = {address, entry.dn.lower()}
+            for other in references:
+                self._references.remove(changes, other, gone.__contains__)
+            changes.on_undo("what Dovecot noted about it", self._context.companion.forget([address]))
+            changes.delete(entry)
+            locks.of(address).count(COUNTER, -1)
+        return records[0] if records else None
+
+    def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
+        address = account_address(address)
+        entry = self._read(address)
+        self._refuse_global_admin(entry)
+        stored = entry.values("userPassword")
+        if self._context.config.verify_by_bind:
+            right = self._context.directory.verify(entry.dn, password)
+        else:
+            right = any(passwords.verify_password(password, value) for value in stored)
+        scheme = self._context.config.password_scheme
+        if right and rehash and any(_needs_rehash(value, scheme) for value in stored):
+            self._replace_hash(entry, passwords.hash_password(password, scheme))
+        return right
+
+    def _replace_hash(self, entry: Entry, hashed: str) -> None:
+        """Store a new hash of the same password, unless somebody changed the password meanwhile."""
+        old = entry.raw["userPassword"]
+        new = stored_form(hashed, self._context.config)
+        self._context.directory.modify(entry.dn, [Change.delete("userPassword", *old), Change.add("userPassword", new)])
+
+    def password_hash(self, address: str) -> str:
+        entry = self._read(account_address(address))
+        self._refuse_global_admin(entry)
+        return entry.first("userPassword")
+
+    def homes(self) -> Iterator[tuple[str, str]]:
+        places, old = self._context.places, ("storageBaseDirectory", "mailMessageStore")
+        query = all_of(ACCOUNT, any_of(present(ATTRIBUTE), present("mailMessageStore")))
+        for entry in self._context.directory.search(places.domains, query, attributes=("mail", ATTRIBUTE, *old)):
+            home = home_of(entry)
+            if home:
+                yield address_of(entry), home
+
+    def _read(self, address: str) -> Entry:
+        self._context.require_domain(domain_part(address))
+        entry = self._entries.read(address)
+        if entry is None:
+            raise _no_such_account(address)
+        return entry
+
+    def _domain(self, address: str) -> Entry:
+        entry = self._context.directory.read(self._context.places.domain(domain_part(address)), EVERYTHING)
+        if entry is None:
+            raise _no_such_account(address)
+        return entry
+
+    def _refuse_global_admin(self, entry: Entry) -> None:
+        if self._context.actor:
+            self._context.actor.refuse_global_admin(entry)
+
+
+def _no_such_account(address: str) -> NotFound:
+    return NotFound(f"there is no account {address}", subject=address)
+
+
+def _needs_rehash(stored: str, scheme: str) -> bool:
+    try:
+        return passwords.needs_rehash(stored, scheme)
+    except InvalidPassword:  # a scheme that only the server can verify
+        return True
+
+
+def _condition(search: str | None, enabled: bool | None, admins: bool | None) -> Filter:
+    conditions = [ACCOUNT]
+    if search:
+        conditions.append(any_of(contains("mail", search), contains("cn", search)))
+    if enabled is not None:
+        active = equals("accountStatus", "active")
+        conditions.append(active if enabled else negate(active))
+    if admins is not None:
+        is_admin = any_of(equals(services.ATTRIBUTE, services.ADMIN), equals("domainGlobalAdmin", "yes"))
+        conditions.append(is_admin if admins else negate(is_admin))
+    return all_of(*conditions)

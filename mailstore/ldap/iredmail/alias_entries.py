@@ -1,0 +1,84 @@
+"""Alias accounts: what their entries mean, and changes of them.
+
+Who may send to an alias is kept since iRedMail 1.7.2. The attributes themselves are older, since lists have them: it is the
+object class that has to allow them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mailstore.address import addresses
+from mailstore.errors import NotSupported
+from mailstore.fields import AliasFields, plain, reject_unknown
+from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail.account_entries import address_of, moment
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.edits import set_value, set_values
+from mailstore.ldap.iredmail.entry_changes import (
+    EVERYBODY,
+    checked_names,
+    column_changes,
+    lowered,
+    moderators,
+    policy_in,
+    resulting,
+)
+from mailstore.ldap.iredmail.kinds import ALIAS
+from mailstore.ldap.iredmail.policy import is_active
+from mailstore.model import Alias
+from mailstore.values import access_policy
+
+__all__ = ["AliasChange", "alias_of"]
+
+_MEMBERS, _POLICY, _MODERATORS = "mailForwardingAddress", "accessPolicy", "listModerator"
+
+
+class AliasChange:
+    """The parameters of `Aliases.create` and `Aliases.update`, checked before the directory is asked anything."""
+
+    def __init__(self, context: Context, fields: Mapping[str, Any]) -> None:
+        reject_unknown(fields, AliasFields)
+        self._fields = fields
+        self._members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
+        self._moderators = checked_names(fields.get("moderators"), moderators)
+        self._policy = access_policy(fields["access_policy"]) if "access_policy" in fields else None
+        column_changes(Entry(context.places.domains, {}), fields)
+        if self._moderators:
+            _require(context, _MODERATORS)
+        if self._policy not in {None, EVERYBODY}:
+            _require(context, _POLICY)
+
+    def build(self, entry: Entry) -> list[Change]:
+        """Return the changes of an alias account's entry."""
+        changes = column_changes(entry, self._fields)
+        if self._members is not None:
+            changes += set_values(entry, _MEMBERS, resulting(self._members, lowered(entry, _MEMBERS)))
+        if self._policy is not None and self._policy != policy_in(entry):
+            changes += set_value(entry, _POLICY, "" if self._policy == EVERYBODY else self._policy)
+        if self._moderators is not None:
+            changes += set_values(entry, _MODERATORS, resulting(self._moderators, lowered(entry, _MODERATORS)))
+        return changes
+
+
+def alias_of(entry: Entry) -> Alias:
+    """Return what an entry means."""
+    return Alias(
+        address=address_of(entry),
+        name=entry.first("cn"),
+        enabled=is_active(entry),
+        access_policy=policy_in(entry),
+        members=lowered(entry, _MEMBERS),
+        moderators=lowered(entry, _MODERATORS),
+        created=moment(entry, "createTimestamp"),
+        modified=moment(entry, "modifyTimestamp"),
+    )
+
+
+def _require(context: Context, attribute: str) -> None:
+    allowed = context.directory.schema.allowed.get(ALIAS.object_class.lower(), frozenset())
+    if attribute.lower() not in allowed:
+        raise NotSupported(
+            f"the schema of this server does not allow {attribute} for aliases; update iRedMail's schema to 1.7.2 first"
+        )

@@ -1,0 +1,88 @@
+"""Standalone alias accounts: entries below ``ou=Aliases`` of their domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Unpack
+
+from mailstore import store
+from mailstore.address import account_address, domain_part
+from mailstore.fields import AliasFields
+from mailstore.ldap.iredmail.address_taking import begun, check_limit, take_name
+from mailstore.ldap.iredmail.alias_entries import AliasChange, alias_of
+from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.edits import applied
+from mailstore.ldap.iredmail.entry_renaming import EntryRenaming
+from mailstore.ldap.iredmail.kinds import ALIAS, Entries
+from mailstore.ldap.iredmail.name_space import NameSpace
+from mailstore.ldap.iredmail.references import References, to_address
+from mailstore.model import Alias, Edit
+
+__all__ = ["Aliases"]
+
+
+class Aliases(store.Aliases):
+    """See `mailstore.store.Aliases`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._names = NameSpace(context)
+        self._entries = Entries(context, ALIAS)
+        self._references = References(context)
+
+    def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
+        address, change = account_address(address), AliasChange(self._context, fields)
+        with self._names.locked({address}) as locks, self._context.changing(address) as changes:
+            take_name(self._context, self._names, locks, changes, address)
+            check_limit(self._context, locks, ALIAS, address)
+            entry = begun(self._entries, locks, address)
+            made = changes.add(entry.dn, applied(entry, change.build(entry)), return_entry=EVERYTHING)
+            locks.of(address).count(ALIAS.counter, 1)
+        return alias_of(made)
+
+    def get(self, address: str) -> Alias:
+        return alias_of(self._entries.require(account_address(address)))
+
+    def list(
+        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+    ) -> Iterator[Alias]:
+        return map(alias_of, self._entries.select(domain, search, enabled))
+
+    def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
+        return self._entries.count(domain, search, enabled)
+
+    def exists(self, address: str) -> bool:
+        return self._entries.exists(account_address(address))
+
+    def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
+        address, change = account_address(address), AliasChange(self._context, fields)
+        self._context.require_domain(domain_part(address))
+        with self._context.changing(address) as changes:
+            dn, missing = self._entries.dn(address), self._entries.missing(address)
+            _, after = self._context.edit(changes, dn, change.build, missing)
+        return alias_of(after)
+
+    def add_members(self, address: str, members: Iterable[str]) -> None:
+        self.update(address, members=Edit(add=tuple(members)))
+
+    def remove_members(self, address: str, members: Iterable[str]) -> None:
+        self.update(address, members=Edit(remove=tuple(members)))
+
+    def rename(self, address: str, new_address: str) -> Alias:
+        old, new = account_address(address), account_address(new_address)
+        if old != new:
+            with self._names.locked({old, new}) as locks, self._context.changing(old) as changes:
+                EntryRenaming(self._context, self._entries, locks, changes, old, new).run()
+        return self.get(new)
+
+    def delete(self, address: str) -> None:
+        address = account_address(address)
+        with self._names.locked({address}) as locks, self._context.changing(address) as changes:
+            entry = self._entries.require(address)
+            gone = {address, entry.dn.lower()}
+            # The entry goes last: what is interrupted before is still an alias, and can be deleted again.
+            for other in list(self._references.find(to_address(address, entry.dn), own=entry.dn)):
+                self._references.remove(changes, other, gone.__contains__)
+                locks.of(address).keep()
+            changes.delete(entry)
+            locks.of(address).count(ALIAS.counter, -1)

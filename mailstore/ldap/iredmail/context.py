@@ -1,0 +1,118 @@
+"""What all parts of the driver share: the directory, the places in it, the options, the records, and the acting admin."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailstore.config import StoreConfig
+from mailstore.errors import Conflict, NotFound, NotSupported
+from mailstore.ldap.changes import Changes, changing
+from mailstore.ldap.connection import Change, Directory, Entry
+from mailstore.ldap.iredmail.edits import applied
+from mailstore.ldap.iredmail.places import Places
+from mailstore.ldap.names import DN, equals
+from mailstore.maildir import Homes
+
+if TYPE_CHECKING:
+    from mailstore.ldap.iredmail.companion import Companion
+    from mailstore.ldap.iredmail.rights import Actor
+
+__all__ = ["EVERYTHING", "STAMPS", "Context"]
+
+STAMPS = ("createTimestamp", "modifyTimestamp", "entryCSN")
+"""What the server itself notes in every write. All else that an entry has after it is known to who wrote it."""
+EVERYTHING = ("*", *STAMPS)
+"""All attributes, with the operational ones that this driver reads."""
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Context:
+    """One opened directory as one user of the library sees it.
+
+    ``companion`` is the SQL database beside it: records of deleted mailboxes, and what Dovecot notes there. ``actor`` is
+    the admin on whose behalf everything happens; None may do everything.
+    """
+
+    directory: Directory
+    places: Places
+    config: StoreConfig
+    name: str
+    companion: Companion
+    homes: Homes | None = None
+    actor: Actor | None = None
+
+    @property
+    def key(self) -> str:
+        """A short name of the directory, for the trash of its purges."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
+
+    @property
+    def deleted_by(self) -> str:
+        """Who is recorded as having deleted something."""
+        return self.actor.address if self.actor else ""
+
+    def knows(self, attribute: str) -> bool:
+        """Tell whether the server's schema has an attribute; iRedMail's grew over the years."""
+        return attribute.lower() in self.directory.attribute_types
+
+    def require(self, attributes: Sequence[str]) -> None:
+        """Raise NotSupported if the server's schema lacks one of these attributes."""
+        for attribute in attributes:
+            if not self.knows(attribute):
+                raise NotSupported(
+                    f"the schema of this server has no attribute {attribute}; update iRedMail's schema first"
+                )
+
+    def require_domain(self, domain: str) -> None:
+        """Raise NotFound if the actor may not see a domain."""
+        if self.actor:
+            self.actor.require_domain(domain)
+
+    def bases(self, domain: str | None, unit: str) -> list[DN]:
+        """Return where to search for what a unit of one domain holds, or of all domains that the actor sees."""
+        if domain is not None:
+            visible = self.actor is None or self.actor.sees(domain)
+            return [self.places.unit(domain, unit)] if visible else []
+        managed = self.actor.bases() if self.actor else None
+        return [self.places.domains] if managed is None else managed
+
+    @contextmanager
+    def changing(self, subject: str) -> Iterator[Changes]:
+        """Collect the writes of one operation; they are taken back if it fails."""
+        with changing(self.directory, subject) as changes:
+            yield changes
+
+    def edit(
+        self,
+        changes: Changes,
+        dn: DN,
+        build: Callable[[Entry], Sequence[Change]],
+        missing: NotFound,
+        *,
+        known: Entry | None = None,
+    ) -> tuple[Entry, Entry]:
+        """Change an entry on condition that nobody else changes it meanwhile. Returns it as it was and as it is.
+
+        `build` returns the changes for what the entry has; it is called again if somebody was faster, so that their change
+        is kept. `known` is the entry if it was read with `EVERYTHING` just before. Raises `missing` if there is no such
+        entry, Conflict if somebody is always faster.
+        """
+        for _ in range(_TRIES):
+            entry, known = known or self.directory.read(dn, EVERYTHING), None
+            if entry is None:
+                raise missing
+            wanted = build(entry)
+            if not wanted:
+                return entry, entry
+            unchanged = equals("entryCSN", entry.first("entryCSN"))
+            try:
+                stamps = changes.modify(dn, wanted, old=entry, only_if=unchanged, return_entry=STAMPS)
+            except Conflict:
+                continue
+            return entry, Entry(dn, {**applied(entry, wanted), **(stamps.raw if stamps else {})})
+        raise Conflict(f"{changes.subject}: somebody else keeps changing {dn}; try again", subject=changes.subject)

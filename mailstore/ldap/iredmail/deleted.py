@@ -1,0 +1,66 @@
+"""Records of deleted mailboxes in the database beside the directory: who may see them, and how an account comes back."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from sqlalchemy import ColumnElement, true
+
+from mailstore.errors import Conflict, InvalidValue
+from mailstore.fields import AccountFields, reject_unknown
+from mailstore.ldap.iredmail.accounts import Accounts
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.new_account import secret
+from mailstore.ldap.iredmail.restoration import Restoration
+from mailstore.model import Account
+from mailstore.sql.ledger import LedgerMailboxes
+
+__all__ = ["DeletedMailboxes"]
+
+
+class DeletedMailboxes(LedgerMailboxes):
+    """See `mailstore.store.DeletedMailboxes`."""
+
+    def __init__(self, context: Context, accounts: Accounts) -> None:
+        super().__init__(context.companion.ledger)
+        self._context = context
+        self._accounts = accounts
+
+    def restore(
+        self,
+        record_id: int,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        reject_unknown(fields, AccountFields)
+        hashed = secret(self._context, password, password_hash)
+        record = self.get(record_id)
+        snapshot = self._ledger.read_snapshot(record_id)
+        if snapshot is None and hashed is None:
+            raise InvalidValue(
+                f"record {record_id} knows only where the mail of {record.address} is; give a password to restore it",
+                subject=record.address,
+            )
+        restoration = Restoration(self._context, record, snapshot, hashed)
+        # The domains are locked before the record, as by those who delete. The directory is changed within the transaction
+        # of the record, and taken back if that does not come about.
+        with (
+            restoration.locked() as locks,
+            self._context.changing(record.address) as changes,
+            self._ledger.db.writing() as tx,
+        ):
+            if self._ledger.lock(tx, record_id) != record:
+                raise Conflict(f"record {record_id} was changed meanwhile; try again", subject=record.address)
+            restoration.run(changes, locks)
+            self._ledger.drop(tx, [record_id])
+        if fields or hashed:
+            return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
+        return self._accounts.get(record.address)
+
+    def _visible(self) -> ColumnElement[bool]:
+        actor = self._context.actor
+        if actor is None or actor.is_global():
+            return true()
+        return self._ledger.records.c.domain.in_(actor.managed())

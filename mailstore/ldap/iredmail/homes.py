@@ -1,0 +1,92 @@
+"""Where the home of a new account lies: in a place that nobody has, had, or waits to be purged from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
+from mailstore.layout import Layout, normal_home
+from mailstore.ldap.changes import Changes
+from mailstore.ldap.connection import Entry
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.names import any_of, equals, present
+from mailstore.values import now
+
+__all__ = ["ATTRIBUTE", "Homemaker", "home_of"]
+
+ATTRIBUTE = "homeDirectory"
+
+
+def home_of(entry: Entry) -> str | None:
+    """Return the home of an account as its readers see it, None if it has none."""
+    recorded = entry.first(ATTRIBUTE)
+    if not recorded and entry.has("mailMessageStore"):  # as iRedMail wrote it before 0.9.8
+        recorded = f"{entry.first('storageBaseDirectory')}/{entry.first('mailMessageStore')}"
+    return normal_home(recorded) if recorded.startswith("/") else None
+
+
+class Homemaker:
+    """Chooses homes, and makes them on disk if this store reaches the disk."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._layout = Layout(**msgspec.structs.asdict(context.config.layout))
+
+    def make(self, changes: Changes, address: str, given: str | None, mailbox: dict[str, Any], *, known: bool) -> str:
+        """Return the home of a new account, with the closing slash that iRedMail writes.
+
+        Parameters
+        ----------
+        given: what the caller wants; None follows the layout.
+        mailbox: the format and folder of the mailbox, as `Homes.create` takes them.
+        known: whether mail of an earlier account of this name waits for its purge.
+        """
+        if given is not None:
+            chosen = normal_home(given)
+            self.refuse_used(chosen)
+            disk = self._context.homes
+            self._create(changes, chosen, mailbox, adopt=disk is not None and disk.is_empty(chosen))
+            return f"{chosen}/"
+        look = known or not self._layout.timestamp
+        root = self._context.config.new_home_root()
+        for relative in self._layout.candidates(address, now()):
+            chosen = normal_home(f"{root}/{relative}")
+            if look and self._is_used(chosen):
+                continue
+            try:
+                self._create(changes, chosen, mailbox)
+            except HomeExists:
+                continue
+            return f"{chosen}/"
+        raise HomeRefused(f"{address}: every path for its home below {root} is in use", subject=address)
+
+    def refuse_used(self, home: str) -> None:
+        """Raise AlreadyExists if a home belongs to an account, holds or lies in one, or waits for its purge."""
+        directory, places = self._context.directory, self._context.places
+        for entry in directory.search(places.domains, present(ATTRIBUTE), attributes=("mail", ATTRIBUTE)):
+            other = home_of(entry) or ""
+            if f"{other}/".startswith(f"{home}/") or (other and f"{home}/".startswith(f"{other}/")):
+                raise AlreadyExists(f"{home} is, holds, or lies in the home of {entry.first('mail')}", subject=home)
+        owner = self._waiting(home)
+        if owner:
+            raise AlreadyExists(
+                f"{home} holds the mail of the deleted account {owner}; restore that record to use it", subject=home
+            )
+
+    def _is_used(self, home: str) -> bool:
+        spelled = any_of(equals(ATTRIBUTE, home), equals(ATTRIBUTE, f"{home}/"))
+        found = self._context.directory.search(self._context.places.domains, spelled, attributes=("1.1",))
+        return next(found, None) is not None or self._waiting(home) is not None
+
+    def _waiting(self, home: str) -> str | None:
+        ledger = self._context.companion.ledger
+        with ledger.db.reading() as connection:
+            return ledger.owner_of(connection, (home, f"{home}/"))
+
+    def _create(self, changes: Changes, home: str, mailbox: dict[str, Any], *, adopt: bool = False) -> None:
+        if self._context.homes is None:
+            return
+        made = self._context.homes.create(home, adopt=adopt, **mailbox)
+        changes.on_undo(f"the new directory {home}", made.undo)

@@ -1,0 +1,104 @@
+"""Who refers to an address: every attribute of iRedMail's schema that holds addresses of others, once.
+
+Nothing in a directory keeps these values in step. Deleting an address removes them, renaming one changes them, `check` looks
+for what is left over, and the snapshot of a deletion keeps them. iRedMail's servers index all but ``listModerator``,
+``listOwner`` and ``userManager``; with these three indexed too, the search reads only what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from mailstore.errors import NotFound
+from mailstore.ldap.changes import Changes
+from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.edits import set_values
+from mailstore.ldap.names import DN, Filter, all_of, any_of, ends_with, equals, negate, same_dn
+
+__all__ = ["ADDRESSES", "EXTERNALS", "NAMES", "References", "to_address", "to_domain", "values_of"]
+
+ADDRESSES = (
+    "domainAdmin", "domainSenderBccAddress", "domainRecipientBccAddress", "mailForwardingAddress",
+    "userSenderBccAddress", "userRecipientBccAddress", "userManager", "listAllowedUser", "listModerator", "listOwner",
+    "memberOfGroup",
+)  # fmt: skip
+"""Attributes that hold addresses of others."""
+NAMES = ("member", "uniqueMember")
+"""Attributes that hold names of other entries."""
+EXTERNALS = equals("objectClass", "mailExternalUser")
+"""Matches the entries that hold members of lists, in ``mail``; their ``memberOfGroup`` is their own name."""
+
+
+def to_address(address: str, dn: DN) -> Filter:
+    """Return the filter for what refers to an address, or to its entry."""
+    named = [equals(name, dn) for name in NAMES]
+    return any_of(_pointers(lambda name: equals(name, address)), *named)
+
+
+def to_domain(domain: str) -> Filter:
+    """Return the filter for what refers to any address of a domain. References by name of entry are not among them."""
+    return _pointers(lambda name: ends_with(name, f"@{domain}"))
+
+
+def _pointers(test: Callable[[str], Filter]) -> Filter:
+    group = all_of(test("memberOfGroup"), negate(EXTERNALS))
+    others = [test(name) for name in ADDRESSES if name != "memberOfGroup"]
+    return any_of(*others, group, all_of(EXTERNALS, test("mail")))
+
+
+def values_of(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Iterate over the references that an entry holds: attribute and value."""
+    external = entry.has("objectClass", "mailExternalUser")
+    own = ("mail",) if external else ADDRESSES
+    for attribute in (*own, *NAMES):
+        yield from ((attribute, value) for value in entry.values(attribute))
+
+
+class References:
+    """Finds references, and changes them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def find(self, query: Filter, own: DN | None = None) -> Iterator[Entry]:
+        """Iterate over the entries that match `to_address` or `to_domain`, without the one called `own`."""
+        domains = self._context.places.domains
+        for entry in self._context.directory.search(domains, query, attributes=EVERYTHING):
+            if own is None or not same_dn(entry.dn, own):
+                yield entry
+
+    def remove(self, changes: Changes, entry: Entry, gone: Callable[[str], bool]) -> None:
+        """Take the values that are `gone` from an entry that refers to them; a list's last external member takes all."""
+
+        def build(present: Entry) -> list[Change]:
+            return _replaced(present, lambda value: None if gone(value) else value)
+
+        if entry.has("objectClass", "mailExternalUser") and all(gone(value.lower()) for value in entry.values("mail")):
+            changes.delete(entry)
+        else:
+            self._edit(changes, entry, build)
+
+    def rename(self, changes: Changes, entry: Entry, renamed: Mapping[str, str]) -> None:
+        """Put new values in the place of old ones; `renamed` has both in lower case."""
+
+        def build(present: Entry) -> list[Change]:
+            return _replaced(present, lambda value: renamed.get(value, value))
+
+        self._edit(changes, entry, build)
+
+    def _edit(self, changes: Changes, entry: Entry, build: Callable[[Entry], list[Change]]) -> None:
+        try:
+            missing = NotFound(f"{entry.dn} is gone", subject=changes.subject)
+            self._context.edit(changes, entry.dn, build, missing, known=entry)
+        except NotFound:
+            return  # and what it referred to with it
+
+
+def _replaced(entry: Entry, new: Callable[[str], str | None]) -> list[Change]:
+    changes: list[Change] = []
+    for attribute in dict.fromkeys(attribute for attribute, _ in values_of(entry)):
+        values = [(value, new(value.lower())) for value in entry.values(attribute)]
+        kept = [value if found == value.lower() else found for value, found in values if found is not None]
+        changes += set_values(entry, attribute, kept)
+    return changes

@@ -1,0 +1,187 @@
+"""The iRedMail LDAP store: opens a directory and puts the parts of this package together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
+from typing import Self
+
+from mailstore import store
+from mailstore.address import any_address
+from mailstore.config import StoreConfig
+from mailstore.drift import check_homes
+from mailstore.errors import ConfigurationError, NotSupported, SchemaMismatch
+from mailstore.ldap.connection import Directory
+from mailstore.ldap.iredmail.accounts import Accounts
+from mailstore.ldap.iredmail.admins import Admins
+from mailstore.ldap.iredmail.aliases import Aliases
+from mailstore.ldap.iredmail.check import Checker
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.deleted import DeletedMailboxes
+from mailstore.ldap.iredmail.domains import Domains
+from mailstore.ldap.iredmail.lists import MailingLists
+from mailstore.ldap.iredmail.location import companion_of, endpoint_of, places_of, shown
+from mailstore.ldap.iredmail.places import Places
+from mailstore.ldap.iredmail.rights import Actor
+from mailstore.ldap.iredmail.schemes import check_scheme
+from mailstore.ldap.iredmail.setup import (
+    CLASSES,
+    SERVICE_ACCOUNTS,
+    SchemaReport,
+    create_own_table,
+    create_schema,
+    report,
+    server_files,
+)
+from mailstore.ldap.rehearsal import Rehearsal
+from mailstore.maildir import Homes
+from mailstore.model import Capability, Finding
+from mailstore.store.base import RolledBack
+
+__all__ = [
+    "SERVICE_ACCOUNTS",
+    "IRedMailDirectory",
+    "create_own_table",
+    "create_schema",
+    "endpoint_of",
+    "open_store",
+    "places_of",
+    "server_files",
+]
+
+_CONTROLS = ("1.3.6.1.1.12", "1.3.6.1.1.13.2")
+"""Assertion (RFC 4528) and post-read (RFC 4527), which every OpenLDAP since 2.4 has."""
+_MISSING = frozenset({Capability.TRANSACTIONS, Capability.ACCOUNT_ADMIN_LIMITS})
+
+
+def open_store(config: StoreConfig, password: str | None) -> IRedMailDirectory:
+    """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    check_scheme(config)
+    directory = Directory(endpoint_of(config, password))
+    places = places_of(config)
+    try:
+        _require(directory, places)
+    except BaseException:
+        directory.close()
+        raise
+    companion = companion_of(config)
+    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
+    return IRedMailDirectory(Context(directory, places, config, shown(config.url), companion, homes))
+
+
+class IRedMailDirectory(store.Store):
+    """See `mailstore.store.Store`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._accounts = Accounts(context)
+        self._domains = Domains(context)
+        self._aliases = Aliases(context)
+        self._lists = MailingLists(context)
+        self._admins = Admins(context, self._accounts)
+
+    @property
+    def name(self) -> str:
+        return self._context.name
+
+    @property
+    def key(self) -> str:
+        return self._context.key
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        missing = set(_MISSING)
+        if not self._context.config.retention or not self._context.companion.keeps_usage:
+            missing.add(Capability.USAGE)
+        return frozenset(Capability) - missing
+
+    @property
+    def config(self) -> StoreConfig:
+        """The options that the store was opened with."""
+        return self._context.config
+
+    @property
+    def homes(self) -> Homes | None:
+        return self._context.homes
+
+    @property
+    def domains(self) -> Domains:
+        return self._domains
+
+    @property
+    def accounts(self) -> Accounts:
+        return self._accounts
+
+    @property
+    def aliases(self) -> Aliases:
+        return self._aliases
+
+    @property
+    def lists(self) -> MailingLists:
+        return self._lists
+
+    @property
+    def admins(self) -> Admins:
+        return self._admins
+
+    @property
+    def deleted(self) -> DeletedMailboxes:
+        return DeletedMailboxes(self._context, self._accounts)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        raise NotSupported(
+            f"{self.name}: no {Capability.TRANSACTIONS.value}; every operation is wholly done or taken back"
+        )
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Self]:
+        if self.homes is not None:
+            raise NotSupported("nothing can be tried out on the disk: open the store without homes for a rehearsal")
+        context = replace(self._context, directory=Rehearsal(self._context.directory.endpoint))
+        with closing(context.directory), suppress(RolledBack), context.companion.db.writing():
+            yield type(self)(context)
+            raise RolledBack
+
+    def acting_as(self, admin: str) -> Self:
+        actor = Actor(self._context.directory, self._context.places, any_address(admin))
+        actor.require_enabled()
+        return type(self)(replace(self._context, actor=actor))
+
+    def check(self) -> Iterator[Finding]:
+        yield from Checker(self._context).run()
+        if self.homes:
+            yield from check_homes(self, self.homes)
+
+    @property
+    def context(self) -> Context:
+        """What the parts of this driver share, for those of its parts that are no collections."""
+        return self._context
+
+    def schema_report(self) -> SchemaReport:
+        """Return what the schema of this server has and lacks."""
+        return report(self._context.directory)
+
+    def close(self) -> None:
+        self._context.directory.close()
+        self._context.companion.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _require(directory: Directory, places: Places) -> None:
+    """Raise SchemaMismatch if the server or its schema lacks something, ConfigurationError if the tree is not there."""
+    absent = [control for control in _CONTROLS if control not in directory.supported_controls]
+    if absent:
+        raise SchemaMismatch(f"the server lacks the control {absent[0]}; OpenLDAP has it since version 2.4")
+    missing = [name for name in CLASSES if name.lower() not in directory.object_classes]
+    if missing:
+        raise SchemaMismatch(
+            f"the schema of the server lacks {', '.join(missing)}; load iredmail.schema and amavis.schema"
+        )
+    for dn in (places.domains, places.admins):
+        if directory.read(dn, ("1.1",)) is None:
+            raise ConfigurationError(
+                f"there is no {dn}, or the account may not see it; make the tree with 'mailstore schema create'"
+            )
