@@ -64,6 +64,7 @@ _HELP: Mapping[str, str] = {
     "access_policy": "public, domain, subdomain, membersonly, moderatorsonly or membersandmoderatorsonly.",
     "members": "Address that gets the alias's mail.",
     "moderators": "Address, or *@DOMAIN, that the access policy calls moderator.",
+    "permitted_senders": "Account that may send mail as the alias.",
     "global_admin": "Whether it may do everything.",
     "domains": "A domain that it manages.",
     "max_domains": "How many domains it may create; 0 for none.",

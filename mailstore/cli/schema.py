@@ -77,7 +77,10 @@ def _parts(report: SchemaReport) -> Iterator[SchemaPart]:
 @schema.command("add-retention-table")
 @pass_session
 def add_retention_table(session: Session) -> None:
-    """Add the one table of mailstore's own, with which deleted accounts can be restored completely."""
+    """Add mailstore's own tables for deleted accounts, with which these can be restored completely.
+
+    Stores that have none of their own for deleted mailboxes keep no days without it.
+    """
     made = _driver(session, "create_own_table")
     message = "the table was made" if made else "the table is there already"
     session.output.done(message, SchemaPart("retention table", "created" if made else "present"))
@@ -92,5 +95,5 @@ def _driver(session: Session, function: str) -> Any:
         raise ConfigurationError(f"unknown kind of store {kind!r}; known are {', '.join(sorted(DRIVERS))}")
     called = getattr(import_module(DRIVERS[kind]), function, None)
     if called is None:
-        raise NotSupported(f"a store of the kind {kind} has no tables of ours")
+        raise NotSupported(f"there are no tables that this command could make in a store of the kind {kind}")
     return called(session.config, resolve_password(session.config))

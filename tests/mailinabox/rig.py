@@ -136,7 +136,8 @@ class BoxRig:
 
     def close(self) -> None:
         """Give back all connections."""
-        self.shared.close()
+        if "shared" in vars(self):  # opened, by its property
+            self.shared.close()
 
 
 def on_box(scratch: Path, owner: tuple[int, int]) -> BoxRig:
