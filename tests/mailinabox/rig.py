@@ -76,6 +76,11 @@ class BoxRig:
         return f"mailinabox://{self.file}"
 
     @property
+    def cli_url(self) -> str:
+        """The URL with what the command line has to know besides."""
+        return f"{self.url}?primary_hostname={HOSTNAME}&min_password_length=1"
+
+    @property
     def root(self) -> Path:
         return self.file.parent / "mailboxes"
 

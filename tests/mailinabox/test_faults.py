@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailstore import HomeError, StoreDenied, StoreError, StoreUnavailable, open_store
+from mailstore import HomeError, StoreDenied, StoreError, StoreUnavailable, open_store, purge_due
 from mailstore.passwords import hash_password
 from tests.faults.children import become, fork
 from tests.mailinabox.rig import HOSTNAME, BoxRig
@@ -99,6 +99,37 @@ def test_read_only(new_box: Callable[..., BoxRig]) -> None:
     before = box.everything()
     assert fork(box, use).wait() is None
     assert box.everything() == before
+
+
+@needs_root
+def test_the_documented_rights_are_enough(new_box: Callable[..., BoxRig]) -> None:
+    """The group of the file may write it; the owner of the mail in that group may purge as well."""
+    box, group = new_box(own_table=True), 5001
+    for path, mode in ((box.file, 0o664), (box.file.parent, 0o775)):
+        os.chown(path, 0, group)
+        path.chmod(mode)
+
+    def as_the_group() -> None:
+        become((5002, group))
+        with open_store(box.url, primary_hostname=HOSTNAME) as store:
+            store.accounts.create(BOB, password_hash=READY)
+            store.accounts.create(EVE, password_hash=READY)
+            store.accounts.delete(EVE)
+
+    def as_mail_in_the_group() -> list[str]:
+        os.setgroups([group])
+        os.setgid(5000)
+        os.setuid(5000)
+        with open_store(box.url, primary_hostname=HOSTNAME, homes=str(box.root)) as store:
+            store.accounts.create("ann@example.com", password_hash=READY)
+            store.accounts.delete("ann@example.com", keep_mailbox_days=0)
+            return [outcome.action for outcome in purge_due(store)]
+
+    assert fork(box, as_the_group).wait() is None
+    assert fork(box, as_mail_in_the_group).wait() == ["purged"]
+    assert [row["email"] for row in box.rows("users")] == [BOB]
+    status = box.file.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, group, 0o664)
 
 
 def test_no_database_at_all(new_box: Callable[..., BoxRig]) -> None:
