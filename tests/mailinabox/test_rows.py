@@ -17,6 +17,7 @@ from mailstore import (
     InvalidQuota,
     InvalidValue,
     NotSupported,
+    PermissionDenied,
     open_store,
 )
 from mailstore.passwords import hash_password
@@ -137,6 +138,25 @@ class TestUsers:
             with pytest.raises(NotSupported):
                 store.admins.promote(BOB, **given)
         assert not store.accounts.get(BOB).admin
+
+    def test_whoever_is_no_admin_any_more_sees_nothing(self, store: MailInABoxStore) -> None:
+        store.accounts.create(BOB, password_hash=READY)
+        store.accounts.create(EVE, password_hash=READY)
+        store.admins.promote(BOB, global_admin=True)
+        acting = store.acting_as(BOB)
+        store.accounts.delete(EVE)
+        assert acting.deleted.count() == 1
+        store.admins.demote(BOB)
+        assert acting.deleted.count() == 0
+        for call in (
+            lambda: acting.accounts.get(BOB),
+            lambda: list(acting.aliases.list()),
+            lambda: acting.domains.exists("example.com"),
+            lambda: acting.accounts.password_hash(BOB),
+            lambda: acting.accounts.update_all("example.com", password="mine"),
+        ):
+            with pytest.raises(PermissionDenied):
+                call()
 
     def test_columns_of_others_survive(self, new_box: Callable[..., BoxRig]) -> None:
         box = new_box(own_table=True)
@@ -358,6 +378,11 @@ class TestNotices:
         store.aliases.delete("sales@example.com")
         (gone,) = store.take_notices()
         assert "gone: example.com" in gone.message
+
+    def test_of_many_domains_is_no_longer_than_needed(self, store: MailInABoxStore) -> None:
+        store.accounts.create_many({"address": f"a@d{n:02}.com", "password_hash": READY} for n in range(40))
+        (notice,) = store.take_notices()
+        assert "d09.com and 30 more" in notice.message
 
     def test_not_for_what_was_rolled_back(self, store: MailInABoxStore) -> None:
         with pytest.raises(AlreadyExists), store.transaction():  # noqa: PT012

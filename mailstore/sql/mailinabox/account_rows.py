@@ -41,7 +41,9 @@ class AccountRows:
 
         def fetch(last: str) -> Sequence[Account]:
             with self._context.reading() as connection:
-                return [self.account(row) for row in connection.execute(query.where(email > last)).mappings()]
+                rows = connection.execute(query.where(email > last)).mappings().all()
+            # Without the connection: its lock would keep writers waiting while mailboxes are looked at.
+            return [self.account(row) for row in rows]
 
         return pages(fetch, lambda account: account.address, start="", size=_PAGE)
 

@@ -22,6 +22,7 @@ __all__ = ["UPDATE_COMMAND", "Served", "refresh", "served", "told", "wanted"]
 
 UPDATE_COMMAND = "sudo /root/mailinabox/management/mailconfig.py update"
 """The box's own update, in the directory that its setup clones it to; it tells name server, mail signing and web server."""
+_SHOWN = 10
 _TO_ADMINISTRATOR = ("postmaster", "admin", "abuse")
 
 
@@ -61,9 +62,14 @@ def told(before: Served, after: Served) -> Notice | None:
     gone = sorted(before.domains - after.domains)
     users = sorted((before.with_users ^ after.with_users) - {*new, *gone})
     parts = (("new", new), ("gone", gone), ("first or last user", users))
-    changes = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+    changes = "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names)
     message = f"the domains of the box have changed ({changes}); DNS and web server follow when its own update runs"
     return Notice("domains-changed", message, UPDATE_COMMAND)
+
+
+def _listed(domains: list[str]) -> str:
+    more = f" and {len(domains) - _SHOWN} more" if len(domains) > _SHOWN else ""
+    return ", ".join(domains[:_SHOWN]) + more
 
 
 def wanted(box: Box, now: Served) -> dict[str, str]:

@@ -37,11 +37,7 @@ class Box:
         path = Path(unquote(parts.path))
         if parts.netloc or not path.is_absolute():
             raise ConfigurationError(f"{config.url}: give an absolute path, as in mailinabox:///home/user-data")
-        database = path / DATABASE if path.is_dir() else path
-        if not database.is_file():  # connecting would make an empty one
-            raise ConfigurationError(
-                f"there is no file {database}; give the storage root of the box or its users.sqlite"
-            )
+        database = _database(path)
         return cls(database, str(database.parent / "mailboxes"), _hostname(config))
 
     @property
@@ -53,6 +49,17 @@ class Box:
         """Return the mailbox of an account, which on a box follows from its address; None if that has no two parts."""
         local, at, domain = address.lower().partition("@")
         return f"{self.mailboxes}/{domain}/{local}" if local and at and domain else None
+
+
+def _database(path: Path) -> Path:
+    """Return the file of users that a path means. Connecting to one that is not there would make an empty one."""
+    try:
+        database = path / DATABASE if path.is_dir() else path
+        if database.is_file():
+            return database
+    except OSError as error:
+        raise ConfigurationError(f"cannot look at {path}: {error}") from error
+    raise ConfigurationError(f"there is no file {database}; give the storage root of the box or its users.sqlite")
 
 
 def _hostname(config: StoreConfig) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any, NoReturn, Unpack
 
-from sqlalchemy import ColumnElement, func, insert, select, true, update
+from sqlalchemy import ColumnElement, exists, func, insert, select, true, update
 
 from mailstore import store
 from mailstore.errors import InvalidPassword, NotSupported
@@ -22,6 +22,7 @@ from mailstore.sql.mailinabox.accounts import Accounts
 from mailstore.sql.mailinabox.archive import archived
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.creation import columns_of, new_secret
+from mailstore.sql.mailinabox.privileges import is_admin
 from mailstore.sql.mailinabox.references import References
 from mailstore.sql.mailinabox.retention import NO_TABLE
 
@@ -90,7 +91,10 @@ class DeletedMailboxes(LedgerMailboxes):
                 self._ledger.drop(tx, revived)
 
     def _visible(self) -> ColumnElement[bool]:
-        return true()
+        actor = self._context.actor
+        if actor is None:
+            return true()
+        return exists().where(self._users.c.email == actor, is_admin(self._context.schema))
 
 
 class UnrecordedMailboxes(store.DeletedMailboxes):
