@@ -11,6 +11,7 @@ import pytest
 
 from mailstore import (
     AlreadyExists,
+    BulkRefused,
     ConfigurationError,
     InvalidAddress,
     InvalidPassword,
@@ -106,6 +107,13 @@ class TestUsers:
         with pytest.raises(InvalidAddress, match="make an alias"):
             store.accounts.create(f"{name}@other.com", password_hash=READY)
         assert len(box.rows("users")) == 1
+
+    def test_only_the_first_of_many_may_have_such_a_name(self, store: MailInABoxStore) -> None:
+        rows = [{"address": f"{name}@example.com", "password_hash": READY} for name in ("admin", "abuse")]
+        with pytest.raises(BulkRefused) as caught:
+            store.accounts.create_many(rows)
+        assert [index for index, _ in caught.value.rows] == [1]
+        assert store.accounts.create_many(rows[:1]) == 1
 
     def test_upper_case_rows_take_the_address_too(self, box: BoxRig) -> None:
         box.insert("users", email="Bob@example.com", password=READY)

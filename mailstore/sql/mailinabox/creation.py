@@ -90,7 +90,8 @@ class Creation:
     def one(self, tx: Transaction, new: NewUser) -> None:
         """Write one account and make or take over its mailbox."""
         names.refuse_taken(self._context.schema, tx, new.address)
-        self._refuse_domain_control(tx, new.address)
+        if rules.is_for_domain_control(new.address) and not self._is_empty(tx):
+            raise _proves_ownership(new.address)
         self._write(tx, [new])
 
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
@@ -102,11 +103,14 @@ class Creation:
             return 0
         with self._context.changing(new[0][1].address) as tx:
             in_use = names.taken(self._context.schema, tx, [user.address for _, user in new])
+            first = self._is_empty(tx)
             for index, user in new:
                 with refusals.collect(index):
                     if user.address in in_use:
                         raise names.in_use(user.address, in_use[user.address])
-                    self._refuse_domain_control(tx, user.address)
+                    if rules.is_for_domain_control(user.address) and not first:
+                        raise _proves_ownership(user.address)
+                first = False
             refusals.stop_if_any()
             self._write(tx, [user for _, user in new])
         return len(new)
@@ -129,13 +133,9 @@ class Creation:
                 new.append((index, user))
         return new
 
-    def _refuse_domain_control(self, tx: Transaction, address: str) -> None:
-        """Refuse names to which the owner of a domain is written to, but for the first user of the box."""
-        if rules.is_for_domain_control(address) and tx.execute(select(self._users.c.id).limit(1)).first():
-            raise InvalidAddress(
-                f"{address}: such names prove the ownership of a domain and are no accounts on a box; make an alias",
-                subject=address,
-            )
+    def _is_empty(self, tx: Transaction) -> bool:
+        """Tell whether the box has no user yet: its first one may have any name."""
+        return tx.execute(select(self._users.c.id).limit(1)).first() is None
 
     def _write(self, tx: Transaction, new: Sequence[NewUser]) -> None:
         by_columns: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -152,3 +152,9 @@ class Creation:
     @property
     def _users(self) -> Any:
         return self._context.table("users")
+
+
+def _proves_ownership(address: str) -> InvalidAddress:
+    """Return the error for a name under which the owner of a domain is written to; only the first user may have one."""
+    message = f"{address}: such names prove the ownership of a domain and are no accounts on a box; make an alias"
+    return InvalidAddress(message, subject=address)

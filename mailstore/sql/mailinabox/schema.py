@@ -75,24 +75,35 @@ def detect(connection: Connection) -> Schema:
     live: dict[str, list[str]] = defaultdict(list)
     for table, column in connection.execute(text(_COLUMNS)):
         live[table].append(column)
-    metadata = MetaData()
     own = [table.name for table in define_own_tables(MetaData())]
-    if all(name in live for name in own):
-        define_own_tables(metadata)
-    known = {name: list(columns) for name, columns in _NEEDED.items()}
-    for table, columns in _ADDED.values():
-        known.setdefault(table, []).extend(columns)
-    for name in known.keys() & live.keys():
-        Table(name, metadata, *(Column(column, _type(column), primary_key=column == "id") for column in live[name]))
+    known = _known()
     absent = [gap for table, columns in _ADDED.values() for gap in _gaps(live, table, columns)]
     foreign = [f"{name}.{column}" for name in known for column in live.get(name, ()) if column not in known[name]]
     return Schema(
-        metadata=metadata,
+        metadata=_tables(live, with_own=all(name in live for name in own)),
         missing=tuple(gap for table, columns in _NEEDED.items() for gap in _gaps(live, table, columns)),
         absent=(*absent, *(name for name in own if name not in live)),
         foreign=tuple(column for column in foreign if column not in _UNUSED),
         migration=_migration(live),
     )
+
+
+def _known() -> dict[str, list[str]]:
+    """Return all columns that a box of any stage has, by table."""
+    known = {name: list(columns) for name, columns in _NEEDED.items()}
+    for table, columns in _ADDED.values():
+        known.setdefault(table, []).extend(columns)
+    return known
+
+
+def _tables(live: Mapping[str, Sequence[str]], *, with_own: bool) -> MetaData:
+    """Define the tables of a box with all the columns that they have here, and mailstore's own if they are there."""
+    metadata = MetaData()
+    if with_own:
+        define_own_tables(metadata)
+    for name in _known().keys() & live.keys():
+        Table(name, metadata, *(Column(column, _type(column), primary_key=column == "id") for column in live[name]))
+    return metadata
 
 
 def create_own_tables(connection: Connection) -> bool:
