@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -147,6 +148,26 @@ def test_a_mailbox_that_cannot_be_made_stops_the_creation(new_box: Callable[...,
             store.accounts.create(BOB, password_hash=READY)
         assert box.rows("users") == []
         assert store.take_notices() == ()
+
+
+def test_killed_before_the_commit(new_box: Callable[..., BoxRig]) -> None:
+    """What is left is a mailbox without a user, which the box calls archived; the next attempt takes it over."""
+    box = new_box(own_table=True)
+
+    def die() -> None:
+        with box.open() as store, store.transaction():
+            store.accounts.create(BOB, password_hash=READY)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = fork(box, die)
+    child.wait()
+    assert child.killed
+    assert box.rows("users") == box.rows("auto_aliases") == []
+    with box.open() as store:
+        assert [(item.id, item.address) for item in store.deleted.archived()] == [(0, BOB)]
+        store.accounts.create(BOB, password_hash=READY)
+        assert list(store.deleted.archived()) == []
+        assert [finding for finding in store.check() if finding.severity == "error"] == []
 
 
 def costs(store: MailInABoxStore, name: str) -> dict[str, tuple[int, int]]:
