@@ -157,7 +157,7 @@ def _keys(kind: type[msgspec.Struct]) -> str:
 
 def _parts(hint: Any) -> tuple[str, msgspec.Meta]:
     """Return the name of a type as TOML calls it, and what is noted about it."""
-    names = {str: "string", bool: "boolean", list[str]: "list of strings"}
+    names = {str: "string", bool: "boolean", int: "integer", list[str]: "list of strings"}
     if typing.get_origin(hint) is not Annotated:
         raise TypeError(f"{hint} has no description")
     type_, meta = typing.get_args(hint)

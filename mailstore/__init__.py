@@ -44,6 +44,7 @@ from mailstore.model import (
     Finding,
     LastLogin,
     MailingList,
+    Notice,
     Usage,
 )
 from mailstore.purge import purge_due
@@ -78,6 +79,7 @@ __all__ = [
     "MailstoreError",
     "NotFound",
     "NotSupported",
+    "Notice",
     "PermissionDenied",
     "Quota",
     "Refused",

@@ -10,7 +10,7 @@ from mailstore import passwords
 from mailstore.errors import AlreadyExists, BulkRefused, InvalidPassword, InvalidValue, Refused
 from mailstore.secret import Secret
 
-__all__ = ["Refusals", "parse_accounts"]
+__all__ = ["Refusals", "parse_accounts", "take_secrets"]
 
 
 class _HasAddress(Protocol):
@@ -56,7 +56,7 @@ def parse_accounts(
     parse: makes a driver's new account of ``(address, secret, fields, home)``.
     """
     given = [dict(account) for account in accounts]
-    secrets = _take_secrets(given, scheme, refusals)
+    secrets = take_secrets(given, scheme, refusals)
     new: list[tuple[int, _New]] = []
     seen: set[str] = set()
     for index, fields in enumerate(given):
@@ -72,7 +72,7 @@ def parse_accounts(
     return new
 
 
-def _take_secrets(given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals) -> dict[int, Secret]:
+def take_secrets(given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals) -> dict[int, Secret]:
     """Take the passwords and hashes out of `given`; return what to store, by index."""
     ready: dict[int, Secret] = {}
     plain: dict[int, str] = {}

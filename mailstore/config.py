@@ -63,6 +63,12 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "SSHA256"  # noqa: S105 the name of a scheme
     )
     default_transport: Annotated[str, Meta(description="Postfix transport of new domains.", min_length=1)] = "dovecot"
+    primary_hostname: Annotated[
+        str, Meta(description="Mail-in-a-Box: name of the box. Default: PRIMARY_HOSTNAME in /etc/mailinabox.conf.")
+    ] = ""
+    min_password_length: Annotated[
+        int, Meta(description="Mail-in-a-Box: least length of new passwords; its panel demands 8.", ge=1)
+    ] = 8
     tls_ca: Annotated[
         str,
         Meta(
@@ -213,9 +219,12 @@ def load(path: Path | None = None) -> Config:
     return convert(data, Config, str(path))
 
 
-def convert(data: Mapping[str, Any], kind: type[_T], where: str) -> _T:
-    """Return `data` as a configuration object. Raises ConfigurationError that says `where` the mistake is."""
+def convert(data: Mapping[str, Any], kind: type[_T], where: str, *, strict: bool = True) -> _T:
+    """Return `data` as a configuration object. Raises ConfigurationError that says `where` the mistake is.
+
+    Without `strict`, texts may stand for numbers, as they do in a URL.
+    """
     try:
-        return msgspec.convert(data, kind, strict=True)
+        return msgspec.convert(data, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{where}: {error}") from error

@@ -5,10 +5,10 @@ Lists of names take an iterable (the whole new set) or an `Edit` (add and remove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
-from mailstore.errors import InvalidValue
+from mailstore.errors import InvalidValue, NotSupported
 from mailstore.model import Edit, Names
 from mailstore.quota import QuotaLike
 
@@ -21,6 +21,7 @@ __all__ = [
     "MailingListFields",
     "plain",
     "reject_unknown",
+    "reject_unsupported",
 ]
 
 
@@ -99,6 +100,7 @@ class AliasFields(TypedDict, total=False):
     access_policy: str
     members: Names
     moderators: Names
+    permitted_senders: Names
 
 
 class MailingListFields(TypedDict, total=False):
@@ -135,6 +137,24 @@ def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
     unknown = sorted(fields.keys() - known.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")
+
+
+def reject_unsupported(fields: Mapping[str, Any], supported: Collection[str], blank: object, store: str) -> None:
+    """Raise NotSupported for a parameter that a store has no place for, unless it asks for what is so anyway.
+
+    Parameters
+    ----------
+    supported: the parameters that the store keeps.
+    blank: a record of the store with nothing set; it tells what is so anyway.
+    store: its name, for the message.
+    """
+    for name in sorted(fields.keys() - set(supported)):
+        value = fields[name]
+        is_so = getattr(blank, name)
+        if not (
+            value == is_so or (isinstance(is_so, tuple) and not isinstance(value, str) and not tuple(plain(value)))
+        ):
+            raise NotSupported(f"{store} has no place for {name}")
 
 
 def plain(names: Names) -> Iterable[str]:

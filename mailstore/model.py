@@ -28,6 +28,7 @@ __all__ = [
     "LastLogin",
     "MailingList",
     "Names",
+    "Notice",
     "Unset",
     "Usage",
 ]
@@ -79,6 +80,18 @@ class Capability(Enum):
     ACCOUNT_ADMIN_LIMITS = "limits for admins that are accounts"
     USAGE = "used quota and last login"
     TRANSACTIONS = "several operations in one transaction"
+    ACCOUNT_QUOTAS = "quotas of accounts"
+    ACCOUNT_ALIASES = "further addresses of an account"
+    ACCOUNT_ADMINS = "accounts with admin rights"
+    STANDALONE_ADMINS = "admins that are no accounts"
+    DOMAIN_ADMINS = "admins of single domains"
+    DISABLING = "accounts and aliases that can be switched off"
+    RENAMING = "new addresses for accounts"
+    HOME_PATHS = "homes whose path does not follow from the address"
+    EMPTY_ALIASES = "aliases without members"
+    PERMITTED_SENDERS = "accounts that may send as an alias"
+    RETENTION = "records of deleted mailboxes"
+    ARCHIVE = "a list of the mailboxes on disk whose accounts are gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +198,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """A standalone alias account. ``access_policy`` says who may send to it, ``public`` being everybody."""
+    """A standalone alias account. ``access_policy`` says who may send to it, ``public`` being everybody.
+
+    ``permitted_senders`` are the accounts that may send mail as this alias; if there are none, the store's rule applies.
+    """
 
     address: str
     name: str = ""
@@ -193,6 +209,7 @@ class Alias:
     access_policy: str = "public"
     members: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()
+    permitted_senders: tuple[str, ...] = ()
     created: datetime | None = None
     modified: datetime | None = None
 
@@ -247,6 +264,7 @@ class DeletedMailbox:
 
     ``restorable`` tells whether the record still knows the whole account (password, aliases, memberships ...); without
     that, a restore needs a new password and brings back the mail only. ``error`` is why the last purge of it failed.
+    ``id`` 0 stands for a mailbox that the store has no record of, and which is kept until somebody removes it.
     """
 
     id: int
@@ -273,3 +291,15 @@ class Finding:
     subject: str
     message: str
     severity: Literal["error", "notice"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a change to the store leaves to be done outside of it.
+
+    ``code`` is stable and machine-readable, ``message`` says what changed, ``command`` is what an administrator has to run.
+    """
+
+    code: str
+    message: str
+    command: str

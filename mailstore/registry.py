@@ -24,6 +24,7 @@ DRIVERS: Mapping[str, str] = {
     "iredmail+ldap": "mailstore.ldap.iredmail.store",
     "iredmail+ldaps": "mailstore.ldap.iredmail.store",
     "iredmail+ldapi": "mailstore.ldap.iredmail.store",
+    "mailinabox": "mailstore.sql.mailinabox.store",
 }
 """The module of each kind of URL; it has a function ``open_store(config, password)``."""
 
@@ -120,7 +121,7 @@ def with_query_options(config: StoreConfig) -> StoreConfig:
             raise ConfigurationError(f"option {key!r} cannot stand in a URL")
         options[key] = [*options.get(key, []), value] if key == "homes" else value
     bare = urlunsplit(parts._replace(query=""))
-    if parts.scheme.endswith("sqlite"):
-        bare = config.url.partition("?")[0]  # urlunsplit would drop one of the four slashes of an absolute path
+    if not parts.netloc:
+        bare = config.url.partition("?")[0]  # urlunsplit would drop the slashes in front of a path
     present = {name: getattr(config, name) for name in config.__struct_fields__}
-    return convert({**present, **options, "url": bare}, StoreConfig, "the store's URL")
+    return convert({**present, **options, "url": bare}, StoreConfig, "the store's URL", strict=False)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from mailstore import Store
 from tests import rigs
 from tests.ldap import rig as ldap
+from tests.mailinabox.rig import on_box
 from tests.servers.process import make_directory
 
 __all__ = ["FACTORIES", "Place", "StoreRig", "empty_homes"]
@@ -58,6 +59,7 @@ class Place:
 
 
 FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
+    "mailinabox": lambda place: on_box(place.scratch, place.owner),
     "sqlite": lambda place: rigs.on_sqlite(place.scratch, place.homes("sqlite"), place.owner),
     "mysql": lambda place: rigs.on_server("mysql", place.server("mariadb"), place.homes("mysql"), place.owner),
     "postgresql": lambda place: rigs.on_server(

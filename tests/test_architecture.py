@@ -36,6 +36,7 @@ CONTRACT = {
     "mailstore.layout",
     "mailstore.maildir",
     "mailstore.model",
+    "mailstore.notices",
     "mailstore.passwords",
     "mailstore.quota",
     "mailstore.secret",

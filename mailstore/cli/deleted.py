@@ -34,6 +34,17 @@ def list_deleted(session: Session, /, count: bool, due: bool, **wanted: Any) -> 
     session.listing(DeletedMailbox, session.store.deleted, count, {**wanted, "due": today})
 
 
+@deleted.command("archived")
+@click.option("--domain", metavar="DOMAIN", help="Only those of this domain.")
+@pass_session
+def list_archived(session: Session, domain: str | None) -> None:
+    """List the mailboxes on disk whose accounts are gone, whoever deleted them; ID 0 stands for one without a record.
+
+    Mail-in-a-Box only: there the path of a mailbox tells its address.
+    """
+    session.output.many(DeletedMailbox, session.store.deleted.archived(domain=domain))
+
+
 @deleted.command()
 @click.argument("number", metavar="ID", type=int)
 @pass_session

@@ -65,6 +65,7 @@ _HELP: Mapping[str, str] = {
     "members": "Address that gets the alias's mail.",
     "moderators": "Address, or *@DOMAIN, that the access policy calls moderator.",
     "owners": "Address that answers for the list, and may send to it.",
+    "permitted_senders": "Account that may send mail as the alias.",
     "global_admin": "Whether it may do everything.",
     "domains": "A domain that it manages.",
     "max_domains": "How many domains it may create; 0 for none.",

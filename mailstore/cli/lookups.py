@@ -61,8 +61,8 @@ def postfix(session: Session, user: str, password_file: Path | None, directory: 
 @click.option("--version", type=click.Choice(["2.3", "2.4"]), default="2.3", show_default=True, help="Of Dovecot.")
 @click.option("--writer-user", help="Database account that notes usage and logins, if --user may not.")
 @click.option("--writer-password-file", type=_FILE, help="Its password.")
-@click.option("--uid", default="vmail", show_default=True, help="Owner of the mail.")
-@click.option("--gid", default="vmail", show_default=True, help="Group of the mail.")
+@click.option("--uid", help="Owner of the mail. Default: vmail, or the one that the store's own server uses.")
+@click.option("--gid", help="Group of the mail. Default: likewise.")
 @_reads
 @pass_session
 def dovecot(
@@ -70,8 +70,8 @@ def dovecot(
     version: str,
     writer_user: str | None,
     writer_password_file: Path | None,
-    uid: str,
-    gid: str,
+    uid: str | None,
+    gid: str | None,
     user: str,
     password_file: Path | None,
     directory: str | None,
@@ -83,8 +83,8 @@ def dovecot(
         "password": _password(password_file),
         "directory": directory,
         "version": version,
-        "uid": _number_or_name(uid),
-        "gid": _number_or_name(gid),
+        "uid": _number_or_name(uid or _owner(session)),
+        "gid": _number_or_name(gid or _owner(session)),
         "writer_user": writer_user,
         "writer_password": _password(writer_password_file),
     }
@@ -100,6 +100,11 @@ def _module(session: Session) -> Any:
     if find_spec(name) is None:
         raise NotSupported(f"there are no lookups for {session.store.name}")
     return import_module(name)
+
+
+def _owner(session: Session) -> str:
+    """Return the user and group of the mail, if none is given."""
+    return getattr(_module(session), "MAIL_OWNER", "vmail")
 
 
 def _password(file: Path | None) -> str | None:

@@ -143,7 +143,10 @@ def _parts(report: SchemaReport) -> Iterator[SchemaPart]:
 @schema.command("add-retention-table")
 @pass_session
 def add_retention_table(session: Session) -> None:
-    """Add the one table of mailstore's own, with which deleted accounts can be restored completely."""
+    """Add mailstore's own tables for deleted accounts, with which these can be restored completely.
+
+    Stores that have none of their own for deleted mailboxes keep no days without it.
+    """
     made = _driver(session, "create_own_table")
     message = "the table was made" if made else "the table is there already"
     session.output.done(message, SchemaPart("retention table", "created" if made else "present"))
@@ -164,5 +167,6 @@ def _driver(session: Session, function: str, **options: Any) -> Any:
 
     called = getattr(_module(session), function, None)
     if called is None:
-        raise NotSupported(f"a store of the kind {urlsplit(session.config.url).scheme} has no tables of ours")
+        kind = urlsplit(session.config.url).scheme
+        raise NotSupported(f"there are no tables that this command could make in a store of the kind {kind}")
     return called(session.config, resolve_password(session.config), **options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from mailstore.cli.output import Output
-from mailstore.cli.terminal import confirm
+from mailstore.cli.terminal import confirm, safe
 
 if TYPE_CHECKING:
     from mailstore.config import StoreConfig
@@ -105,7 +105,10 @@ class Session:
             self.output.many(kind, collection.list(**wanted))
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Tell what is left to be done outside of the store, and close what was opened."""
+        if "store" in vars(self):  # opened, by its property
+            for notice in self.store.take_notices():
+                click.echo(f"mailstore: {safe(notice.message)}; run: {safe(notice.command)}", err=True)
         self._open.close()
 
 

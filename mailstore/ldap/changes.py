@@ -122,12 +122,15 @@ class Changes:
             lambda: directory.is_renamed(dn, new_dn),
         )
 
-    def delete(self, entry: Entry) -> None:
-        """Delete an entry, read before with all of its attributes (`Directory.read` without a selection)."""
+    def delete(self, entry: Entry, *, only_if: Filter | None = None) -> None:
+        """Delete an entry, read before with all of its attributes (`Directory.read` without a selection).
+
+        Raises Conflict if it does not match `only_if` any more.
+        """
         directory = self.directory
         attributes = {name: values for name, values in entry.raw.items() if name.lower() not in _SET_BY_THE_SERVER}
         self._do(
-            lambda: directory.delete(entry.dn),
+            lambda: directory.delete(entry.dn, only_if=only_if),
             f"could not put back: entry {entry.dn}",
             lambda: self._put_back(entry.dn, attributes),
             lambda: directory.read(entry.dn, ()) is None,

@@ -230,9 +230,11 @@ class Directory:
             lambda: self.is_renamed(dn, new_dn),
         )
 
-    def delete(self, dn: DN) -> None:
-        """Delete an entry that has none below it."""
-        self._write(self._request("delete", dn), lambda session: session.delete(dn), (NO_SUCH_OBJECT,), lambda: True)
+    def delete(self, dn: DN, *, only_if: Filter | None = None) -> None:
+        """Delete an entry that has none below it; raises Conflict if it does not match `only_if`."""
+        controls = [_ldap3.assertion(only_if)] if only_if else []
+        request = self._request("delete", dn)
+        self._write(request, lambda session: session.delete(dn, controls), (NO_SUCH_OBJECT,), lambda: True)
 
     def _write(
         self, request: Request, send: Callable[[Session], Result], repeated: Sequence[int], done: Callable[[], bool]

@@ -42,5 +42,5 @@ class Rehearsal(Directory):
     def rename(self, dn: DN, new_dn: DN) -> None:
         """Do nothing."""
 
-    def delete(self, dn: DN) -> None:
+    def delete(self, dn: DN, *, only_if: Filter | None = None) -> None:
         """Do nothing."""

@@ -116,9 +116,9 @@ class Session:
         """Rename an entry, and move it if a superior is given."""
         return self._run("modify_dn", dn, rdn, new_superior=superior)
 
-    def delete(self, dn: str) -> Result:
+    def delete(self, dn: str, controls: Sequence[Any] = ()) -> Result:
         """Delete an entry."""
-        return self._run("delete", dn)
+        return self._run("delete", dn, controls=list(controls))
 
     def close(self) -> None:
         """Close the connection; in a forked process only this process' end of it."""

@@ -142,6 +142,9 @@ class Database:
                     committing = True
             except BaseException:
                 transaction.in_doubt = committing and connection.invalidated
+                if committing and not connection.invalidated:
+                    # SQLite keeps a transaction, and its lock, that readers have kept from committing.
+                    connection.invalidate()
                 if not transaction.in_doubt:  # else it may have come about, with what it has made outside
                     transaction.undo_from(0)
                 raise

@@ -31,7 +31,7 @@ class Accounts(ABC):
         ----------
         password: plain text; hashed with the store's scheme after checking the domain's length limits.
         password_hash: ``{SCHEME}data``, instead of `password`. Exactly one of the two is needed.
-        home: an absolute path, instead of the layout that the store is configured with.
+        home: an absolute path, instead of the layout that the store is configured with (`Capability.HOME_PATHS`).
         name, first_name, last_name, employee_id, department, mobile, telephone, recovery_email, timezone: as they say.
         enabled: a disabled account neither logs in nor receives.
         quota: the domain's default if not given, else unlimited. Unlimited is refused under a domain or account limit.
@@ -47,7 +47,8 @@ class Accounts(ABC):
         mailbox_format, mailbox_folder: ``maildir``, ``mdbox`` or ``sdbox``, and the folder below the home.
 
         Returns the account as stored. Raises AlreadyExists, NotFound (no such domain; an alias domain is none),
-        LimitExceeded, InvalidValue, HomeError. Nothing of an earlier account of that name reaches the new one.
+        LimitExceeded, InvalidValue, HomeError. Nothing of an earlier account of that name reaches the new one; without
+        `Capability.HOME_PATHS` the mail does, and a purge that was to come is off then.
         """
 
     @abstractmethod
@@ -141,6 +142,7 @@ class Accounts(ABC):
         keep_mailbox_days: the mailbox is due on today (UTC) plus so many days; 0 means at the next purge; None means
             100 years. Negative values are refused.
 
+        Without `Capability.RETENTION` mailboxes are kept until somebody removes them, and a number of days is refused.
         The mail itself is not touched. Returns the record, or None if the account had no home.
         """
 

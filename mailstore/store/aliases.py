@@ -25,6 +25,7 @@ class Aliases(ABC):
         access_policy: who may send to it: ``public``, ``domain``, ``subdomain``, ``membersonly``, ``moderatorsonly``
             or ``membersandmoderatorsonly``.
         moderators: addresses, or ``*@domain`` for everybody of a domain.
+        permitted_senders: accounts of this store that may send mail as this alias (`Capability.PERMITTED_SENDERS`).
         name, enabled: as they say.
 
         Raises AlreadyExists, NotFound (no such domain), LimitExceeded, InvalidValue. Returns the alias as stored.

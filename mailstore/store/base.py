@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
-from mailstore.model import Capability, Finding
+from mailstore.model import Capability, Finding, Notice
 from mailstore.store.accounts import Accounts
 from mailstore.store.admins import Admins
 from mailstore.store.aliases import Aliases
@@ -110,6 +110,14 @@ class Store(ABC):
     @abstractmethod
     def check(self) -> Iterator[Finding]:
         """Look for broken invariants in the store, and on disk if it was opened with homes. Changes nothing."""
+
+    def take_notices(self) -> Sequence[Notice]:
+        """Return, once, what the changes made so far leave to be done outside of the store, oldest first.
+
+        Changes that were rolled back leave nothing. Stores whose readers see every change by themselves never do. Stores
+        made by `acting_as` share the notices of the one that they were made from.
+        """
+        return ()
 
     @abstractmethod
     def close(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import date
 from typing import Protocol, Unpack
 
+from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
 
@@ -37,6 +38,14 @@ class DeletedMailboxes(ABC):
     @abstractmethod
     def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:
         """Return how many records `list` would give."""
+
+    def archived(self, *, domain: str | None = None) -> Iterator[DeletedMailbox]:  # noqa: ARG002
+        """Iterate over the mailboxes on disk whose accounts are gone, recorded or not, sorted by address.
+
+        Those without a record have the id 0 and no due day. Raises NotSupported without `Capability.ARCHIVE`,
+        ConfigurationError for a store opened without `homes`.
+        """
+        raise NotSupported("this store does not tell from a mailbox on disk whose it was; 'mailstore check' finds such")
 
     @abstractmethod
     def get(self, record_id: int) -> DeletedMailbox:

@@ -6,16 +6,7 @@ from typing import Any
 
 import pytest
 
-from mailstore import (
-    AlreadyExists,
-    Capability,
-    Edit,
-    InvalidAddress,
-    InvalidValue,
-    LimitExceeded,
-    NotFound,
-    Store,
-)
+from mailstore import AlreadyExists, Capability, Edit, InvalidAddress, InvalidValue, LimitExceeded, NotFound, Store
 from tests.contract.hosting import host
 
 POLICIES = ["public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly"]
@@ -39,6 +30,7 @@ def sales(store: Store) -> str:
     return "sales@example.com"
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
 def test_create_returns_what_a_read_gives(store: Store) -> None:
     made = store.aliases.create(
         "Sales@Example.com", name="Verkauf", members=["Eve@other.org", "eve@OTHER.org"], access_policy="MembersOnly"
@@ -53,11 +45,13 @@ def test_create_returns_what_a_read_gives(store: Store) -> None:
     assert store.aliases.create("empty@example.com") == store.aliases.get("empty@example.com")
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_policies(store: Store, sales: str, policy: str) -> None:
     assert store.aliases.update(sales, access_policy=policy).access_policy == policy
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -74,6 +68,7 @@ def test_bad_value(store: Store, fields: Any) -> None:
     assert not store.aliases.exists("sales@example.com")
 
 
+@pytest.mark.needs(Capability.DOMAINS)
 def test_bad_address_and_domain(store: Store) -> None:
     with pytest.raises(InvalidAddress):
         store.aliases.create("sales+x@example.com")
@@ -84,6 +79,7 @@ def test_bad_address_and_domain(store: Store) -> None:
         store.aliases.create("sales@example.com", **unknown)
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY)
 def test_update_leaves_the_rest(store: Store, sales: str) -> None:
     before = store.aliases.get(sales)
     after = store.aliases.update(sales, name="New")
@@ -95,6 +91,7 @@ def test_update_leaves_the_rest(store: Store, sales: str) -> None:
     )
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
 def test_members(store: Store, sales: str) -> None:
     store.aliases.add_members(sales, ["new@other.org", "bob@example.com"])
     store.aliases.remove_members(sales, ["eve@other.org", "nobody@other.org"])
@@ -105,6 +102,7 @@ def test_members(store: Store, sales: str) -> None:
     assert store.aliases.update(sales, members=[]).members == ()
 
 
+@pytest.mark.needs(Capability.DISABLING)
 def test_disable_and_enable(store: Store, sales: str) -> None:
     assert not store.aliases.update(sales, enabled=False).enabled
     store.aliases.add_members(sales, ["while-disabled@other.org"])
@@ -112,6 +110,7 @@ def test_disable_and_enable(store: Store, sales: str) -> None:
     assert store.aliases.update(sales, enabled=True).enabled
 
 
+@pytest.mark.needs(Capability.DOMAINS, Capability.ACCOUNT_ALIASES)
 def test_rename(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", members=[sales])
     store.accounts.create("ann@example.com", password="x", aliases=["taken@example.com"])
@@ -128,6 +127,7 @@ def test_rename(store: Store, sales: str) -> None:
     assert store.aliases.rename("verkauf@example.com", "sales@other.com").members == before.members
 
 
+@pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.EMPTY_ALIASES)
 def test_delete(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", members=[sales, "x@other.org"])
     store.accounts.create("ann@example.com", password="x", forwarding=[sales], keep_copy=False)
@@ -141,6 +141,7 @@ def test_delete(store: Store, sales: str) -> None:
     assert (fresh.members, fresh.moderators) == ((), ())
 
 
+@pytest.mark.needs(Capability.DOMAIN_LIMITS)
 def test_limit(store: Store, domain: str, sales: str) -> None:
     store.domains.update(domain, max_aliases=1)
     with pytest.raises(LimitExceeded):
@@ -153,6 +154,7 @@ def test_limit(store: Store, domain: str, sales: str) -> None:
         store.aliases.rename(sales, "sales@none.com")
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.ACCOUNT_ALIASES)
 @pytest.mark.parametrize("taken", ["ann@example.com", "a@example.com", "other@example.com"])
 def test_addresses_are_taken_once(store: Store, sales: str, taken: str) -> None:
     store.accounts.create("ann@example.com", password="x", aliases=["a@example.com"])
@@ -164,7 +166,7 @@ def test_addresses_are_taken_once(store: Store, sales: str, taken: str) -> None:
     assert store.aliases.count() == 2
 
 
-@pytest.mark.needs(Capability.ALIAS_DOMAINS)
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.ACCOUNT_ALIASES, Capability.ALIAS_DOMAINS)
 def test_alias_domains(store: Store, domain: str, sales: str) -> None:
     store.domains.add_alias_domains(domain, ["example.net"])
     before = store.aliases.get(sales)
@@ -182,6 +184,7 @@ def test_alias_domains(store: Store, domain: str, sales: str) -> None:
     assert store.aliases.get(sales).members == before.members
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.DISABLING)
 def test_a_disabled_domain(store: Store, domain: str, sales: str) -> None:
     store.domains.update(domain, enabled=False)
     assert store.aliases.get(sales).enabled
@@ -190,7 +193,7 @@ def test_a_disabled_domain(store: Store, domain: str, sales: str) -> None:
     assert (made.enabled, store.aliases.get("new@example.com").members) == (True, ("eve@other.org",))
 
 
-@pytest.mark.needs(Capability.ADMINS)
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.STANDALONE_ADMINS)
 def test_acting_admin(store: Store, sales: str) -> None:
     host(store, "other.com")
     store.aliases.create("theirs@other.com")
@@ -214,6 +217,7 @@ def test_acting_admin(store: Store, sales: str) -> None:
     assert not store.aliases.exists("ours@example.com")
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.DISABLING)
 def test_list_and_count(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", name="Everybody", enabled=False)
     for query, found in (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Never
 
 from tests.rigs import Rig
+from tests.stores import StoreRig
 
 __all__ = ["Child", "become", "fork", "in_thread", "race", "refusals", "successes"]
 
@@ -50,7 +51,7 @@ class Child:
         return os.WIFSIGNALED(self._status)
 
 
-def fork(rig: Rig, action: Callable[[], Any]) -> Child:
+def fork(rig: StoreRig, action: Callable[[], Any]) -> Child:
     """Run `action` in a child, which opens connections of its own."""
     _give_back_connections(rig)
     return _fork(lambda _output: action())
@@ -114,10 +115,9 @@ def in_thread(action: Callable[[], Any]) -> Callable[[], Any]:
     return wait
 
 
-def _give_back_connections(rig: Rig) -> None:
+def _give_back_connections(rig: StoreRig) -> None:
     """Close the parent's connections, which a child must not share."""
-    rig.shared.close()
-    rig.engine.dispose()
+    rig.close()
 
 
 def _fork(action: Callable[[IO[bytes]], Any]) -> Child:

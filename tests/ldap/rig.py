@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from sqlalchemy import create_engine
 
@@ -35,6 +35,11 @@ class LdapRig:
     owner: tuple[int, int]
     url: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cli_url(self) -> str:
+        """The URL with the options in its query string, for the command line."""
+        return f"{self.url}?{urlencode(self.options)}"
 
     def open(self, **options: Any) -> IRedMailDirectory:
         """Open the store with homes on disk, unless `homes` says otherwise."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mailstore import AlreadyExists, Edit, InvalidValue, MailstoreError, NotFound, open_store
 from mailstore.ldap.iredmail.store import IRedMailDirectory
+from mailstore.ldap.names import same_dn
 from tests.ldap.faults import HASH, make_rig, problems
 from tests.ldap.rig import LdapRig, store_url
 from tests.servers.slapd import Slapd
@@ -90,6 +91,30 @@ def test_addresses_of_accounts(store: IRedMailDirectory, local: str) -> None:
     store.lists.delete(f"{local}.list@other.com")
     store.aliases.rename(f"{local}.all@example.com", f"{local}.all@other.com")
     store.aliases.delete(f"{local}.all@other.com")
+
+
+@pytest.mark.parametrize("local", LOCAL_PARTS)
+def test_references_by_name_of_entry(module_rig: LdapRig, store: IRedMailDirectory, local: str) -> None:
+    """Other tools write them; slapd spells some names otherwise than we do."""
+    address, renamed, name = f"{local}@example.com", f"{local}.x@other.com", "list@other.com"
+    create(store, address)
+    store.lists.create(name, members=["x@ext.org"])
+    places = store._context.places
+    list_dn, spelled = places.mailing_list(name), places.account(address).replace("\\#", "\\23")
+    with module_rig.server.connect() as connection:
+
+        def members() -> list[str]:
+            connection.search(list_dn, "(objectClass=*)", "BASE", attributes=["member"])
+            return [value.decode() for value in connection.response[0]["raw_attributes"]["member"]]
+
+        assert connection.modify(list_dn, {"member": [("MODIFY_ADD", [spelled])]}), connection.result
+        store.accounts.rename(address, renamed)
+        assert [same_dn(member, places.account(renamed)) for member in members()] == [True]
+        record = store.accounts.delete(renamed)
+        assert record is not None
+        assert members() == []
+        store.deleted.restore(record.id)
+        assert [same_dn(member, places.account(renamed)) for member in members()] == [True]
 
 
 @pytest.mark.parametrize("local", REFUSED)

@@ -11,7 +11,7 @@ from typing import Any
 
 from mailstore.address import addresses
 from mailstore.errors import NotSupported
-from mailstore.fields import AliasFields, plain, reject_unknown
+from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.account_entries import address_of, moment
 from mailstore.ldap.iredmail.context import Context
@@ -32,6 +32,8 @@ from mailstore.values import access_policy
 
 __all__ = ["AliasChange", "alias_of"]
 
+_SUPPORTED = AliasFields.__annotations__.keys() - {"permitted_senders"}
+
 _MEMBERS, _POLICY, _MODERATORS = "mailForwardingAddress", "accessPolicy", "listModerator"
 
 
@@ -40,6 +42,7 @@ class AliasChange:
 
     def __init__(self, context: Context, fields: Mapping[str, Any]) -> None:
         reject_unknown(fields, AliasFields)
+        reject_unsupported(fields, _SUPPORTED, Alias(address=""), "iRedMail's directory")
         self._fields = fields
         self._members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
         self._moderators = checked_names(fields.get("moderators"), moderators)

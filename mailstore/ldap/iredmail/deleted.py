@@ -44,17 +44,15 @@ class DeletedMailboxes(LedgerMailboxes):
                 subject=record.address,
             )
         restoration = Restoration(self._context, record, snapshot, hashed)
-        # The domains are locked before the record, as by those who delete. The directory is changed within the transaction
-        # of the record, and taken back if that does not come about.
-        with (
-            restoration.locked() as locks,
-            self._context.changing(record.address) as changes,
-            self._ledger.db.writing() as tx,
-        ):
-            if self._ledger.lock(tx, record_id) != record:
-                raise Conflict(f"record {record_id} was changed meanwhile; try again", subject=record.address)
-            restoration.run(changes, locks)
-            self._ledger.drop(tx, [record_id])
+        # The domains are locked before the record, as by those who delete. The record goes last: an account that lives
+        # with its record is not purged, and the same call finishes its restore.
+        with restoration.locked() as locks:
+            with self._context.changing(record.address) as changes, self._ledger.db.writing() as tx:
+                if self._ledger.lock(tx, record_id) != record:
+                    raise Conflict(f"record {record_id} was changed meanwhile; try again", subject=record.address)
+                restoration.run(changes, locks)
+            with self._ledger.db.writing() as tx:
+                self._ledger.drop(tx, [record_id])
         if fields or hashed:
             return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
         return self._accounts.get(record.address)

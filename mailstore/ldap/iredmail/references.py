@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mailstore.errors import NotFound
+from mailstore.errors import Conflict, InvalidValue, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import set_values
-from mailstore.ldap.names import DN, Filter, all_of, any_of, ends_with, equals, negate, same_dn
+from mailstore.ldap.names import DN, Filter, all_of, any_of, ends_with, equals, negate, parse_dn, same_dn
 
-__all__ = ["ADDRESSES", "EXTERNALS", "NAMES", "References", "to_address", "to_domain", "values_of"]
+__all__ = ["ADDRESSES", "EXTERNALS", "NAMES", "References", "normal", "to_address", "to_domain", "values_of"]
 
 ADDRESSES = (
     "domainAdmin", "domainSenderBccAddress", "domainRecipientBccAddress", "mailForwardingAddress",
@@ -55,6 +55,16 @@ def values_of(entry: Entry) -> Iterator[tuple[str, str]]:
         yield from ((attribute, value) for value in entry.values(attribute))
 
 
+def normal(attribute: str, value: str) -> str:
+    """Return a reference in lower case; a name in our spelling, since servers escape some characters otherwise."""
+    if attribute not in NAMES:
+        return value.lower()
+    try:
+        return parse_dn(value).lower()
+    except InvalidValue:
+        return value.lower()
+
+
 class References:
     """Finds references, and changes them."""
 
@@ -69,18 +79,27 @@ class References:
                 yield entry
 
     def remove(self, changes: Changes, entry: Entry, gone: Callable[[str], bool]) -> None:
-        """Take the values that are `gone` from an entry that refers to them; a list's last external member takes all."""
+        """Take the values that are `gone` from an entry that refers to them; a list's last external member takes all.
+
+        `gone` is given values as `normal` returns them.
+        """
 
         def build(present: Entry) -> list[Change]:
             return _replaced(present, lambda value: None if gone(value) else value)
 
-        if entry.has("objectClass", "mailExternalUser") and all(gone(value.lower()) for value in entry.values("mail")):
-            changes.delete(entry)
+        external = entry.has("objectClass", "mailExternalUser")
+        if external and all(gone(value.lower()) for value in entry.values("mail")):
+            try:
+                changes.delete(entry, only_if=equals("entryCSN", entry.first("entryCSN")))
+            except NotFound:
+                return
+            except Conflict:  # somebody has just added a member
+                self._edit(changes, entry, build)
         else:
             self._edit(changes, entry, build)
 
     def rename(self, changes: Changes, entry: Entry, renamed: Mapping[str, str]) -> None:
-        """Put new values in the place of old ones; `renamed` has both in lower case."""
+        """Put new values in the place of old ones, which `renamed` has as `normal` returns them."""
 
         def build(present: Entry) -> list[Change]:
             return _replaced(present, lambda value: renamed.get(value, value))
@@ -98,7 +117,8 @@ class References:
 def _replaced(entry: Entry, new: Callable[[str], str | None]) -> list[Change]:
     changes: list[Change] = []
     for attribute in dict.fromkeys(attribute for attribute, _ in values_of(entry)):
-        values = [(value, new(value.lower())) for value in entry.values(attribute)]
-        kept = [value if found == value.lower() else found for value, found in values if found is not None]
+        values = [(value, normal(attribute, value)) for value in entry.values(attribute)]
+        found = [(value, key, new(key)) for value, key in values]
+        kept = [value if then == key else then for value, key, then in found if then is not None]
         changes += set_values(entry, attribute, kept)
     return changes

@@ -14,7 +14,7 @@ from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.account_entries import address_of
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.homes import home_of
-from mailstore.ldap.iredmail.references import values_of
+from mailstore.ldap.iredmail.references import normal, values_of
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.ledger import NewRecord
 
@@ -95,7 +95,7 @@ def _snapshot(entry: Entry, others: Iterable[Entry], earlier: str | None) -> str
         [other.dn, attribute, value]
         for other in others
         for attribute, value in values_of(other)
-        if value.lower() in own
+        if normal(attribute, value) in own
     ]
     removed = json.loads(earlier)["references"] if earlier else []
     references += [each for each in removed if each not in references]

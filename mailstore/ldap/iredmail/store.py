@@ -52,7 +52,14 @@ __all__ = [
 
 _CONTROLS = ("1.3.6.1.1.12", "1.3.6.1.1.13.2")
 """Assertion (RFC 4528) and post-read (RFC 4527), which every OpenLDAP since 2.4 has."""
-_MISSING = frozenset({Capability.TRANSACTIONS, Capability.ACCOUNT_ADMIN_LIMITS})
+_MISSING = frozenset(
+    {
+        Capability.TRANSACTIONS,
+        Capability.ACCOUNT_ADMIN_LIMITS,
+        Capability.PERMITTED_SENDERS,
+        Capability.ARCHIVE,
+    }
+)
 
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailDirectory:

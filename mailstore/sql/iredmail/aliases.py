@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, li
 from mailstore import store
 from mailstore.address import account_address, addresses, domain_name, domain_part, moderator
 from mailstore.errors import NotFound
-from mailstore.fields import AliasFields, plain, reject_unknown
+from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
@@ -30,6 +30,7 @@ _COLUMNS = {
     "enabled": ("active", flag("enabled")),
     "access_policy": ("accesspolicy", access_policy),
 }
+_SUPPORTED = AliasFields.__annotations__.keys() - {"permitted_senders"}
 _PAGE = 500
 
 
@@ -228,6 +229,7 @@ class _Change:
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         reject_unknown(fields, AliasFields)
+        reject_unsupported(fields, _SUPPORTED, Alias(address=""), "iRedMail's database")
         self.columns = checked(fields, _COLUMNS)
         self.members = _checked(fields.get("members"), addresses)
         self.moderators = _checked(fields.get("moderators"), lambda names: tuple(map(moderator, plain(names))))

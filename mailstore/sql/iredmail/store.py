@@ -33,7 +33,7 @@ __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
 _DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
 _EXTRAS = {"mysql": ("pymysql", "mysql"), "postgresql": ("psycopg", "postgresql")}
-_MISSING = frozenset({Capability.LISTS})
+_MISSING = frozenset({Capability.LISTS, Capability.PERMITTED_SENDERS, Capability.ARCHIVE})
 
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:

@@ -1,0 +1,194 @@
+"""Aliases that somebody made: the table `aliases`. A source ``@domain`` is a catch-all, or the name of an alias domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, Unpack
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, select, true, update
+
+from mailstore import store
+from mailstore.address import domain_name
+from mailstore.errors import InvalidValue, NotFound
+from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
+from mailstore.model import Alias, Edit, Names
+from mailstore.sql.engine import Transaction
+from mailstore.sql.mailinabox import lists, names, privileges, rules
+from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.references import References
+from mailstore.sql.paging import pages
+
+__all__ = ["Aliases"]
+
+Conditions: TypeAlias = "list[ColumnElement[bool]]"  # `list` is the name of a method below
+_SUPPORTED = frozenset({"members", "permitted_senders"})
+_PAGE = 500
+
+
+class Aliases(store.Aliases):
+    """See `mailstore.store.Aliases`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._references = References(context.schema)
+        self._table = context.table("aliases")
+        columns = ("id", "source", "destination", "permitted_senders")
+        self._query = select(*(self._table.c[name] for name in columns if name in self._table.c))
+
+    def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
+        change, source = self._change(fields), rules.new_source(address)
+        with self._context.changing(source) as tx:
+            names.refuse_taken(self._context.schema, tx, source)
+            row = {"source": source, "destination": "", **self._columns(tx, source, {}, change)}
+            tx.execute(insert(self._table).values(row))
+            return self._get(tx.connection, source)
+
+    def get(self, address: str) -> Alias:
+        with self._context.reading() as connection:
+            return self._get(connection, rules.known_source(address))
+
+    def list(
+        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+    ) -> Iterator[Alias]:
+        source = self._table.c.source
+        query = self._query.where(self._condition(domain, search, enabled)).order_by(source).limit(_PAGE)
+
+        def fetch(after: str) -> Sequence[Alias]:
+            with self._context.reading() as connection:
+                return [_alias(row) for row in connection.execute(query.where(source > after)).mappings()]
+
+        for page in pages(fetch, lambda alias: alias.address, start="", size=_PAGE):
+            yield from page
+
+    def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
+        query = select(func.count()).select_from(self._table).where(self._condition(domain, search, enabled))
+        with self._context.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def exists(self, address: str) -> bool:
+        with self._context.reading() as connection:
+            return self._row(connection, rules.known_source(address)) is not None
+
+    def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
+        change, source = self._change(fields), rules.known_source(address)
+        with self._context.changing(source) as tx:
+            row = self._require(tx.connection, source)
+            columns = self._columns(tx, source, row, change)
+            if columns:
+                tx.execute(update(self._table).where(self._table.c.id == row["id"]).values(columns))
+            return self._get(tx.connection, source)
+
+    def add_members(self, address: str, members: Iterable[str]) -> None:
+        self.update(address, members=Edit(add=tuple(members)))
+
+    def remove_members(self, address: str, members: Iterable[str]) -> None:
+        self.update(address, members=Edit(remove=tuple(members)))
+
+    def rename(self, address: str, new_address: str) -> Alias:
+        old, new = rules.known_source(address), rules.new_source(new_address)
+        with self._context.changing(old) as tx:
+            row = self._require(tx.connection, old)
+            if old != new:
+                names.refuse_taken(self._context.schema, tx, new)
+                self._check_destinations(tx, new, lists.split(row["destination"]))
+                tx.execute(update(self._table).where(self._table.c.id == row["id"]).values(source=new))
+                self._references.rename(tx, old, new)
+            return self._get(tx.connection, new)
+
+    def delete(self, address: str) -> None:
+        source = rules.known_source(address)
+        with self._context.changing(source) as tx:
+            row = self._require(tx.connection, source)
+            tx.execute(delete(self._table).where(self._table.c.id == row["id"]))
+            self._references.remove(tx, source)
+
+    def _change(self, fields: Mapping[str, Any]) -> dict[str, Names]:
+        """Return the parameters that an alias of a box has, checked as far as that goes without the file."""
+        reject_unknown(fields, AliasFields)
+        reject_unsupported(fields, _SUPPORTED, Alias(address=""), self._context.name)
+        if "permitted_senders" in fields and _names(fields["permitted_senders"]):
+            self._context.require("aliases", "permitted_senders", "permitted senders")
+        return {name: _checked(fields[name]) for name in _SUPPORTED if name in fields}
+
+    def _columns(
+        self, tx: Transaction, source: str, row: Mapping[Any, Any], change: Mapping[str, Names]
+    ) -> dict[str, Any]:
+        """Return the columns that a change sets, checked as the box checks them."""
+        columns: dict[str, Any] = {}
+        if "members" in change:
+            members = lists.edited(row.get("destination"), change["members"])
+            self._check_destinations(tx, source, members)
+            columns["destination"] = lists.joined(members)
+        if "permitted_senders" in change and "permitted_senders" in self._table.c:
+            senders = lists.edited(row.get("permitted_senders"), change["permitted_senders"])
+            self._check_senders(tx, _names(change["permitted_senders"]))
+            # NULL lets the destinations send; an empty list would let nobody.
+            columns["permitted_senders"] = lists.joined(senders) or None
+        result = {**row, **columns}
+        if (columns or not row) and not (result.get("destination") or result.get("permitted_senders")):
+            raise InvalidValue(f"{source}: an alias needs a member or a permitted sender", subject=source)
+        return columns
+
+    def _check_destinations(self, tx: Transaction, source: str, members: Sequence[str]) -> None:
+        domains = [member for member in members if member.startswith("@")]
+        if domains and (len(members) > 1 or rules.is_for_domain_control(source)):
+            raise InvalidValue(
+                f"{source}: {domains[0]} has to be the only member, and not of such a name", subject=source
+            )
+        if not rules.is_for_domain_control(source):
+            return
+        others = {rules.without_tag(name) for name in members if not rules.is_for_domain_control(name)}
+        users = self._context.table("users").c
+        query = select(users.email).where(users.email.in_(others), privileges.is_admin(self._context.schema))
+        refused = sorted(others - set(tx.execute(query).scalars()))
+        if refused:
+            raise InvalidValue(
+                f"{source} proves the ownership of its domain and may only lead to admins of the box: not to {refused[0]}",
+                subject=source,
+            )
+
+    def _check_senders(self, tx: Transaction, senders: Sequence[str]) -> None:
+        users = self._context.table("users").c
+        known = set(tx.execute(select(users.email).where(users.email.in_(senders))).scalars())
+        for unknown in sorted(set(senders) - known):
+            raise NotFound(f"{unknown} cannot be a permitted sender: there is no such account", subject=unknown)
+
+    def _get(self, connection: Connection, source: str) -> Alias:
+        return _alias(self._require(connection, source))
+
+    def _require(self, connection: Connection, source: str) -> Mapping[Any, Any]:
+        row = self._row(connection, source)
+        if row is None:
+            raise NotFound(f"there is no alias {source}", subject=source)
+        return row
+
+    def _row(self, connection: Connection, source: str) -> Mapping[Any, Any] | None:
+        return connection.execute(self._query.where(self._table.c.source == source)).mappings().first()
+
+    def _condition(self, domain: str | None, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
+        source = self._table.c.source
+        conditions: Conditions = [true() if enabled in (None, True) else false()]  # aliases are never switched off
+        if domain is not None:
+            conditions.append(source.endswith(f"@{domain_name(domain)}", autoescape=True))
+        if search:
+            conditions.append(source.icontains(search, autoescape=True))
+        return and_(*conditions)
+
+
+def _alias(row: Mapping[Any, Any]) -> Alias:
+    return Alias(
+        address=row["source"],
+        members=lists.shown(row["destination"]),
+        permitted_senders=lists.shown(row.get("permitted_senders")),
+    )
+
+
+def _names(names_: Names) -> Sequence[str]:
+    """Return the names that a parameter brings in."""
+    return tuple(plain(names_))
+
+
+def _checked(given: Names) -> Names:
+    if isinstance(given, Edit):
+        return Edit(add=rules.destinations(given.add), remove=rules.destinations(given.remove, new=False))
+    return rules.destinations(given)

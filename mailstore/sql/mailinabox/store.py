@@ -1,0 +1,171 @@
+"""The Mail-in-a-Box store: opens a box's file of users and puts the parts of this package together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Self
+
+from sqlalchemy import URL
+
+from mailstore import store
+from mailstore.address import any_address
+from mailstore.config import StoreConfig
+from mailstore.drift import check_homes
+from mailstore.errors import NotFound, PermissionDenied
+from mailstore.maildir import Homes
+from mailstore.model import Capability, Finding, Notice
+from mailstore.sql.engine import Database
+from mailstore.sql.mailinabox import privileges, schema
+from mailstore.sql.mailinabox.account_rows import FOLDER
+from mailstore.sql.mailinabox.accounts import Accounts
+from mailstore.sql.mailinabox.admins import Admins
+from mailstore.sql.mailinabox.aliases import Aliases
+from mailstore.sql.mailinabox.box import Box
+from mailstore.sql.mailinabox.check import Checker
+from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.deleted import DeletedMailboxes, UnrecordedMailboxes
+from mailstore.sql.mailinabox.domains import Domains
+from mailstore.sql.mailinabox.mailboxes import open_homes
+from mailstore.sql.mailinabox.retention import Retention
+
+__all__ = ["MailInABoxStore", "create_own_table", "open_store"]
+
+BUSY_SECONDS = 30
+"""How long to wait for another writer. The panel keeps its lock until its process happens to tidy up."""
+_ALWAYS = frozenset(
+    {Capability.ALIAS_DOMAINS, Capability.ALIASES, Capability.TRANSACTIONS, Capability.USAGE, Capability.ARCHIVE}
+)
+
+
+def open_store(config: StoreConfig, password: str | None) -> MailInABoxStore:  # noqa: ARG001 a file has no password
+    """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    box = Box.of(config)
+    db = _database(box)
+    try:
+        with db.reading() as connection:
+            found = schema.detect(connection)
+        found.require()
+        homes = open_homes(config, box)
+    except BaseException:
+        db.close()
+        raise
+    return MailInABoxStore(Context(db, found, config, box, homes))
+
+
+def create_own_table(config: StoreConfig, password: str | None) -> bool:  # noqa: ARG001 a file has no password
+    """Add the tables in which mailboxes are recorded when their accounts are deleted. Returns False if they were there."""
+    db = _database(Box.of(config))
+    try:
+        with db.writing() as tx:
+            schema.detect(tx.connection).require()
+            return schema.create_own_tables(tx.connection)
+    finally:
+        db.close()
+
+
+class MailInABoxStore(store.Store):
+    """See `mailstore.store.Store`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        retention = Retention(context)
+        self._accounts = Accounts(context, retention)
+        self._domains = Domains(context)
+        self._aliases = Aliases(context)
+        self._admins = Admins(context, self._accounts)
+        self._deleted: store.DeletedMailboxes = (
+            UnrecordedMailboxes(context)
+            if retention.ledger is None
+            else DeletedMailboxes(context, self._accounts, retention.ledger)
+        )
+
+    @property
+    def name(self) -> str:
+        return self._context.name
+
+    @property
+    def key(self) -> str:
+        return self._context.key
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        found = self._context.schema
+        present = {
+            Capability.ADMINS: found.has("users", "privileges"),
+            Capability.ACCOUNT_ADMINS: found.has("users", "privileges"),
+            Capability.ACCOUNT_QUOTAS: found.has("users", "quota"),
+            Capability.PERMITTED_SENDERS: found.has("aliases", "permitted_senders"),
+            Capability.RETENTION: found.own is not None,
+        }
+        return _ALWAYS | {capability for capability, is_there in present.items() if is_there}
+
+    @property
+    def homes(self) -> Homes | None:
+        return self._context.homes
+
+    @property
+    def domains(self) -> Domains:
+        return self._domains
+
+    @property
+    def accounts(self) -> Accounts:
+        return self._accounts
+
+    @property
+    def aliases(self) -> Aliases:
+        return self._aliases
+
+    @property
+    def admins(self) -> Admins:
+        return self._admins
+
+    @property
+    def deleted(self) -> store.DeletedMailboxes:
+        return self._deleted
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._context.db.writing():
+            yield
+
+    def acting_as(self, admin: str) -> Self:
+        actor = any_address(admin)
+        self._context.require("users", "privileges", "admins")
+        with self._context.db.reading() as connection:
+            try:
+                privileges.require_admin(self._context.schema, connection, actor)
+            except PermissionDenied:
+                raise NotFound(f"there is no enabled admin {actor}", subject=actor) from None
+        return type(self)(replace(self._context, actor=actor))
+
+    def check(self) -> Iterator[Finding]:
+        yield from Checker(self._context).run()
+        if self.homes:
+            yield from check_homes(self, self.homes, folder=FOLDER)
+
+    def take_notices(self) -> Sequence[Notice]:
+        return self._context.notices.take()
+
+    @property
+    def box(self) -> Box:
+        """Where things are on this box."""
+        return self._context.box
+
+    def schema_report(self) -> schema.Schema:
+        """Return what the schema of this box has and lacks."""
+        return self._context.schema
+
+    def close(self) -> None:
+        self._context.db.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _database(box: Box) -> Database:
+    return Database(URL.create("sqlite+pysqlite", database=str(box.database)), {"timeout": BUSY_SECONDS})
