@@ -75,6 +75,7 @@ class Capability(Enum):
     ACCESS_POLICY = "access policies and moderators"
     LISTS = "mailing lists"
     ADMINS = "admins"
+    ACCOUNT_ADMINS = "accounts with admin rights"
     ADMIN_LIMITS = "limits per admin"
     USAGE = "used quota and last login"
     TRANSACTIONS = "several operations in one transaction"
