@@ -37,7 +37,9 @@ class Refusals:
             raise BulkRefused(sorted(self._rows.items()))
 
 
-def take_secrets(given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals) -> dict[int, Secret]:
+def take_secrets(
+    given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals, *, salt_bytes: int | None = None
+) -> dict[int, Secret]:
     """Take the passwords and hashes out of `given`; return what to store, by index."""
     hashes: dict[int, Secret] = {}
     plain: dict[int, str] = {}
@@ -51,7 +53,7 @@ def take_secrets(given: Sequence[dict[str, Any]], scheme: str, refusals: Refusal
             elif password is not None:
                 passwords.check_password(password, scheme)
                 plain[index] = password
-    made = passwords.hash_many(list(plain.values()), scheme)
+    made = passwords.hash_many(list(plain.values()), scheme, salt_bytes=salt_bytes)
     return hashes | {
         index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)
     }

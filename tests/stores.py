@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mailstore import Store
 from tests import rigs
+from tests.atmail import rig as atmail
 from tests.servers.process import make_directory
 
 __all__ = ["FACTORIES", "Place", "StoreRig", "empty_homes"]
@@ -62,6 +63,7 @@ FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
     "postgresql": lambda place: rigs.on_server(
         "postgresql", place.server("postgresql"), place.homes("postgresql"), place.owner
     ),
+    "atmail": lambda place: atmail.on_mariadb(place.server("mariadb"), place.homes("atmail"), place.owner),
 }
 
 
