@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailstore import AlreadyExists, DeletedMailbox, InvalidValue, LimitExceeded, NotFound, Store
+from mailstore import AlreadyExists, Capability, DeletedMailbox, InvalidValue, LimitExceeded, NotFound, Store
 from mailstore.errors import HomeError
 from mailstore.purge import Outcome, purge_due
 from tests.contract.hosting import host
@@ -69,17 +69,25 @@ class TestDelete:
 
     def test_nothing_reaches_the_next_account_of_that_name(self, store: Store, bob: str) -> None:
         message = deliver(store, bob, "private")
-        store.aliases.create("all@example.com", members=[bob], moderators=[bob])
-        store.accounts.update(
-            bob, aliases=["b@example.com"], sender_bcc="x@other.org", outbound_relay="[r.example.net]"
-        )
-        store.admins.promote(bob, global_admin=True)
+        store.aliases.create("all@example.com", members=[bob, "x@other.org"])
+        store.accounts.update(bob, aliases=["b@example.com"], forwarding=["x@other.org"])
         record = delete(store, bob, 10)
         fresh = store.accounts.create(bob, password="new")
-        assert (fresh.aliases, fresh.sender_bcc, fresh.outbound_relay, fresh.admin) == ((), "", "", False)
+        assert (fresh.aliases, fresh.forwarding) == ((), ())
         assert fresh.home != record.home
         assert message.read_text() == "private"
-        assert store.aliases.get("all@example.com").members == ()
+        assert store.aliases.get("all@example.com").members == ("x@other.org",)
+
+    @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.ACCESS_POLICY, Capability.ACCOUNT_ADMINS)
+    def test_no_profile_and_no_rights_reach_the_next_account(self, store: Store, bob: str) -> None:
+        store.aliases.create("all@example.com", members=[bob], moderators=[bob])
+        store.accounts.update(bob, sender_bcc="x@other.org", outbound_relay="[r.example.net]")
+        store.admins.promote(bob, global_admin=True)
+        delete(store, bob, 10)
+        fresh = store.accounts.create(bob, password="new")
+        assert (fresh.sender_bcc, fresh.outbound_relay, fresh.admin) == ("", "", False)
+        alias = store.aliases.get("all@example.com")
+        assert (alias.members, alias.moderators) == ((), ())
 
     def test_deleted_again_and_again_in_one_second(self, store: Store, bob: str) -> None:
         homes = {delete(store, bob, 1).home}
@@ -161,6 +169,26 @@ class TestPurge:
 
 
 class TestRestore:
+    def test_account_aliases_and_memberships_come_back(self, store: Store, bob: str) -> None:
+        store.accounts.create("eve@example.com", password="x", forwarding=[bob])
+        store.aliases.create("all@example.com", members=[bob, "x@other.org"])
+        store.accounts.update(bob, aliases=["b@example.com"], forwarding=["x@other.org"], keep_copy=False)
+        message = deliver(store, bob, "hello")
+        before = store.accounts.get(bob)
+        record = delete(store, bob, 10)
+        assert record.restorable
+        after = store.deleted.restore(record.id)
+        for name in before.__dataclass_fields__.keys() - {"modified"}:
+            assert getattr(after, name) == getattr(before, name), name
+        assert store.accounts.verify_password(bob, "secret")
+        assert message.read_text() == "hello"
+        assert store.accounts.get("eve@example.com").forwarding == (bob,)
+        assert store.aliases.get("all@example.com").members == (bob, "x@other.org")
+        assert store.deleted.count() == 0
+        assert purge(store, day(4000)) == []
+
+    @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.DOMAIN_PROFILE, Capability.ACCESS_POLICY)
+    @pytest.mark.needs(Capability.ACCOUNT_ADMINS)
     def test_everything_comes_back(self, store: Store, bob: str) -> None:
         store.accounts.create("eve@example.com", password="x", forwarding=[bob])
         store.aliases.create("all@example.com", members=[bob], moderators=[bob])
@@ -190,7 +218,7 @@ class TestRestore:
 
     def test_what_was_taken_meanwhile_stays_with_the_new_owner(self, store: Store, bob: str) -> None:
         store.accounts.update(bob, aliases=["b@example.com", "c@example.com"])
-        store.aliases.create("all@example.com", members=[bob])
+        store.aliases.create("all@example.com", members=[bob, "x@other.org"])
         record = delete(store, bob, 10)
         store.aliases.delete("all@example.com")
         store.accounts.create("b@example.com", password="x")
@@ -211,12 +239,16 @@ class TestRestore:
         with pytest.raises(AlreadyExists):
             store.deleted.restore(record.id)
         delete(store, bob, 10)
-        store.domains.update("example.com", max_accounts=0)
-        with pytest.raises(LimitExceeded):
-            store.deleted.restore(record.id)
-        store.domains.update("example.com", max_accounts=None)
         Path(record.home).rename(record.home + "-moved")
         with pytest.raises(HomeError):
+            store.deleted.restore(record.id)
+        assert store.deleted.get(record.id) == record
+
+    @pytest.mark.needs(Capability.DOMAIN_LIMITS)
+    def test_refused_beyond_a_limit(self, store: Store, bob: str) -> None:
+        record = delete(store, bob, 10)
+        store.domains.update("example.com", max_accounts=0)
+        with pytest.raises(LimitExceeded):
             store.deleted.restore(record.id)
         assert store.deleted.get(record.id) == record
 

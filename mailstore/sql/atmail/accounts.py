@@ -96,7 +96,7 @@ class Accounts(store.Accounts):
         query = select(columns.username).where(columns.accountId == account_id)
         with self._context.reading("account.view") as connection:
             address = connection.execute(query.where(self._context.visible(columns.domainId))).scalar()
-        return self._found(address, f"number {account_id}")
+        return str(self._found(address, f"number {account_id}"))
 
     def view(self, address: str) -> AccountView:
         """Return an account with the size of its mailbox, which is measured on disk and takes longer the more is in it.

@@ -134,9 +134,9 @@ class Expansions:
     def rename(self, tx: Transaction, old: str, new: str) -> None:
         """Let every row that expands or leads to `old` do so for `new`; rows that would then stand twice become one."""
         columns = self.columns
-        twin = self._table.alias("twin").c
-        same = select(columns.id).join_from(self._table, self._table.alias("twin"), twin.AliasName == columns.AliasName)
-        doubled = tx.execute(same.where(columns.AliasTo == new, twin.AliasTo == old)).scalars().all()
+        twin = self._table.alias("twin")
+        same = select(columns.id).join_from(self._table, twin, twin.c.AliasName == columns.AliasName)
+        doubled = tx.execute(same.where(columns.AliasTo == new, twin.c.AliasTo == old)).scalars().all()
         own = and_(columns.AliasName == old, columns.AliasTo == new)
         self.remove(tx, or_(columns.id.in_(doubled), own) if doubled else own)
         tx.execute(update(self._table).where(columns.AliasTo == old).values(AliasTo=new))

@@ -110,7 +110,7 @@ def require_schema(db: Database) -> None:
 
 
 class Provisioning:
-    """Users of the API server. Its database is another one: what happens here commits by itself, whatever else is going on."""
+    """Users of the API server. Its database is another one: what happens here commits by itself."""
 
     def __init__(self, context: Context) -> None:
         if context.apiserver is None:

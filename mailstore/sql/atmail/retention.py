@@ -64,9 +64,9 @@ class Retention:
         found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         rows, columns = self._context.table("aliases"), self._expansions.columns
         whole: Any = literal_column("*")
-        of_account = select(self._accounts.c.username.label("_of"), whole).select_from(self._accounts)
-        of_name = select(columns.AliasName.label("_of"), whole).select_from(rows)
-        to_name = select(columns.AliasTo.label("_of"), self._expansions.alone().label("_alone"), whole).select_from(
+        of_account = select(whole, self._accounts.c.username.label("_of")).select_from(self._accounts)
+        of_name = select(whole, columns.AliasName.label("_of")).select_from(rows)
+        to_name = select(whole, columns.AliasTo.label("_of"), self._expansions.alone().label("_alone")).select_from(
             rows
         )
         for part, query in (

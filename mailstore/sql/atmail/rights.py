@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, literal, select, union_all
 
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.sql.atmail.permissions import ALL, grants, lacking
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Actor", "State", "effective_permissions", "has_permission"]
 
 
-def effective_permissions(schema: Schema, user_id: int | ColumnElement[int]) -> Select[tuple[str]]:
+def effective_permissions(schema: Schema, user_id: int | Column[int]) -> Select[tuple[str]]:
     """Return the query for the names of all permissions of an admin: direct ones, and those of its enabled roles.
 
     The admin is a number, or the column of an outer query that holds it.
@@ -37,14 +37,16 @@ def effective_permissions(schema: Schema, user_id: int | ColumnElement[int]) -> 
         .where(held.userId == user_id, roles.roleEnabled == 1)
     )
     own = select(direct.permissionId).where(direct.userId == user_id)
+    if isinstance(user_id, Column):  # SQLAlchemy looks for it only in the query right around, which is not the one meant
+        through_roles, own = through_roles.correlate(user_id.table), own.correlate(user_id.table)
     return select(names.permissionName).where(names.permissionId.in_(own) | names.permissionId.in_(through_roles))
 
 
-def has_permission(schema: Schema, user_id: ColumnElement[int], permission: str) -> ColumnElement[bool]:
+def has_permission(schema: Schema, user_id: Column[int], permission: str) -> ColumnElement[bool]:
     """Return the condition that the admin whose number is in a column of the outer query holds exactly this permission."""
     query = effective_permissions(schema, user_id)
     names = schema["permissions"].c
-    return exists(query.where(names.permissionName == permission).correlate(schema["users"]))
+    return exists(query.where(names.permissionName == permission))
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def _foreign(names: TableNames, live: Live, tables: list[tuple[str, str]]) -> It
 def create(connection: Connection, names: TableNames) -> list[str]:
     """Create the complete schema in an empty database, with the two roles and the permissions that are known.
 
-    Returns the names of the tables. Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
+    Returns the names of the tables. Raises SchemaMismatch if any table of the schema is there already: an existing
+    database is never altered.
     """
     live = {str(row[0]) for row in connection.execute(text(_COLUMNS))}
     tables = define(names)
