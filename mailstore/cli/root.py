@@ -28,6 +28,7 @@ NOUNS = (
     "check",
     "schema",
     "lookups",
+    "atmail",
     "password",
     "completion",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, Unpack
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, update
@@ -22,12 +22,12 @@ from mailstore.sql.atmail.expansions import Expansions
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.new_account import NewAccount, account_columns
 from mailstore.sql.atmail.retention import Retention
-from mailstore.sql.atmail.units import MEGABYTE, local_now
+from mailstore.sql.atmail.units import local_now
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 from mailstore.values import due_date
 
-__all__ = ["AccountView", "Accounts", "GeneratedAccount"]
+__all__ = ["Accounts", "GeneratedAccount"]
 
 _T = TypeVar("_T")
 _HOMES_PAGE = 5000
@@ -39,15 +39,6 @@ class GeneratedAccount:
 
     account: Account
     password: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class AccountView:
-    """An account with what lies in its mailbox. ``used_quota`` is in megabytes, as in atmail's answers."""
-
-    account: Account
-    used_quota: float
-    total_messages: int
 
 
 class Accounts(store.Accounts):
@@ -98,14 +89,13 @@ class Accounts(store.Accounts):
             address = connection.execute(query.where(self._context.visible(columns.domainId))).scalar()
         return str(self._found(address, f"number {account_id}"))
 
-    def view(self, address: str) -> AccountView:
-        """Return an account with the size of its mailbox, which is measured on disk and takes longer the more is in it.
+    def view(self, address: str) -> Account:
+        """Return an account with its `usage`, which is measured on disk and takes longer the more is in the mailbox.
 
         Raises ConfigurationError if the store was opened without homes, HomeError if the mailbox cannot be read.
         """
         account = self.get(address)
-        usage = self._measure(account)
-        return AccountView(account, usage.bytes / MEGABYTE, usage.messages)
+        return replace(account, usage=self._measure(account))
 
     def _measure(self, account: Account) -> Usage:
         disk = self._context.homes

@@ -97,6 +97,15 @@ class AliasRows:
         accounts = self._context.table("accounts").c
         return tx.execute(select(accounts.accountId).where(accounts.username == address)).first() is not None
 
+    def get(self, id: int) -> AliasRow:
+        """Return one row by its number. Raises NotFound."""
+        query = select(*labelled(self._context.table("aliases"))).where(self._columns.id == id, self._visible())
+        with self._context.reading("service.mailaliases.list") as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no alias row {id}", subject=str(id))
+        return _row(row)
+
     def list(
         self,
         *,

@@ -37,7 +37,9 @@ def effective_permissions(schema: Schema, user_id: int | Column[int]) -> Select[
         .where(held.userId == user_id, roles.roleEnabled == 1)
     )
     own = select(direct.permissionId).where(direct.userId == user_id)
-    if isinstance(user_id, Column):  # SQLAlchemy looks for it only in the query right around, which is not the one meant
+    if isinstance(
+        user_id, Column
+    ):  # SQLAlchemy looks for it only in the query right around, which is not the one meant
         through_roles, own = through_roles.correlate(user_id.table), own.correlate(user_id.table)
     return select(names.permissionName).where(names.permissionId.in_(own) | names.permissionId.in_(through_roles))
 
