@@ -16,8 +16,9 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from mailstore.errors import ConfigurationError
+from mailstore.errors import ConfigurationError, InvalidQuota
 from mailstore.passwords import WRITABLE_SCHEMES
+from mailstore.quota import Quota
 
 __all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
 
@@ -74,6 +75,12 @@ class AtmailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int,
         Meta(description="As PROVISION in api.conf: the sum of 1 mail, 2 calendar, 4 contacts.", ge=1, le=7),
     ] = 7
+
+    def __post_init__(self) -> None:
+        try:
+            Quota.parse(self.default_quota).whole_units(1 << 20)
+        except InvalidQuota as error:
+            raise ValueError(f"default_quota: {error}") from error
 
 
 _HOME_ROOTS = {"atmail": "/var/atmail/users"}

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, insert, make_url, select, text
 
 from mailstore import open_store
 from mailstore.config import AtmailConfig, StoreConfig
-from mailstore.sql.atmail.store import AtmailStore, create_own_table, create_schema
+from mailstore.sql.atmail.store import AtmailStore, create_schema
 from mailstore.sql.atmail.tables import TableNames, define
 from tests.servers.mariadb import MariaDB
 
@@ -35,9 +35,7 @@ class AtmailRig:
     api_engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
-        config = StoreConfig(url=self.url, apiserver=self.apiserver)
-        create_schema(config, None)
-        create_own_table(config, None)
+        create_schema(StoreConfig(url=self.url, apiserver=self.apiserver), None)
         self.engine = create_engine(_native(self.url), pool_pre_ping=True)
         self.api_engine = create_engine(_native(self.apiserver), pool_pre_ping=True)
         self.tables = define(TableNames(AtmailConfig()))

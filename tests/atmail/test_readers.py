@@ -59,11 +59,16 @@ def test_login_userdb_and_quota(dovecot: Dovecot, store: AtmailStore, rig: Atmai
     assert dovecot.quota("bob@example.com")["STORAGE"][1] is None
 
 
-@pytest.mark.parametrize(
-    "password_hash", [SAMPLE, hash_password("test", salt_bytes=4), hash_password("test", "SSHA512")]
-)
-def test_hashes_of_the_product_and_of_its_successor(dovecot: Dovecot, store: AtmailStore, password_hash: str) -> None:
-    store.accounts.update("bob@example.com", password_hash=password_hash)
+HASHES = {
+    "sample": SAMPLE,
+    "short salt": hash_password("test", salt_bytes=4),
+    "newer": hash_password("test", "SSHA512"),
+}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_hashes_of_the_product_and_of_its_successor(dovecot: Dovecot, store: AtmailStore, name: str) -> None:
+    store.accounts.update("bob@example.com", password_hash=HASHES[name])
     assert store.accounts.verify_password("bob@example.com", "test")
     assert dovecot.auth("bob@example.com", "test")
 

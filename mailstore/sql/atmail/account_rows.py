@@ -65,7 +65,8 @@ class AccountRows:
 
     def new_account(self, new: NewAccount) -> Account:
         """Return an account that was just created, as a read would give it."""
-        row = {name: new.row.get(name) for name in self._names}
+        written = new.row | self._context.schema.fillings("accounts")
+        row = {name: written.get(name) for name in self._names}
         if "autoReplyEnabled" in row and row["autoReplyEnabled"] is None:
             row["autoReplyEnabled"] = 0
         forwarding = [(target, DELIVER if new.keep_copy else "") for target in new.forwarding]

@@ -16,7 +16,6 @@ from mailstore.drift import check_homes
 from mailstore.errors import NotFound, NotSupported
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
-from mailstore.quota import Quota
 from mailstore.sql.atmail import provisioning, schema
 from mailstore.sql.atmail.accounts import Accounts
 from mailstore.sql.atmail.admin_rows import login_name
@@ -41,7 +40,6 @@ _ALWAYS = frozenset({Capability.DOMAINS, Capability.ALIAS_DOMAINS, Capability.AL
 
 def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
-    Quota.parse(config.atmail.default_quota)
     db = _database(config, password)
     apiserver = connect(config.apiserver, config, password) if config.apiserver else None
     try:
