@@ -75,10 +75,20 @@ class Capability(Enum):
     ACCESS_POLICY = "access policies and moderators"
     LISTS = "mailing lists"
     ADMINS = "admins"
-    ACCOUNT_ADMINS = "accounts with admin rights"
     ADMIN_LIMITS = "limits per admin"
     USAGE = "used quota and last login"
     TRANSACTIONS = "several operations in one transaction"
+    ACCOUNT_QUOTAS = "quotas of accounts"
+    ACCOUNT_ALIASES = "further addresses of an account"
+    ACCOUNT_ADMINS = "accounts with admin rights"
+    STANDALONE_ADMINS = "admins that are no accounts"
+    DOMAIN_ADMINS = "admins of single domains"
+    DISABLING = "accounts and aliases that can be switched off"
+    RENAMING = "new addresses for accounts"
+    HOME_PATHS = "homes whose path does not follow from the address"
+    EMPTY_ALIASES = "aliases without members"
+    RETENTION = "records of deleted mailboxes"
+    READY_HASHES = "password hashes made elsewhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def _settings(**given: Any) -> Any:
 
 
 @atmail.command("admin-create")
-@click.argument("name")
+@click.argument("login", metavar="NAME")
 @takes_credentials(required=True)
 @takes_fields(AdminFields, editing=False, without=_NOT_KEPT)
 @_takes_settings
@@ -141,19 +141,19 @@ def _settings(**given: Any) -> Any:
 def admin_create(
     session: Session,
     /,
-    name: str,
+    login: str,
     read_credentials: Callable[[], Credentials],
     fields: dict[str, Any],
     **settings: Any,
 ) -> None:
     """Create an admin user. Without --role and --permission it may manage accounts and aliases of its domains."""
     admins, secret = _store(session.store).admins, read_credentials()
-    stored = admins.create(name, **secret.parameters, settings=_settings(**settings), **fields)
+    stored = admins.create(login, **secret.parameters, settings=_settings(**settings), **fields)
     session.output.done(f"created {stored.address}", stored, password=secret.generated)
 
 
 @atmail.command("admin-update")
-@click.argument("name")
+@click.argument("login", metavar="NAME")
 @takes_credentials()
 @takes_fields(AdminFields, editing=True, without=_NOT_KEPT)
 @_takes_settings
@@ -161,7 +161,7 @@ def admin_create(
 def admin_update(
     session: Session,
     /,
-    name: str,
+    login: str,
     read_credentials: Callable[[], Credentials],
     fields: dict[str, Any],
     **settings: Any,
@@ -169,7 +169,7 @@ def admin_update(
     """Change an admin user; what no option names stays as it is."""
     admins, secret, chosen = _store(session.store).admins, read_credentials(), _settings(**settings)
     require_change(fields, secret.parameters, {"settings": chosen} if chosen else {})
-    stored = admins.update(name, **secret.parameters, settings=chosen, **fields)
+    stored = admins.update(login, **secret.parameters, settings=chosen, **fields)
     session.output.done(f"updated {stored.address}", stored, password=secret.generated)
 
 

@@ -33,7 +33,7 @@ LIMITS: dict[str, Any] = {
 
 LIMITED = pytest.mark.needs(Capability.ADMIN_LIMITS)
 ACCOUNTS = pytest.mark.needs(Capability.ACCOUNT_ADMINS)
-pytestmark = pytest.mark.needs(Capability.ADMINS)
+pytestmark = pytest.mark.needs(Capability.ADMINS, Capability.DOMAIN_ADMINS)
 
 
 def shown(name: str) -> Any:
@@ -61,6 +61,7 @@ def boss(store: Store, ann: str) -> str:
     return store.admins.create("boss@admins.org", password="secret", domains=["example.com"]).address
 
 
+@pytest.mark.needs(Capability.STANDALONE_ADMINS)
 class TestStandalone:
     def test_create(self, store: Store) -> None:
         made = store.admins.create(

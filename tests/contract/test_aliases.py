@@ -39,7 +39,7 @@ def test_create_returns_what_a_read_gives(store: Store) -> None:
     assert made.members == ("eve@other.org",)
 
 
-@pytest.mark.needs(Capability.ACCESS_POLICY)
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
 def test_create_with_a_profile(store: Store) -> None:
     made = store.aliases.create(
         "sales@example.com", name="Verkauf", members=["eve@other.org"], access_policy="MembersOnly"
@@ -99,14 +99,14 @@ def test_members(store: Store, sales: str) -> None:
     assert store.aliases.update(sales, members=["only@other.org"]).members == ("only@other.org",)
 
 
-@pytest.mark.needs(Capability.ACCESS_POLICY)
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
 def test_moderators_and_no_members(store: Store, sales: str) -> None:
     after = store.aliases.update(sales, moderators=Edit(remove=["boss@other.org"]))
     assert after.moderators == ("*@example.com",)
     assert store.aliases.update(sales, members=[]).members == ()
 
 
-@pytest.mark.needs(Capability.ACCESS_POLICY)
+@pytest.mark.needs(Capability.DISABLING, Capability.ACCESS_POLICY)
 def test_disable_and_enable(store: Store, sales: str) -> None:
     assert not store.aliases.update(sales, enabled=False).enabled
     store.aliases.add_members(sales, ["while-disabled@other.org"])
@@ -171,7 +171,7 @@ def test_list_and_count(store: Store, sales: str) -> None:
     assert [store.aliases.get(alias.address) for alias in store.aliases.list()] == list(store.aliases.list())
 
 
-@pytest.mark.needs(Capability.ACCESS_POLICY)
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.DISABLING)
 def test_selection_by_profile(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", name="Everybody", enabled=False)
     for query, found in (({"search": "everyb"}, ["all@example.com"]), ({"enabled": True}, [sales])):

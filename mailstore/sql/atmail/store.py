@@ -35,7 +35,15 @@ from mailstore.sql.engine import Database
 
 __all__ = ["AtmailStore", "create_own_table", "create_schema", "open_store"]
 
-_ALWAYS = frozenset({Capability.DOMAINS, Capability.ALIAS_DOMAINS, Capability.ALIASES, Capability.TRANSACTIONS})
+_ALWAYS = frozenset(
+    {
+        Capability.DOMAINS, Capability.ALIAS_DOMAINS, Capability.ALIASES, Capability.TRANSACTIONS,
+        Capability.ACCOUNT_QUOTAS, Capability.ACCOUNT_ALIASES, Capability.DISABLING, Capability.RENAMING,
+        Capability.HOME_PATHS, Capability.READY_HASHES,
+    }
+)  # fmt: skip
+_WITH_ADMINS = frozenset({Capability.ADMINS, Capability.STANDALONE_ADMINS, Capability.DOMAIN_ADMINS})
+_WITH_RECORDS = frozenset({Capability.RETENTION})
 
 
 def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
@@ -105,7 +113,9 @@ class AtmailStore(store.Store):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return _ALWAYS | ({Capability.ADMINS} if self._context.schema.has_admins else set())
+        found = self._context.schema
+        with_admins = _WITH_ADMINS if found.has_admins else frozenset()
+        return _ALWAYS | with_admins | (_WITH_RECORDS if found.has_records else frozenset())
 
     @property
     def homes(self) -> Homes | None:
