@@ -21,6 +21,9 @@ __all__ = ["AtmailRig", "on_mariadb"]
 KEPT = ("permissions", "roles", "rolePermissions")
 """What `schema create` fills, and the product brings along."""
 
+NUMBERED = ("accounts", "domains", "aliases", "users")
+"""Tables whose numbers are part of what the store tells: each test begins with 1."""
+
 
 @dataclass
 class AtmailRig:
@@ -47,6 +50,11 @@ class AtmailRig:
         given = {"homes": str(self.root), "home_owner": owner, "apiserver": self.apiserver, **options}
         return cast("AtmailStore", open_store(self.url, **given))
 
+    @property
+    def cli_url(self) -> str:
+        """The URL of the store with the API server's database among its options."""
+        return f"{self.url}?apiserver={self.apiserver}"
+
     @cached_property
     def shared(self) -> AtmailStore:
         """The store as all tests may use it."""
@@ -61,6 +69,8 @@ class AtmailRig:
         with self.engine.begin() as connection:
             for table in self.tables.values():
                 connection.execute(table.delete())
+            for name in NUMBERED:
+                connection.execute(text(f"ALTER TABLE {name} AUTO_INCREMENT = 1"))
             for name, rows in self._start.items():
                 connection.execute(self.tables[name].insert(), rows)
         with self.api_engine.begin() as connection:

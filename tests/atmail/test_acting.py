@@ -109,6 +109,16 @@ def test_other_domains_do_not_exist(store: AtmailStore) -> None:
     assert [found.domain for found in acting.domains.list()] == ["example.com", "new.com"]
 
 
+def test_an_earlier_purge_takes_the_right_to_delete(store: AtmailStore) -> None:
+    record = store.accounts.delete(BOB, keep_mailbox_days=30)
+    assert record is not None
+    acting = actor(store, "account.view", "account.add")
+    with pytest.raises(PermissionDenied):
+        acting.deleted.reschedule(record.id, keep_mailbox_days=0)
+    assert store.deleted.get(record.id) == record
+    assert acting.deleted.restore(record.id).address == BOB
+
+
 class TestAdmins:
     def test_nobody_hands_out_what_he_lacks(self, store: AtmailStore, rig: AtmailRig) -> None:
         rig.insert("permissions", permissionId=90, permissionName="user.add")

@@ -397,6 +397,9 @@ def test_b14_accounts_list(store: AtmailStore, account: str) -> None:
     name = store.domains.name_of(number)
     assert [found.address for found in store.accounts.page(1, 2, domain=name)] == ["u2@other.com", "u3@other.com"]
     assert store.accounts.page(9, 2) == []
+    for start, volume in ((-1, 2), (0, 0)):
+        with pytest.raises(InvalidValue):
+            store.accounts.page(start, volume)
     assert [found.address for found in store.accounts.list(domain=name)] == [f"u{n}@other.com" for n in range(5)]
 
 
@@ -454,6 +457,17 @@ class TestB15:
         with pytest.raises(error):
             store.alias_rows.create(name, target, type_)
         assert len(list(store.alias_rows.list())) == 1
+
+    def test_b15_no_address_is_served_twice(self, store: AtmailStore, account: str) -> None:
+        store.alias_rows.create("old.com", DOMAIN, "Domain")
+        with pytest.raises(AlreadyExists, match=account):
+            store.alias_rows.create("account1@old.com", "x@else.org")
+        store.alias_rows.create("extra@old.com", "x@else.org")
+        with pytest.raises(AlreadyExists):
+            store.accounts.create("extra@yourdomain.com", password="x")
+        store.alias_rows.delete(name="old.com")
+        with pytest.raises(AlreadyExists, match=r"extra@old\.com"):
+            store.alias_rows.create("old.com", DOMAIN, "Domain")
 
 
 def test_b16_aliases_list(store: AtmailStore) -> None:

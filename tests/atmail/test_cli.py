@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.test_cli_rig import run
+from tests.test_daemon_rig import once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ class Cli:
     """The command line on the rig."""
 
     def __init__(self, rig: AtmailRig) -> None:
-        self._options = ("--url", f"{rig.url}?apiserver={rig.apiserver}", "--homes", str(rig.root))
+        self._options = ("--url", rig.cli_url, "--homes", str(rig.root))
 
     def run(self, *args: str, form: str = "json", stdin: str | None = None) -> Result:
         return run(*self._options, "--format", form, *args, stdin=stdin)
@@ -135,8 +136,25 @@ def test_another_kind_of_store_is_refused(workdir: Path) -> None:
     assert (done.exit_code, "no atmail store" in done.stderr) == (3, True)
 
 
+def test_the_daemon_purges_and_checks(rig: AtmailRig, store: AtmailStore, workdir: Path) -> None:
+    store.domains.create("example.com")
+    store.accounts.create("bob@example.com", password=PASSWORD)
+    record = store.accounts.delete("bob@example.com", keep_mailbox_days=0)
+    assert record is not None
+    owner = f"{rig.owner[0]}:{rig.owner[1]}"
+    config = (
+        f'[stores.main]\nurl = "{rig.url}"\nhomes = ["{rig.root}"]\nhome_owner = "{owner}"\n'
+        f'apiserver = "{rig.apiserver}"\n[stores.main.atmail]\nhome_rule = "md5"\n'
+        '[stores.main.atmail.tables]\nusers = "users"\n'
+    )
+    code, daemon = once(workdir, config)
+    assert code == 0, daemon.lines
+    assert store.deleted.count() == 0
+    assert list(rig.root.rglob("Maildir")) == []
+
+
 def test_the_schema_command_makes_both_databases(rig: AtmailRig) -> None:
-    done = run("--url", f"{rig.url}?apiserver={rig.apiserver}", "schema", "create")
+    done = run("--url", rig.cli_url, "schema", "create")
     assert done.exit_code == 1
     assert "already" in done.stderr
     done = run("--url", rig.url, "schema", "add-retention-table")

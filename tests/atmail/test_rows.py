@@ -238,6 +238,40 @@ class TestWhatOthersWrote:
         assert rig.row("accounts", username="bob@example.com")["accountId"] != number
         assert Path(record.home).is_dir()
 
+    def test_columns_of_any_type_survive(self, rig: AtmailRig, store: AtmailStore) -> None:
+        rig.execute(
+            "ALTER TABLE accounts ADD COLUMN raw VARBINARY(9), ADD COLUMN price DECIMAL(5,2), ADD COLUMN at TIME"
+        )
+        try:
+            rig.execute("UPDATE accounts SET raw = x'00FF10', price = 12.50, at = '11:22:33'")
+            record = store.accounts.delete("bob@example.com")
+            assert record is not None
+            store.deleted.restore(record.id)
+            with rig.engine.connect() as connection:
+                found = connection.exec_driver_sql("SELECT HEX(raw), price + 0.0, at + 0 FROM accounts").one()
+            assert [str(value) for value in found] == ["00FF10", "12.50", "112233"]
+        finally:
+            rig.execute("ALTER TABLE accounts DROP COLUMN raw, DROP COLUMN price, DROP COLUMN at")
+
+    def test_a_home_that_is_no_path_stops_no_list(self, rig: AtmailRig, store: AtmailStore) -> None:
+        number = rig.row("domains")["domainId"]
+        rig.insert("accounts", username="odd@example.com", domainId=number, homeDir="users/../odd")
+        assert [account.home for account in store.accounts.list()][1] == "users/../odd"
+        assert ("home-unusable", "odd@example.com") in {(finding.code, finding.subject) for finding in store.check()}
+        rig.execute("DELETE FROM accounts WHERE username = 'odd@example.com'")
+
+    def test_upper_case(self, rig: AtmailRig, store: AtmailStore) -> None:
+        rig.insert("domains", domainName="Upper.com")
+        number = rig.row("domains", domainName="Upper.com")["domainId"]
+        rig.insert("accounts", username="Kim@Upper.com", domainId=number, homeDir="/x/y/kim/")
+        store.accounts.update("kim@upper.com", forwarding=["x@else.org"], aliases=["k@upper.com"])
+        found = store.accounts.get("KIM@upper.com")
+        assert (found.forwarding, found.aliases) == (("x@else.org",), ("k@upper.com",))
+        store.domains.add_alias_domains("upper.com", ["lower.com"])
+        assert store.domains.get("upper.com").alias_domains == ("lower.com",)
+        assert "upper-case" in {finding.code for finding in store.check()}
+        rig.execute("DELETE FROM accounts WHERE username = 'Kim@Upper.com'")
+
     def test_other_types_of_aliases_stay(self, rig: AtmailRig, store: AtmailStore) -> None:
         rig.insert("aliases", AliasName="odd@example.com", AliasTo="x@else.org", aliasType="Sideways")
         assert "alias-type" in {finding.code for finding in store.check()}

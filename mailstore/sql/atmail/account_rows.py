@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select
 
-from mailstore.layout import normal_home
 from mailstore.model import Account
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, Expansions
@@ -18,14 +18,18 @@ from mailstore.sql.paging import pages
 __all__ = ["AccountRows", "home_of"]
 
 _PAGE = 500
+_SLASHES = re.compile("/+")
 _INTERPRETED = frozenset(
     {"username", "password", "dateModified", "dateCreate", "userStatus", "homeDir", "quota", "firstName", "lastName"}
 )
 
 
 def home_of(row: Mapping[Any, Any]) -> str | None:
-    """Return the home that a row names, in the normal form of this library; None if it names none."""
-    return normal_home(row["homeDir"]) if (row["homeDir"] or "").strip("/") else None
+    """Return the home that a row names, in the normal form of this library; None if it names none.
+
+    What cannot be a path at all is returned too: it is for `check` to find it, and not for a list to break off there.
+    """
+    return _SLASHES.sub("/", (row["homeDir"] or "").lower()).rstrip("/") or None
 
 
 class AccountRows:
@@ -78,7 +82,8 @@ class AccountRows:
             return []
         forwardings, aliases = self._expansions.around(connection, [row["username"] for row in rows])
         return [
-            self._account(row, forwardings.get(row["username"], ()), aliases.get(row["username"], ())) for row in rows
+            self._account(row, forwardings.get(row["username"].lower(), ()), aliases.get(row["username"].lower(), ()))
+            for row in rows
         ]
 
     @staticmethod

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, upd
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_name, domain_part
-from mailstore.errors import ConfigurationError, NotFound, NotSupported
+from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Edit, Usage
 from mailstore.secret import Secret, make_secret
@@ -124,6 +124,8 @@ class Accounts(store.Accounts):
 
         Late pages cost more than early ones; `list` reads everything at the same cost per account.
         """
+        if start < 0 or volume < 1:
+            raise InvalidValue(f"there is no page {start} of {volume} accounts: pages are numbered from 0")
         condition = self._condition(domain, None, None, None)
         with self._context.reading("account.list") as connection:
             return self._rows.page(connection, condition, start, volume)

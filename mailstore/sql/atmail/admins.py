@@ -47,6 +47,9 @@ class AdminRights:
 class Admins(store.Admins):
     """See `mailstore.store.Admins`."""
 
+    Settings = AdminSettings
+    """What `create` and `update` take as `settings`."""
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._rows = AdminRows(context)

@@ -90,8 +90,11 @@ class AliasRows:
             owner = self._names.owners(tx.connection, [name]).get(name)
             if owner is not None:
                 raise AlreadyExists(f"{name} is a domain already, or leads to {owner}", subject=name)
-        elif kind == DELIVER and not self._is_account(tx, name):
+            self._names.refuse_served(tx.connection, name)
+            return
+        if kind == DELIVER and not self._is_account(tx, name):
             raise NotFound(f"there is no account {name} to deliver to; use the type Local", subject=name)
+        self._names.refuse_under_other_names(tx.connection, name)
 
     def _is_account(self, tx: Transaction, address: str) -> bool:
         accounts = self._context.table("accounts").c

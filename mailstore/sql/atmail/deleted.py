@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -66,6 +67,11 @@ class DeletedMailboxes(LedgerMailboxes):
             if fields or hashed:
                 return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
             return self._accounts.get(record.address)
+
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        found = self.get(record_id)
+        with self._context.writing(found.address, "account.delete", found.domain):
+            return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def _visible(self) -> ColumnElement[bool]:
         return self._context.visible_name(self._ledger.records.c.domain)
@@ -178,4 +184,6 @@ class _Restoration:
 
 def _value(type_: Any, value: Any) -> Any:
     """Return a JSON value as what its column holds."""
+    if isinstance(value, dict):
+        return base64.b64decode(value["base64"])
     return datetime.fromisoformat(value) if isinstance(value, str) and isinstance(type_, DateTime) else value

@@ -100,7 +100,7 @@ class Domains(store.Domains):
             new = [name for name in wanted if name not in present]
             for name in new:
                 self._claim(tx, name)
-                self._refuse_served(tx, name)
+                self._names.refuse_served(tx.connection, name)
             self._expansions.add(tx, [alias_row(name, target, DOMAIN) for name in new])
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
@@ -148,7 +148,7 @@ class Domains(store.Domains):
         return [
             Domain(
                 domain=row["domainName"],
-                alias_domains=tuple(sorted(alias_domains.get(row["domainName"], ()))),
+                alias_domains=tuple(sorted(alias_domains.get(row["domainName"].lower(), ()))),
                 admins=tuple(sorted(admins.get(row["domainId"], ()))),
                 settings={"domainId": str(row["domainId"])},
             )
@@ -176,14 +176,6 @@ class Domains(store.Domains):
         if owner is not None:
             what = "a domain" if owner == name else f"an alias domain of {owner}"
             raise AlreadyExists(f"{name} is {what} already", subject=name)
-
-    def _refuse_served(self, tx: Transaction, name: str) -> None:
-        """Raise AlreadyExists if addresses under a future alias domain are expanded already."""
-        columns = self._expansions.columns
-        under = columns.AliasName.endswith(f"@{name}", autoescape=True)
-        found = tx.execute(select(columns.AliasName).where(under, columns.aliasType != DOMAIN)).scalar()
-        if found:
-            raise AlreadyExists(f"{found} is in use already as an alias", subject=found)
 
     def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         columns = self._table.c

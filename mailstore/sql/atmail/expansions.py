@@ -97,7 +97,9 @@ class Expansions:
     def around(
         self, connection: Connection, accounts: Collection[str]
     ) -> tuple[Mapping[str, list[tuple[str, str]]], Mapping[str, list[str]]]:
-        """Return what accounts forward to, as targets with types, and their per-account aliases, with one statement."""
+        """Return what accounts forward to, as targets with types, and their per-account aliases, with one statement.
+
+        The keys are in lower case, whatever another program wrote."""
         columns = self.columns
         query = union_all(
             select(literal("to"), columns.AliasName, columns.AliasTo, columns.aliasType).where(
@@ -111,9 +113,9 @@ class Expansions:
         aliases: dict[str, list[str]] = defaultdict(list)
         for direction, account, other, type_ in connection.execute(query).all():
             if direction == "to":
-                forwardings[account].append((other, type_))
+                forwardings[account.lower()].append((other, type_))
             else:
-                aliases[account].append(other)
+                aliases[account.lower()].append(other)
         return forwardings, aliases
 
     def remove_references(self, tx: Transaction, address: str) -> None:
@@ -154,7 +156,7 @@ class Expansions:
         )
         found: dict[str, list[str]] = defaultdict(list)
         for target, name in connection.execute(query).all():
-            found[target].append(name)
+            found[target.lower()].append(name.lower())
         return found
 
 

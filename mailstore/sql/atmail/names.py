@@ -55,7 +55,9 @@ class NameSpace:
             ),
             select(names.domainName, names.domainName).where(names.domainName.in_(domains)),
         )
-        return {row.name: row.owner for row in connection.execute(query)}  # a domain of its own comes last, and wins
+        return {
+            row.name.lower(): row.owner.lower() for row in connection.execute(query)
+        }  # a domain of its own comes last, and wins
 
     def lock_owners(
         self, tx: Transaction, addresses: Collection[str], *, permission: str = "account.edit"
@@ -94,6 +96,20 @@ class NameSpace:
                 if other != address and other in served:
                     raise _in_use(address, other, "served under that domain too")
         self._refuse(tx.connection, names)
+
+    def refuse_under_other_names(self, connection: Connection, address: str) -> None:
+        """Raise AlreadyExists if an address is served already under a domain that stands for its own."""
+        owner = self.owners(connection, [domain_part(address)]).get(domain_part(address), domain_part(address))
+        names = self.all_names(connection, {address: owner})[address]
+        self._refuse(connection, {address: names - {address}})
+
+    def refuse_served(self, connection: Connection, domain: str) -> None:
+        """Raise AlreadyExists if addresses under a future alias domain are expanded already."""
+        columns = self._expansions.columns
+        under = columns.AliasName.endswith(f"@{domain}", autoescape=True)
+        found = connection.execute(select(columns.AliasName).where(under, columns.aliasType != DOMAIN)).scalar()
+        if found:
+            raise AlreadyExists(f"{found} is in use already as an alias", subject=found)
 
     def all_names(self, connection: Connection, owners: Mapping[str, str]) -> dict[str, set[str]]:
         """Return, for addresses with the domains that own them, every name under which each is served."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -112,8 +113,9 @@ def _touches(column: ColumnElement[str], home: str) -> ColumnElement[bool]:
 
 
 def _as_text(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return str(value)
-    if isinstance(value, Decimal):
+    """Return what JSON has no form for; `deleted` turns it back. Any type may come in columns that others added."""
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, datetime | date | timedelta | Decimal):
         return str(value)
     raise TypeError(f"cannot keep a {type(value).__name__} in a snapshot")

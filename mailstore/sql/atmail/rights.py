@@ -106,10 +106,12 @@ class Actor:
             managed = select(literal("domain"), names.domainName)
             queries.append(managed.where(names.domainName.in_(domains), names.domainId.in_(mine)))
         rows = connection.execute(union_all(*queries)).all()
-        found = {kind: frozenset(value for other, value in rows if other == kind) for kind, _ in rows}
-        empty: frozenset[str] = frozenset()
-        present = self.username in found.get("user", empty)
-        return State(present, found.get("permission", empty) if present else empty, found.get("domain", empty))
+        users_found, permissions_found, managed_found = (
+            frozenset(value for other, value in rows if other == kind) for kind in ("user", "permission", "domain")
+        )
+        if self.username not in users_found:
+            return State(present=False, permissions=frozenset(), domains=frozenset())
+        return State(True, permissions_found, frozenset(name.lower() for name in managed_found))
 
     def manages(self, domain_id: ColumnElement[int]) -> ColumnElement[bool]:
         """Return the condition that the actor manages the domain whose number is in a column."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Self
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
@@ -49,7 +50,7 @@ _WITH_RECORDS = frozenset({Capability.RETENTION})
 def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
     db = _database(config, password)
-    apiserver = connect(config.apiserver, config, password) if config.apiserver else None
+    apiserver = _apiserver(config, password)
     try:
         with db.reading() as connection:
             found = schema.detect(connection, TableNames(config.atmail))
@@ -70,7 +71,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
     Returns the names of the tables.
     """
     db = _database(config, password)
-    apiserver = connect(config.apiserver, config, password) if config.apiserver else None
+    apiserver = _apiserver(config, password)
     try:
         with db.writing() as tx:
             made = schema.create(tx.connection, TableNames(config.atmail))
@@ -92,6 +93,14 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
 
 def _database(config: StoreConfig, password: str | None) -> Database:
     return connect(config.url.partition("+")[2], config, password)
+
+
+def _apiserver(config: StoreConfig, password: str | None) -> Database | None:
+    """Return the API server's database if one is configured; a password in its own URL comes first."""
+    if not config.apiserver:
+        return None
+    own = urlsplit(config.apiserver).password is not None
+    return connect(config.apiserver, config, None if own else password)
 
 
 class AtmailStore(store.Store):
