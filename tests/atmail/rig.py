@@ -114,8 +114,9 @@ class AtmailRig:
 
     def busy_connections(self) -> int:
         """Return how many connections of `shared` are in use."""
-        databases = (self.shared._context.db, self.shared._context.apiserver)
-        return sum(int(getattr(db.engine.pool, "checkedout", lambda: 0)()) for db in databases if db)
+        context = self.shared._context
+        databases = [context.db, *([context.apiserver.db] if context.apiserver else [])]
+        return sum(int(getattr(db.engine.pool, "checkedout", lambda: 0)()) for db in databases)
 
     def close(self) -> None:
         """Give back all connections."""

@@ -212,6 +212,17 @@ def test_quota_holds_in_a_race_over_two_domains(rig: AtmailRig, store: AtmailSto
     assert len(successes(outcomes)) == 1
 
 
+def test_admins_and_their_accounts_are_made_at_once(rig: AtmailRig, store: AtmailStore) -> None:
+    """Both need the domain and the row of the admin; nobody may end in a deadlock."""
+    acting = actor(store, "account.all", max_accounts=50)
+    work: list[Callable[[], object]] = []
+    for number in range(5):
+        work.append(partial(acting.accounts.create, f"u{number}@example.com", password_hash=READY, quota="1M"))
+        work.append(partial(store.admins.create, f"a{number}", password_hash=READY, domains=["example.com"]))
+        work.append(partial(store.admins.update, "kim", domains=["example.com", "other.com"], max_accounts=50 + number))
+    assert refusals(race(cast("Any", rig), work)) == []
+
+
 def test_bulk_creation_keeps_limits(store: AtmailStore) -> None:
     acting = actor(store, "account.all", max_accounts=2, max_quota="2G")
     rows = [{"address": f"u{number}@example.com", "password_hash": READY, "quota": "1M"} for number in range(3)]

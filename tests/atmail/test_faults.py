@@ -41,7 +41,7 @@ OPERATIONS: dict[str, Callable[[AtmailStore], object]] = {
 
 @pytest.fixture(autouse=True)
 def scene(store: AtmailStore) -> None:
-    cast("Any", store)._context.apiserver.close()  # its connections are cut too, and not asked for here
+    cast("Any", store)._context.apiserver.db.close()  # its connections are cut too, and not asked for here
     store.domains.create("example.com")
     store.accounts.create(BOB, password_hash=READY, aliases=["bobby@example.com"])
     store.aliases.create("all@example.com", members=[BOB, "x@else.org"])

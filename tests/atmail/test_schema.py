@@ -199,16 +199,44 @@ def test_the_retention_tables_are_made_explicitly(mariadb: MariaDB, url: str, op
     assert opened().accounts.delete("bob@example.com") is not None
 
 
-def test_the_api_server_lacks_something(mariadb: MariaDB, url: str) -> None:
+@pytest.fixture
+def apiserver(mariadb: MariaDB) -> Iterator[str]:
     mariadb.create_database("vmail_api_old")
-    apiserver = f"mysql://{mariadb.url('vmail_api_old').partition('://')[2]}"
-    try:
-        with pytest.raises(SchemaMismatch, match=r"Accounts\.idMailAccount"):
-            open_store(url, apiserver=apiserver)
-        with pytest.raises(ConfigurationError, match="unknown database engine"):
-            open_store(url, apiserver="oracle://x/y")
-    finally:
-        mariadb.drop_database("vmail_api_old")
+    yield f"mysql://{mariadb.url('vmail_api_old').partition('://')[2]}"
+    mariadb.drop_database("vmail_api_old")
+
+
+def test_the_api_server_lacks_something(url: str, apiserver: str) -> None:
+    with pytest.raises(SchemaMismatch, match=r"apiserver.*Accounts, Identities, ServiceAccounts, Users"):
+        open_store(url, apiserver=apiserver)
+    with pytest.raises(ConfigurationError, match="unknown database engine"):
+        open_store(url, apiserver="oracle://x/y")
+
+
+def test_other_names_at_the_api_server(mariadb: MariaDB, opened: Open, apiserver: str) -> None:
+    mariadb.execute(
+        "CREATE TABLE Accounts (idAccount INT AUTO_INCREMENT PRIMARY KEY, idUsers INT NOT NULL, Name VARCHAR(255),"
+        " IsPrimary INT, Active INT, idMailAccount INT, idContactAccount INT, idCalendarAccount INT);"
+        "CREATE TABLE people (idUsers INT AUTO_INCREMENT PRIMARY KEY, Name VARCHAR(255), realm INT NOT NULL);"
+        "CREATE TABLE Identities (idIdentity INT AUTO_INCREMENT PRIMARY KEY, idUsers INT, Name VARCHAR(255));"
+        "CREATE TABLE ServiceAccounts (id INT AUTO_INCREMENT PRIMARY KEY, idUsers INT, Type VARCHAR(16))",
+        "vmail_api_old",
+    )
+    names: dict[str, Any] = {
+        "tables": {"apiserver.Users": "people"},
+        "columns": {"apiserver.ServiceAccounts.idServiceAccount": "id"},
+    }
+    with pytest.raises(SchemaMismatch, match=r"apiserver\.Users\.realm.*fill"):
+        opened(apiserver=apiserver, atmail=names)
+    store = opened(apiserver=apiserver, atmail={**names, "fill": {"apiserver.Users.realm": 4}})
+    store.domains.create("example.com")
+    store.accounts.create("bob@example.com", password="x")
+    made = store.provisioning.provision("bob@example.com")
+    assert made == store.provisioning.get("bob@example.com")
+    assert mariadb.execute("SELECT Name, realm FROM people", "vmail_api_old") == [("bob@example.com", 4)]
+    assert mariadb.execute("SELECT id, Type FROM ServiceAccounts", "vmail_api_old") == [
+        (1, "MAIL"), (2, "CONTACTS"), (3, "CALENDAR"),
+    ]  # fmt: skip
 
 
 def test_a_reader_may_only_read(mariadb: MariaDB, url: str) -> None:

@@ -79,6 +79,12 @@ class AdminChange:
             columns["emailAddress"] = optional_address(self._settings.email_address)
         return columns
 
+    def lock_domains(self, tx: Transaction) -> None:
+        """Lock the domains that the admin shall get, before any row of admins: creating accounts takes this order."""
+        names = self._fields.get("domains", ())
+        wanted = names.add if isinstance(names, Edit) else plain(names)
+        self._numbers(tx, {domain_name(name) for name in wanted})
+
     def write_rights(self, tx: Transaction, user_id: int, *, new: bool) -> None:
         """Write what links an admin to domains, roles and permissions."""
         if self._context.actor:
@@ -163,6 +169,8 @@ class AdminChange:
 
     def _numbers(self, tx: Transaction, names: Collection[str]) -> list[int]:
         """Lock domains and return their numbers. Raises NotFound for one that is not there, or not the actor's."""
+        if not names:
+            return []
         columns = self._context.table("domains").c
         query = select(columns.domainName, columns.domainId).where(columns.domainName.in_(names))
         query = query.where(self._context.visible(columns.domainId)).order_by(columns.domainName)

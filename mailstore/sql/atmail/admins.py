@@ -72,6 +72,7 @@ class Admins(store.Admins):
         if hashed is None:
             raise InvalidPassword(f"{name}: a new admin needs a password, or a ready hash", subject=name)
         with self._context.writing(name, "user.add") as tx:
+            change.lock_domains(tx)
             nodes = self._tree.lock(tx)
             if tx.execute(select(self._table.c.userId).where(self._table.c.username == name)).first():
                 raise AlreadyExists(f"{name} is an admin already", subject=name)
@@ -169,6 +170,7 @@ class Admins(store.Admins):
         if "modified" in self._table.c:
             values["modified"] = local_now()
         with self._context.db.writing(name) as tx:
+            change.lock_domains(tx)
             number = self._lock(tx, name)["userId"]
             self._require_right_to_change(tx.connection, number, fields, settings)
             tx.execute(update(self._table).where(self._table.c.userId == number).values(values))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Insert, Label, Table, insert, true
+from sqlalchemy import ColumnElement, Connection, Label, Table, true
 
 from mailstore.config import AtmailConfig, StoreConfig
 from mailstore.errors import NotSupported
@@ -22,7 +22,7 @@ from mailstore.sql.ledger import Ledger
 if TYPE_CHECKING:
     from mailstore.sql.atmail.rights import Actor
 
-__all__ = ["Context", "labelled"]
+__all__ = ["Companion", "Context", "inserted_number", "labelled"]
 
 
 def labelled(table: Table, *names: str) -> list[Label[Any]]:
@@ -31,11 +31,19 @@ def labelled(table: Table, *names: str) -> list[Label[Any]]:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """A database beside the mail server's."""
+
+    db: Database
+    schema: Schema
+
+
+@dataclass(frozen=True)
 class Context:
     """One opened `mailserver` database as one user of the library sees it.
 
-    ``apiserver`` is the API server's database, if the store was opened with it. ``actor`` is the admin on whose behalf
-    everything happens; None may do everything.
+    ``apiserver`` is the API server's database with its schema, if the store was opened with it. ``actor`` is the admin
+    on whose behalf everything happens; None may do everything.
     """
 
     db: Database
@@ -43,7 +51,7 @@ class Context:
     config: StoreConfig
     name: str
     homes: Homes | None = None
-    apiserver: Database | None = None
+    apiserver: Companion | None = None
     actor: Actor | None = None
 
     @property
@@ -109,22 +117,14 @@ class Context:
 
     def insert(self, tx: Transaction, table: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Insert one row, or several that have the same columns; columns that the server lacks are left out."""
-        if not rows:
-            return
-        given = [rows] if isinstance(rows, Mapping) else rows
-        tx.execute(*self._insertion(table, given))
+        if rows:
+            tx.execute(*self.schema.insertion(table, [rows] if isinstance(rows, Mapping) else rows))
 
     def insert_one(self, tx: Transaction, table: str, row: Mapping[str, Any]) -> int:
         """Insert a row and return its number."""
-        key = tx.execute(*self._insertion(table, [row])).inserted_primary_key
-        return int(key[0]) if key else 0
+        return inserted_number(tx.execute(*self.schema.insertion(table, [row])))
 
-    def _insertion(self, table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Insert, Any]:
-        target = self.schema[table]
-        filled = self.schema.fillings(table)
-        complete = [{**{key: value for key, value in row.items() if key in target.c}, **filled} for row in rows]
-        return insert(target), complete if len(complete) > 1 else complete[0]
 
-    def primary_key(self, table: str) -> Column[Any]:
-        """Return the column that numbers the rows of a table."""
-        return next(iter(self.schema[table].primary_key))
+def inserted_number(result: Any) -> int:
+    """Return the number that a row got when it was inserted."""
+    return int(result.inserted_primary_key[0])

@@ -13,18 +13,14 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, select, text, update
-from sqlalchemy.dialects import mysql
+from sqlalchemy import Select, delete, select, update
 
 from mailstore.address import account_address, domain_part
-from mailstore.errors import InvalidValue, NotFound, NotSupported, SchemaMismatch
-from mailstore.sql.atmail.context import Context
-from mailstore.sql.engine import Database, Transaction
+from mailstore.errors import InvalidValue, NotFound, NotSupported
+from mailstore.sql.atmail.context import Context, inserted_number, labelled
+from mailstore.sql.engine import Transaction
 
-__all__ = ["Provisioned", "Provisioning", "Service", "create_schema", "require_schema"]
-
-_KEY = mysql.INTEGER(unsigned=True)
-_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
+__all__ = ["Provisioned", "Provisioning", "Service"]
 
 
 class Service(IntFlag):
@@ -39,26 +35,6 @@ _IN_ORDER: Mapping[Service, str] = {
     Service.MAIL: "idMailAccount", Service.CONTACTS: "idContactAccount", Service.CALENDAR: "idCalendarAccount",
 }  # fmt: skip
 """The services in the order in which they are made, with the column of `Accounts` that holds the number of each."""
-
-_METADATA = MetaData()
-_USERS = Table(
-    "Users", _METADATA, Column("idUsers", _KEY, primary_key=True), Column("Name", String(255), nullable=False),
-)  # fmt: skip
-_IDENTITIES = Table(
-    "Identities", _METADATA, Column("idIdentity", _KEY, primary_key=True),
-    Column("idUsers", _KEY, nullable=False, index=True), Column("Name", String(255), nullable=False),
-)  # fmt: skip
-_SERVICES = Table(
-    "ServiceAccounts", _METADATA, Column("idServiceAccount", _KEY, primary_key=True),
-    Column("idUsers", _KEY, nullable=False, index=True), Column("Type", String(16), nullable=False),
-)  # fmt: skip
-_ACCOUNTS = Table(
-    "Accounts", _METADATA, Column("idAccount", _KEY, primary_key=True), Column("idUsers", _KEY, nullable=False),
-    Column("Name", String(255), nullable=False, unique=True),
-    Column("IsPrimary", Integer, nullable=False, server_default=text("1")),
-    Column("Active", Integer, nullable=False, server_default=text("1")),
-    *(Column(name, _KEY) for name in _IN_ORDER.values()),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,30 +61,6 @@ class Provisioned:
         return Service(sum(service for service, number in numbers.items() if number is not None))
 
 
-def create_schema(db: Database) -> list[str]:
-    """Make the tables in an empty database. Raises SchemaMismatch if one is there already. Returns their names."""
-    with db.writing() as tx:
-        present = {row[0] for row in tx.execute(text(_COLUMNS))} & set(_METADATA.tables)
-        if present:
-            raise SchemaMismatch(
-                f"the API server's database has {', '.join(sorted(present))} already; nothing was made"
-            )
-        _METADATA.create_all(tx.connection, checkfirst=False)
-    return sorted(f"apiserver: {name}" for name in _METADATA.tables)
-
-
-def require_schema(db: Database) -> None:
-    """Raise SchemaMismatch if the API server's database lacks something."""
-    with db.reading() as connection:
-        live = {(str(table), str(column)) for table, column in connection.execute(text(_COLUMNS))}
-    needed = {(name, column.name) for name, table in _METADATA.tables.items() for column in table.c}
-    missing = sorted(f"{table}.{column}" for table, column in needed - live)
-    if missing:
-        raise SchemaMismatch(
-            f"the API server's database lacks {', '.join(missing)}; open the store without 'apiserver'"
-        )
-
-
 class Provisioning:
     """Users of the API server. Its database is another one: what happens here commits by itself."""
 
@@ -116,7 +68,10 @@ class Provisioning:
         if context.apiserver is None:
             raise NotSupported("the store was opened without 'apiserver', the URL of the API server's database")
         self._context = context
-        self._db = context.apiserver
+        self._db, self._schema = context.apiserver.db, context.apiserver.schema
+        self._accounts, self._users, self._identities, self._services = (
+            self._schema[f"apiserver.{name}"] for name in ("Accounts", "Users", "Identities", "ServiceAccounts")
+        )
 
     def provision(self, address: str, services: int | None = None) -> Provisioned:
         """Give an account the services that it does not have yet, and return all that it has.
@@ -140,7 +95,8 @@ class Provisioning:
                 if service in wanted and row[column] is None
             }
             if missing:
-                tx.execute(update(_ACCOUNTS).where(_ACCOUNTS.c.idAccount == row["idAccount"]).values(missing))
+                of_user = self._accounts.c.idAccount == row["idAccount"]
+                tx.execute(update(self._accounts).where(of_user).values(missing))
             return _provisioned({**row, **missing})
 
     def get(self, address: str) -> Provisioned:
@@ -148,7 +104,7 @@ class Provisioning:
         address = account_address(address)
         self._require_account(address, "account.view")
         with self._db.reading() as connection:
-            row = connection.execute(select(_ACCOUNTS).where(_ACCOUNTS.c.Name == address)).mappings().first()
+            row = connection.execute(self._named(address)).mappings().first()
         if row is None:
             raise NotFound(f"{address} is not provisioned; that happens at its first login", subject=address)
         return _provisioned(row)
@@ -167,15 +123,15 @@ class Provisioning:
             row = self._row(tx, address)
             if row is None:
                 raise NotFound(f"{address} is not provisioned", subject=address)
-            tx.execute(delete(_ACCOUNTS).where(_ACCOUNTS.c.idAccount == row["idAccount"]))
-            for table in (_SERVICES, _IDENTITIES, _USERS):
+            tx.execute(delete(self._accounts).where(self._accounts.c.idAccount == row["idAccount"]))
+            for table in (self._services, self._identities, self._users):
                 tx.execute(delete(table).where(table.c.idUsers == row["idUsers"]))
 
     def left_over(self) -> list[str]:
         """Return the provisioned addresses that are no accounts any more."""
         accounts = self._context.table("accounts").c
         with self._db.reading() as connection:
-            names = connection.execute(select(_ACCOUNTS.c.Name)).scalars().all()
+            names = connection.execute(select(self._accounts.c.Name)).scalars().all()
         with self._context.db.reading() as connection:
             known = set(connection.execute(select(accounts.username).where(accounts.username.in_(names))).scalars())
         return sorted(set(names) - known)
@@ -191,30 +147,29 @@ class Provisioning:
                 connection.execute(select(accounts.accountId).where(accounts.username == address)).first() is not None
             )
 
-    @staticmethod
-    def _row(tx: Transaction, address: str) -> Mapping[Any, Any] | None:
-        return tx.execute(select(_ACCOUNTS).where(_ACCOUNTS.c.Name == address).with_for_update()).mappings().first()
+    def _named(self, address: str) -> Select[Any]:
+        return select(*labelled(self._accounts)).where(self._accounts.c.Name == address)
 
-    @staticmethod
-    def _new(tx: Transaction, address: str) -> Mapping[Any, Any]:
-        user = _number(tx.execute(insert(_USERS).values(Name=address)))
+    def _row(self, tx: Transaction, address: str) -> Mapping[Any, Any] | None:
+        return tx.execute(self._named(address).with_for_update()).mappings().first()
+
+    def _new(self, tx: Transaction, address: str) -> Mapping[Any, Any]:
+        user = self._insert(tx, "Users", {"Name": address})
         row: dict[str, Any] = {"Name": address, "idUsers": user, "IsPrimary": 1, "Active": 1}
-        account = _number(tx.execute(insert(_ACCOUNTS).values(row)))
-        tx.execute(insert(_IDENTITIES).values(idUsers=user, Name=address))
+        account = self._insert(tx, "Accounts", row)
+        self._insert(tx, "Identities", {"idUsers": user, "Name": address})
         return {**dict.fromkeys(_IN_ORDER.values()), **row, "idAccount": account}
 
-    @staticmethod
-    def _new_service(tx: Transaction, user: int, service: Service) -> int:
-        return _number(tx.execute(insert(_SERVICES).values(idUsers=user, Type=service.name)))
+    def _new_service(self, tx: Transaction, user: int, service: Service) -> int:
+        return self._insert(tx, "ServiceAccounts", {"idUsers": user, "Type": service.name})
+
+    def _insert(self, tx: Transaction, table: str, row: Mapping[str, Any]) -> int:
+        return inserted_number(tx.execute(*self._schema.insertion(f"apiserver.{table}", [row])))
 
 
 def _lock_name(address: str) -> str:
     """Return what to lock for an address; MySQL takes 64 characters."""
     return f"provision {hashlib.sha256(address.encode()).hexdigest()[:32]}"
-
-
-def _number(result: Any) -> int:
-    return int(result.inserted_primary_key[0])
 
 
 def _services(given: int | None, default: int) -> Service:

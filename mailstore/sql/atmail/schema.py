@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, text
+from sqlalchemy import Connection, Insert, Table, insert, text
 
 from mailstore.errors import ConfigurationError, SchemaMismatch
 from mailstore.sql.atmail.permissions import KNOWN_PERMISSIONS
-from mailstore.sql.atmail.tables import ADMIN_TABLES, OWN_TABLES, SPECS, Live, LiveColumn, TableNames, define
+from mailstore.sql.atmail.tables import (
+    ADMIN_TABLES,
+    API_SPECS,
+    OWN_TABLES,
+    SPECS,
+    Live,
+    LiveColumn,
+    Specs,
+    TableNames,
+    define,
+)
 
 __all__ = ["Schema", "create", "create_own_tables", "detect"]
 
 _COLUMNS = """
     SELECT table_name, column_name, data_type,
            is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
+               AND extra NOT LIKE '%generated%'
     FROM information_schema.columns WHERE table_schema = DATABASE()"""
 _HINT = "if the table or column is called otherwise there, say so in 'tables' or 'columns' of [stores.NAME.atmail]"
 
@@ -55,11 +66,11 @@ class Schema:
         """Whether the tables for deleted mailboxes are there."""
         return all(self.has(name) for name in OWN_TABLES)
 
-    def require(self) -> None:
+    def require(self, database: str) -> None:
         """Raise SchemaMismatch if anything needed is missing, or a column would have to be filled with a guess."""
         if self.missing:
             raise SchemaMismatch(
-                f"this is not an atmail mailserver database as far as known; missing: {', '.join(self.missing)}. "
+                f"this is not atmail's database {database} as far as known; missing: {', '.join(self.missing)}. "
                 f"Check the URL; {_HINT}"
             )
         if self.unfilled:
@@ -73,26 +84,31 @@ class Schema:
         keys = {column.name: column.key for column in self[table].c}
         return {keys[name]: value for name, value in self.names.fillings(table).items() if name in keys}
 
+    def insertion(self, table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Insert, Any]:
+        """Return an insert and its parameters, with the configured values, and without columns that the server lacks."""
+        target, filled = self[table], self.fillings(table)
+        complete = [{**{key: value for key, value in row.items() if key in target.c}, **filled} for row in rows]
+        return insert(target), complete if len(complete) > 1 else complete[0]
 
-def detect(connection: Connection, names: TableNames) -> Schema:
-    """Read which tables and columns the server has, in one statement."""
+
+def detect(connection: Connection, names: TableNames, specs: Specs = SPECS) -> Schema:
+    """Read which of the tables of `specs` and of their columns the server has, in one statement."""
     unknown = names.unknown()
     if unknown:
-        known = ", ".join(SPECS)
+        known = ", ".join([*SPECS, *API_SPECS])
         raise ConfigurationError(f"[atmail] names {', '.join(unknown)}, which mailstore has no use for; known: {known}")
     live: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
     for table, column, type_, required in connection.execute(text(_COLUMNS)):
         live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
-    gaps = sorted(_gaps(names, live))
-    known_tables = [(name, names.table(name)) for name in SPECS if names.table(name) in live]
-    foreign = sorted(_foreign(names, live, known_tables))
+    gaps = sorted(_gaps(names, live, specs))
+    foreign = sorted(_foreign(names, live, specs))
     unfilled = [
         f"{name}.{column}"
         for name, column, found in foreign
         if found.required and column not in names.fillings(name)
     ]  # fmt: skip
     return Schema(
-        tables=_usable(define(names, live)),
+        tables=_usable(define(names, live, specs=specs)),
         names=names,
         missing=tuple(name for name, optional in gaps if not optional),
         absent=tuple(name for name, optional in gaps if optional),
@@ -108,9 +124,9 @@ def _usable(tables: dict[str, Table]) -> dict[str, Table]:
     return {name: table for name, table in tables.items() if name not in ADMIN_TABLES}
 
 
-def _gaps(names: TableNames, live: Live) -> Iterator[tuple[str, bool]]:
+def _gaps(names: TableNames, live: Live, specs: Specs) -> Iterator[tuple[str, bool]]:
     """Iterate over what the server lacks, with whether it may: a table that the configuration names must be there."""
-    for name, spec in SPECS.items():
+    for name, spec in specs.items():
         actual = names.table(name)
         if actual not in live:
             yield actual, name in ADMIN_TABLES and not names.is_named(name)
@@ -119,31 +135,32 @@ def _gaps(names: TableNames, live: Live) -> Iterator[tuple[str, bool]]:
             called = names.column(name, column.name)
             if called not in live[actual]:
                 yield f"{actual}.{called}", column.optional and called == column.name
-    for name in OWN_TABLES:
-        if name not in live:
-            yield name, True
+    if specs is SPECS:
+        yield from ((name, True) for name in OWN_TABLES if name not in live)
 
 
-def _foreign(names: TableNames, live: Live, tables: list[tuple[str, str]]) -> Iterator[tuple[str, str, LiveColumn]]:
-    for name, actual in tables:
-        known = {names.column(name, column.name) for column in SPECS[name].columns}
-        yield from ((name, column, found) for column, found in live[actual].items() if column not in known)
+def _foreign(names: TableNames, live: Live, specs: Specs) -> Iterator[tuple[str, str, LiveColumn]]:
+    for name, spec in specs.items():
+        known = {names.column(name, column.name) for column in spec.columns}
+        columns = live.get(names.table(name), {}).items()
+        yield from ((name, column, found) for column, found in columns if column not in known)
 
 
-def create(connection: Connection, names: TableNames) -> list[str]:
-    """Create the complete schema in an empty database, with the two roles and the permissions that are known.
+def create(connection: Connection, names: TableNames, specs: Specs = SPECS) -> list[str]:
+    """Create the complete schema in an empty database; in the mail server's, with the roles and permissions that are known.
 
     Returns the names of the tables. Raises SchemaMismatch if any table of the schema is there already: an existing
     database is never altered.
     """
     live = {str(row[0]) for row in connection.execute(text(_COLUMNS))}
-    tables = define(names)
+    tables = define(names, specs=specs)
     made = sorted(table.name for table in tables.values())
     present = sorted(live & set(made))
     if present:
         raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
     next(iter(tables.values())).metadata.create_all(connection, checkfirst=False)
-    _insert_permissions(connection, tables)
+    if specs is SPECS:
+        _insert_permissions(connection, tables)
     return made
 
 

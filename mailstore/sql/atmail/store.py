@@ -17,20 +17,20 @@ from mailstore.drift import check_homes
 from mailstore.errors import NotFound, NotSupported
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
-from mailstore.sql.atmail import provisioning, schema
+from mailstore.sql.atmail import schema
 from mailstore.sql.atmail.accounts import Accounts
 from mailstore.sql.atmail.admin_rows import login_name
 from mailstore.sql.atmail.admins import Admins
 from mailstore.sql.atmail.alias_rows import AliasRows
 from mailstore.sql.atmail.aliases import Aliases
 from mailstore.sql.atmail.check import Checker
-from mailstore.sql.atmail.context import Context
+from mailstore.sql.atmail.context import Companion, Context
 from mailstore.sql.atmail.deleted import DeletedMailboxes
 from mailstore.sql.atmail.domains import Domains
 from mailstore.sql.atmail.provisioning import Provisioning
 from mailstore.sql.atmail.rights import Actor
 from mailstore.sql.atmail.roles import Permissions, Roles
-from mailstore.sql.atmail.tables import TableNames
+from mailstore.sql.atmail.tables import API_SPECS, SPECS, Specs, TableNames
 from mailstore.sql.connect import connect, shown
 from mailstore.sql.engine import Database
 
@@ -49,20 +49,28 @@ _WITH_RECORDS = frozenset({Capability.RETENTION})
 
 def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
-    db = _database(config, password)
-    apiserver = _apiserver(config, password)
+    opened: list[Database] = []
     try:
-        with db.reading() as connection:
-            found = schema.detect(connection, TableNames(config.atmail))
-        found.require()
+        main = _opened(_database(config, password), "mailserver", TableNames(config.atmail), SPECS, opened)
+        apiserver = _apiserver(config, password)
+        beside = None
         if apiserver:
-            provisioning.require_schema(apiserver)
+            beside = _opened(apiserver, "apiserver", TableNames(config.atmail), API_SPECS, opened)
     except BaseException:
-        for opened in filter(None, (db, apiserver)):
-            opened.close()
+        for db in opened:
+            db.close()
         raise
     homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
-    return AtmailStore(Context(db, found, config, shown(config.url), homes, apiserver))
+    return AtmailStore(Context(main.db, main.schema, config, shown(config.url), homes, beside))
+
+
+def _opened(db: Database, name: str, names: TableNames, specs: Specs, opened: list[Database]) -> Companion:
+    """Return a database with its schema, after making sure that it can be used; note in `opened` that it is."""
+    opened.append(db)
+    with db.reading() as connection:
+        found = schema.detect(connection, names, specs)
+    found.require(name)
+    return Companion(db, found)
 
 
 def create_schema(config: StoreConfig, password: str | None) -> list[str]:
@@ -70,15 +78,17 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
 
     Returns the names of the tables.
     """
-    db = _database(config, password)
+    made = _create(_database(config, password), config, SPECS)
     apiserver = _apiserver(config, password)
+    return made + [f"apiserver: {name}" for name in (_create(apiserver, config, API_SPECS) if apiserver else [])]
+
+
+def _create(db: Database, config: StoreConfig, specs: Specs) -> list[str]:
     try:
         with db.writing() as tx:
-            made = schema.create(tx.connection, TableNames(config.atmail))
-        return made + (provisioning.create_schema(apiserver) if apiserver else [])
+            return schema.create(tx.connection, TableNames(config.atmail), specs)
     finally:
-        for opened in filter(None, (db, apiserver)):
-            opened.close()
+        db.close()
 
 
 def create_own_table(config: StoreConfig, password: str | None) -> bool:
@@ -212,7 +222,7 @@ class AtmailStore(store.Store):
     def close(self) -> None:
         self._context.db.close()
         if self._context.apiserver:
-            self._context.apiserver.close()
+            self._context.apiserver.db.close()
 
     def _require_admins(self) -> None:
         if not self._context.schema.has_admins:

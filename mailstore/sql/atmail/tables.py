@@ -17,7 +17,10 @@ from sqlalchemy.dialects import mysql
 from mailstore.config import AtmailConfig
 from mailstore.sql.ledger import define_own_tables
 
-__all__ = ["ADMIN_TABLES", "OWN_TABLES", "SPECS", "ColumnSpec", "Live", "LiveColumn", "Spec", "TableNames", "define"]
+__all__ = [
+    "ADMIN_TABLES", "API_SPECS", "OWN_TABLES", "SPECS", "ColumnSpec", "Live", "LiveColumn", "Spec", "Specs", "TableNames",
+    "define",
+]  # fmt: skip
 
 Kind: TypeAlias = Literal["key", "id", "number", "flag", "text", "long", "time", "epoch"]
 _TYPES: Mapping[Kind, Any] = {
@@ -55,7 +58,9 @@ def _link(name: str, *columns: str) -> Spec:
     return Spec(name, [ColumnSpec(column, "id", indexed=True) for column in columns], linked=True)
 
 
-SPECS: Mapping[str, Spec] = {
+Specs: TypeAlias = "Mapping[str, Spec]"
+
+SPECS: Specs = {
     spec.name: spec
     for spec in (
         Spec("accounts", (
@@ -134,6 +139,34 @@ SPECS: Mapping[str, Spec] = {
     )
 }  # fmt: skip
 
+API_SPECS: Specs = {
+    spec.name: spec
+    for spec in (
+        Spec("apiserver.Accounts", (
+            ColumnSpec("idAccount", "key"),
+            ColumnSpec("idUsers", "id", indexed=True, default=0),
+            ColumnSpec("Name", "text", unique=True, default=""),
+            ColumnSpec("IsPrimary", "flag", default=1),
+            ColumnSpec("Active", "flag", default=1),
+            ColumnSpec("idMailAccount", "id"),
+            ColumnSpec("idContactAccount", "id"),
+            ColumnSpec("idCalendarAccount", "id"),
+        ), documented=True),
+        Spec("apiserver.Users", (ColumnSpec("idUsers", "key"), ColumnSpec("Name", "text", default=""))),
+        Spec("apiserver.Identities", (
+            ColumnSpec("idIdentity", "key"),
+            ColumnSpec("idUsers", "id", indexed=True, default=0),
+            ColumnSpec("Name", "text", default=""),
+        )),
+        Spec("apiserver.ServiceAccounts", (
+            ColumnSpec("idServiceAccount", "key"),
+            ColumnSpec("idUsers", "id", indexed=True, default=0),
+            ColumnSpec("Type", "text", default=""),
+        )),
+    )
+}  # fmt: skip
+"""The API server's database. Its tables have a prefix in the configuration: some share their names with the mail server's."""
+
 ADMIN_TABLES = ("users", "roles", "permissions", "userDomains", "userPermissions", "userRoles", "rolePermissions")
 """What admins need, all of it or nothing: without, a store has only accounts, domains and aliases."""
 
@@ -161,7 +194,7 @@ class TableNames:
 
     def table(self, name: str) -> str:
         """Return the name of a table on this server."""
-        return self._config.tables.get(name, name)
+        return self._config.tables.get(name, name.removeprefix("apiserver."))
 
     def column(self, table: str, name: str) -> str:
         """Return the name of a column on this server."""
@@ -178,24 +211,26 @@ class TableNames:
 
     def unknown(self) -> list[str]:
         """Return what the configuration names and this package does not know."""
-        columns = {f"{spec.name}.{column.name}" for spec in SPECS.values() for column in spec.columns}
-        tables = [name for name in self._config.tables if name not in SPECS]
-        filled = [key for key in self._config.fill if key.partition(".")[0] not in SPECS]
+        specs = {**SPECS, **API_SPECS}
+        columns = {f"{spec.name}.{column.name}" for spec in specs.values() for column in spec.columns}
+        tables = [name for name in self._config.tables if name not in specs]
+        filled = [key for key in self._config.fill if key.rpartition(".")[0] not in specs]
         return sorted({*tables, *(self._config.columns.keys() - columns), *filled})
 
 
-def define(names: TableNames, live: Live | None = None) -> dict[str, Table]:
-    """Return the tables by the names that this package uses; their columns have such names as keys.
+def define(names: TableNames, live: Live | None = None, *, specs: Specs = SPECS) -> dict[str, Table]:
+    """Return the tables of `specs` by the names that this package uses; their columns have such names as keys.
 
-    With `live`, only the tables and columns that the server has; without, the complete schema with its indexes.
+    The mail server's database has mailstore's own tables besides. With `live`, only the tables and columns that the
+    server has; without, the complete schema with its indexes.
     """
     metadata = MetaData()
     tables: dict[str, Table] = {}
-    for spec in SPECS.values():
+    for spec in specs.values():
         found = None if live is None else live.get(names.table(spec.name), {})
         if found is None or found:
             tables[spec.name] = _table(metadata, names, spec, found)
-    for table in define_own_tables(metadata):
+    for table in define_own_tables(metadata) if specs is SPECS else ():
         if live is None or table.name in live:
             tables[table.name] = table
     return tables
