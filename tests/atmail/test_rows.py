@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailstore import InvalidValue, NotSupported
+from mailstore import AlreadyExists, InvalidValue, NotSupported
 from mailstore.passwords import verify_password
 from mailstore.sql.atmail.homes import choose_rule, home_candidates, md5_levels, prefix_levels
 from mailstore.sql.atmail.units import from_local, to_local
@@ -129,6 +129,18 @@ class TestHomes:
             store.accounts.delete("bob@example.com")
             third = store.accounts.create("bob@example.com", password="x").home
             assert len({first, second, third}) == 3
+
+    @pytest.mark.usefixtures("domain")
+    def test_homes_given_in_bulk_differ(self, rig: AtmailRig) -> None:
+        with rig.open_without_disk() as store:
+            for second in ("/x/y/z", "/x/y/z/inner", "/x/y"):
+                rows = [
+                    {"address": f"{n}@example.com", "password": "x", "home": home}
+                    for n, home in (("a", "/x/y/z"), ("b", second))
+                ]
+                with pytest.raises((AlreadyExists, InvalidValue)):
+                    store.accounts.create_many(rows)
+            assert store.accounts.count() == 0
 
     @pytest.mark.usefixtures("domain")
     def test_default_root(self, rig: AtmailRig) -> None:

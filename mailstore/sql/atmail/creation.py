@@ -115,16 +115,19 @@ class Creation:
 
     def _give_homes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
         """Give each account a home that nobody has had, and make it on disk if this store reaches the disk."""
-        chosen = [account for account in accounts if account.home is not None]
-        for account in chosen:
-            account.row["homeDir"] = column_text(self._take_given(tx, account))
+        given: set[str] = set()
+        for account in accounts:
+            if account.home is not None:
+                home = self._take_given(tx, account.home, given)
+                account.row["homeDir"] = column_text(home)
+                given.add(home)
         others = [account for account in accounts if account.home is None]
         if not others:
             return
         rule, pad, root = self._rule(tx), self._context.options.short_name_pad, self._context.config.new_home_root()
         candidates = {account.address: home_candidates(root, rule, pad, account.address, now()) for account in others}
         first = {account.address: next(candidates[account.address]) for account in others}
-        used = self._retention.known_homes(tx, first.values())
+        used = self._retention.known_homes(tx, first.values()) | given
         for account in others:
             home = first[account.address]
             if home in used or not self._make_home(tx, home):
@@ -150,10 +153,13 @@ class Creation:
         accounts = ((str(name), str(home or "")) for name, home in tx.execute(sample).all())
         return choose_rule(options.home_rule, options.short_name_pad, accounts)
 
-    def _take_given(self, tx: Transaction, account: NewAccount) -> str:
-        home = normal_home(account.home or "")
+    def _take_given(self, tx: Transaction, path: str, others: Iterable[str]) -> str:
+        """Return a home that the caller chose, after making it; `others` are those of the same call."""
+        home = normal_home(path)
         if home.count("/") < 3:  # a root, and something below it
             raise InvalidValue(f"{home}: a home needs at least three levels", subject=home)
+        if any(f"{home}/".startswith(f"{other}/") or f"{other}/".startswith(f"{home}/") for other in others):
+            raise AlreadyExists(f"{home} is given to another account of the same call", subject=home)
         self._retention.refuse_used_home(tx, home)
         disk = self._context.homes
         if disk is not None:

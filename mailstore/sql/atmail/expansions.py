@@ -99,7 +99,8 @@ class Expansions:
     ) -> tuple[Mapping[str, list[tuple[str, str]]], Mapping[str, list[str]]]:
         """Return what accounts forward to, as targets with types, and their per-account aliases, with one statement.
 
-        The keys are in lower case, whatever another program wrote."""
+        The keys are in lower case, whatever another program wrote.
+        """
         columns = self.columns
         query = union_all(
             select(literal("to"), columns.AliasName, columns.AliasTo, columns.aliasType).where(

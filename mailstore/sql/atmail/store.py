@@ -14,7 +14,7 @@ from sqlalchemy import select
 from mailstore import store
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
-from mailstore.errors import NotFound, NotSupported
+from mailstore.errors import ConfigurationError, NotFound, NotSupported
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
 from mailstore.sql.atmail import schema
@@ -49,6 +49,7 @@ _WITH_RECORDS = frozenset({Capability.RETENTION})
 
 def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
     opened: list[Database] = []
     try:
         main = _opened(_database(config, password), "mailserver", TableNames(config.atmail), SPECS, opened)
@@ -60,7 +61,6 @@ def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
         for db in opened:
             db.close()
         raise
-    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
     return AtmailStore(Context(main.db, main.schema, config, shown(config.url), homes, beside))
 
 
@@ -109,6 +109,8 @@ def _apiserver(config: StoreConfig, password: str | None) -> Database | None:
     """Return the API server's database if one is configured; a password in its own URL comes first."""
     if not config.apiserver:
         return None
+    if urlsplit(config.apiserver).scheme != "mysql":
+        raise ConfigurationError("apiserver: a URL such as mysql://mailstore@127.0.0.1/apiserver is wanted")
     own = urlsplit(config.apiserver).password is not None
     return connect(config.apiserver, config, None if own else password)
 

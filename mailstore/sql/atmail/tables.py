@@ -165,7 +165,7 @@ API_SPECS: Specs = {
         )),
     )
 }  # fmt: skip
-"""The API server's database. Its tables have a prefix in the configuration: some share their names with the mail server's."""
+"""The API server's database. Its tables have a prefix in the configuration: some share names with the mail server's."""
 
 ADMIN_TABLES = ("users", "roles", "permissions", "userDomains", "userPermissions", "userRoles", "rolePermissions")
 """What admins need, all of it or nothing: without, a store has only accounts, domains and aliases."""
