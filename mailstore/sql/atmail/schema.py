@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table, insert, text
+from sqlalchemy import Connection, Insert, Table, insert
 
 from mailstore.errors import ConfigurationError, SchemaMismatch
 from mailstore.sql.atmail.permissions import KNOWN_PERMISSIONS
@@ -16,20 +15,14 @@ from mailstore.sql.atmail.tables import (
     API_SPECS,
     OWN_TABLES,
     SPECS,
-    Live,
-    LiveColumn,
     Specs,
     TableNames,
     define,
 )
+from mailstore.sql.live import Live, LiveColumn, read_live
 
 __all__ = ["Schema", "create", "create_own_tables", "detect"]
 
-_COLUMNS = """
-    SELECT table_name, column_name, data_type,
-           is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
-               AND extra NOT LIKE '%generated%'
-    FROM information_schema.columns WHERE table_schema = DATABASE()"""
 _HINT = "if the table or column is called otherwise there, say so in 'tables' or 'columns' of [stores.NAME.atmail]"
 
 
@@ -97,9 +90,7 @@ def detect(connection: Connection, names: TableNames, specs: Specs = SPECS) -> S
     if unknown:
         known = ", ".join([*SPECS, *API_SPECS])
         raise ConfigurationError(f"[atmail] names {', '.join(unknown)}, which mailstore has no use for; known: {known}")
-    live: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
-    for table, column, type_, required in connection.execute(text(_COLUMNS)):
-        live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
+    live = read_live(connection, "mysql")
     gaps = sorted(_gaps(names, live, specs))
     foreign = sorted(_foreign(names, live, specs))
     unfilled = [
@@ -152,10 +143,10 @@ def create(connection: Connection, names: TableNames, specs: Specs = SPECS) -> l
     Returns the names of the tables. Raises SchemaMismatch if any table of the schema is there already: an existing
     database is never altered.
     """
-    live = {str(row[0]) for row in connection.execute(text(_COLUMNS))}
+    live = read_live(connection, "mysql")
     tables = define(names, specs=specs)
     made = sorted(table.name for table in tables.values())
-    present = sorted(live & set(made))
+    present = sorted(live.keys() & set(made))
     if present:
         raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
     next(iter(tables.values())).metadata.create_all(connection, checkfirst=False)

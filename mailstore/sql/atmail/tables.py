@@ -16,10 +16,10 @@ from sqlalchemy.dialects import mysql
 
 from mailstore.config import AtmailConfig
 from mailstore.sql.ledger import define_own_tables
+from mailstore.sql.live import Live, LiveColumn
 
 __all__ = [
-    "ADMIN_TABLES", "API_SPECS", "OWN_TABLES", "SPECS", "ColumnSpec", "Live", "LiveColumn", "Spec", "Specs", "TableNames",
-    "define",
+    "ADMIN_TABLES", "API_SPECS", "OWN_TABLES", "SPECS", "ColumnSpec", "Spec", "Specs", "TableNames", "define",
 ]  # fmt: skip
 
 Kind: TypeAlias = Literal["key", "id", "number", "flag", "text", "long", "time", "epoch"]
@@ -172,18 +172,6 @@ ADMIN_TABLES = ("users", "roles", "permissions", "userDomains", "userPermissions
 
 OWN_TABLES = ("mailstore_deleted_mailboxes", "mailstore_deleted")
 """mailstore's own: the records of deleted mailboxes."""
-
-
-@dataclass(frozen=True)
-class LiveColumn:
-    """A column that a server has: its SQL type in lower case, and whether an insert must give it a value."""
-
-    type: str
-    required: bool
-
-
-Live: TypeAlias = "Mapping[str, Mapping[str, LiveColumn]]"
-"""The columns of a live database, by table and column name."""
 
 
 class TableNames:
