@@ -22,7 +22,7 @@ import click
 import msgspec
 
 from mailstore.cli.root import root
-from mailstore.config import Config, DaemonConfig, LayoutConfig, StoreConfig
+from mailstore.config import AtmailConfig, Config, DaemonConfig, LayoutConfig, StoreConfig
 
 __all__ = ["PAGES", "main", "stale"]
 
@@ -118,6 +118,7 @@ given as parameters of `mailstore.open_store` and, but for `layout`, in the quer
 |---|---|
 | `iredmail+mysql://USER@HOST:PORT/DATABASE` | iRedMail on MariaDB or MySQL |
 | `iredmail+postgresql://USER@HOST:PORT/DATABASE` | iRedMail on PostgreSQL |
+| `atmail+mysql://USER@HOST:PORT/DATABASE` | atmail's mail server on MariaDB or MySQL |
 | `iredmail+sqlite:////DIRECTORY/FILE` | iRedMail's tables in SQLite; four slashes make the path absolute |
 | `iredmail+ldap://BIND-DN@HOST:PORT/SUFFIX`, `iredmail+ldaps://…` | iRedMail's OpenLDAP tree |
 | `iredmail+ldapi://BIND-DN@%2FPATH%2FOF%2FSOCKET/SUFFIX` | the same over a Unix socket |
@@ -131,6 +132,7 @@ _TABLES: Mapping[str, type[msgspec.Struct]] = {
     "Top level": Config,
     "[stores.NAME]": StoreConfig,
     "[stores.NAME.layout]": LayoutConfig,
+    "[stores.NAME.atmail]": AtmailConfig,
     "[daemon]": DaemonConfig,
 }
 
@@ -157,7 +159,10 @@ def _keys(kind: type[msgspec.Struct]) -> str:
 
 def _parts(hint: Any) -> tuple[str, msgspec.Meta]:
     """Return the name of a type as TOML calls it, and what is noted about it."""
-    names = {str: "string", bool: "boolean", int: "integer", list[str]: "list of strings"}
+    names: Mapping[Any, str] = {
+        str: "string", bool: "boolean", int: "number", list[str]: "list of strings",
+        dict[str, str]: "table of strings", dict[str, str | int]: "table of strings and numbers",
+    }  # fmt: skip
     if typing.get_origin(hint) is not Annotated:
         raise TypeError(f"{hint} has no description")
     type_, meta = typing.get_args(hint)

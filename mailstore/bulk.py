@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
@@ -10,7 +11,10 @@ from mailstore import passwords
 from mailstore.errors import AlreadyExists, BulkRefused, InvalidPassword, InvalidValue, Refused
 from mailstore.secret import Secret
 
-__all__ = ["Refusals", "parse_accounts", "take_secrets"]
+__all__ = ["Refusals", "batches", "grouped_by_columns", "parse_accounts", "take_secrets"]
+
+_T = TypeVar("_T")
+_BATCH = 1000
 
 
 class _HasAddress(Protocol):
@@ -72,7 +76,9 @@ def parse_accounts(
     return new
 
 
-def take_secrets(given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals) -> dict[int, Secret]:
+def take_secrets(
+    given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals, *, salt_bytes: int | None = None
+) -> dict[int, Secret]:
     """Take the passwords and hashes out of `given`; return what to store, by index."""
     ready: dict[int, Secret] = {}
     plain: dict[int, str] = {}
@@ -86,7 +92,20 @@ def take_secrets(given: Sequence[dict[str, Any]], scheme: str, refusals: Refusal
             elif password is not None:
                 passwords.check_password(password, scheme)
                 plain[index] = password
-    made = passwords.hash_many(list(plain.values()), scheme)
+    made = passwords.hash_many(list(plain.values()), scheme, salt_bytes=salt_bytes)
     return ready | {
         index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)
     }
+
+
+def batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Return the items in groups that fit into one statement."""
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+
+
+def grouped_by_columns(rows: Sequence[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Return the rows in groups that set the same columns, as a multi-row insert needs them."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row)].append(row)
+    return groups.values()

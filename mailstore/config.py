@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from mailstore.errors import ConfigurationError
+from mailstore.errors import ConfigurationError, InvalidQuota
 from mailstore.passwords import WRITABLE_SCHEMES
+from mailstore.quota import Quota
 
-__all__ = ["Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
+__all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
 
 _T = TypeVar("_T")
 _DURATION = "^[1-9][0-9]{0,5}[smhd]$"
@@ -38,6 +39,54 @@ class LayoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = False
 
 
+class AtmailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Only for atmail: what its documentation leaves open, and what mailstore then assumes. See docs/atmail.md."""
+
+    tables: Annotated[
+        dict[str, str],
+        Meta(description="Names of tables that are called otherwise on this server, by the default name."),
+    ] = msgspec.field(default_factory=dict)
+    columns: Annotated[
+        dict[str, str],
+        Meta(description="Names of columns that are called otherwise, by the default TABLE.COLUMN."),
+    ] = msgspec.field(default_factory=dict)
+    fill: Annotated[
+        dict[str, str | int],
+        Meta(
+            description="Values for new rows in columns that mailstore does not know or shall not choose, by TABLE.COLUMN."
+        ),
+    ] = msgspec.field(default_factory=dict)
+    home_rule: Annotated[
+        str,
+        Meta(
+            description="How the three levels above a new home are chosen: md5 (of the address), prefix (of the local "
+            "part), or auto: as the existing accounts show, else md5.",
+            pattern="^(auto|md5|prefix)$",
+        ),
+    ] = "auto"
+    short_name_pad: Annotated[
+        str, Meta(description="Stands for the missing characters of short names under prefix.", pattern="^[a-z0-9_]$")
+    ] = "_"
+    default_quota: Annotated[str, Meta(description="Quota of new accounts created without one.")] = "1G"
+    created_by: Annotated[
+        int, Meta(description="userId that new rows name as their creator when no admin acts.", ge=1)
+    ] = 1
+    provision: Annotated[
+        int,
+        Meta(description="As PROVISION in api.conf: the sum of 1 mail, 2 calendar, 4 contacts.", ge=1, le=7),
+    ] = 7
+
+    def __post_init__(self) -> None:
+        try:
+            Quota.parse(self.default_quota).whole_units(1 << 20)
+        except InvalidQuota as error:
+            raise ValueError(f"default_quota: {error}") from error
+
+
+_HOME_ROOTS = {"atmail": "/var/atmail/users"}
+"""Where homes lie by the kind of the store, if not in iRedMail's place."""
+
+
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One store: where it is, and how mailstore writes to it."""
 
@@ -53,7 +102,11 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(description="Directories below which the homes lie; the first takes new ones. Empty: no disk access."),
     ] = msgspec.field(default_factory=list)
     home_root: Annotated[
-        str, Meta(description="Where new homes are recorded. Default: the first of homes, else /var/vmail/vmail1.")
+        str,
+        Meta(
+            description="Where new homes are recorded. Default: the first of homes, else /var/vmail/vmail1 "
+            "(atmail: /var/atmail/users)."
+        ),
     ] = ""
     home_owner: Annotated[
         str, Meta(description="user:group (names or numbers) that homes must belong to. Default: owner of the root.")
@@ -98,6 +151,13 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     retention_password_file: Annotated[
         str, Meta(description="File whose first line is the password of that database; as password_file.")
     ] = ""
+    apiserver: Annotated[
+        str,
+        Meta(description="atmail: URL of the API server's database, such as mysql://mailstore@127.0.0.1/apiserver."),
+    ] = ""
+    atmail: Annotated[AtmailConfig, Meta(description="atmail: names and values that are not documented.")] = (
+        AtmailConfig()
+    )
 
     def __post_init__(self) -> None:
         if self.password_scheme.upper() not in WRITABLE_SCHEMES:
@@ -108,7 +168,8 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def new_home_root(self) -> str:
         """Return the directory under which new homes are recorded."""
-        return (self.home_root or (self.homes[0] if self.homes else "/var/vmail/vmail1")).rstrip("/")
+        usual = _HOME_ROOTS.get(self.url.partition("+")[0], "/var/vmail/vmail1")
+        return (self.home_root or (self.homes[0] if self.homes else usual)).rstrip("/")
 
     def owner_ids(self) -> tuple[int, int] | None:
         """Return uid and gid of `home_owner`; None if it is not given. Raises ConfigurationError for unknown names."""

@@ -92,6 +92,7 @@ class Capability(Enum):
     PERMITTED_SENDERS = "accounts that may send as an alias"
     RETENTION = "records of deleted mailboxes"
     ARCHIVE = "a list of the mailboxes on disk whose accounts are gone"
+    READY_HASHES = "password hashes made elsewhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
+import secrets
+import string
 import unicodedata
 from collections.abc import Sequence
 from functools import cache, partial
@@ -20,6 +22,7 @@ __all__ = [
     "READABLE_SCHEMES",
     "WRITABLE_SCHEMES",
     "check_hash",
+    "generate_password",
     "hash_many",
     "hash_password",
     "needs_rehash",
@@ -40,6 +43,9 @@ _PREFIX = re.compile(r"\{([A-Za-z0-9.-]+)\}(.*)", re.DOTALL)
 _CRYPT_IDENTS = {"$1$": "MD5-CRYPT", "$2": "BLF-CRYPT", "$5$": "SHA256-CRYPT", "$6$": "SHA512-CRYPT"}
 _BCRYPT_MAX_BYTES = 72
 _SALT_BYTES = 16
+_GENERATED_LENGTH = 20
+_GENERATED_FROM = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
+"""Without what looks alike on paper."""
 
 
 def hash_password(password: str, scheme: str = DEFAULT_SCHEME, *, salt_bytes: int | None = None) -> str:
@@ -73,10 +79,21 @@ def check_password(password: str, scheme: str = DEFAULT_SCHEME) -> None:
         raise InvalidPassword(f"BLF-CRYPT looks at {_BCRYPT_MAX_BYTES} bytes only; the password is longer")
 
 
-def hash_many(passwords: Sequence[str], scheme: str = DEFAULT_SCHEME, *, workers: int | None = None) -> list[str]:
+def generate_password() -> str:
+    """Return a new random password."""
+    return "".join(secrets.choice(_GENERATED_FROM) for _ in range(_GENERATED_LENGTH))
+
+
+def hash_many(
+    passwords: Sequence[str],
+    scheme: str = DEFAULT_SCHEME,
+    *,
+    salt_bytes: int | None = None,
+    workers: int | None = None,
+) -> list[str]:
     """Hash many passwords in order; slow schemes are spread over a pool of `workers` processes (default: all cores)."""
     if scheme.upper().startswith("SSHA"):
-        return [hash_password(password, scheme) for password in passwords]
+        return [hash_password(password, scheme, salt_bytes=salt_bytes) for password in passwords]
     from concurrent.futures import ProcessPoolExecutor  # a tenth of the time that the command line needs to start
 
     with ProcessPoolExecutor(workers) as pool:

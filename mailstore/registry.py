@@ -25,6 +25,7 @@ DRIVERS: Mapping[str, str] = {
     "iredmail+ldaps": "mailstore.ldap.iredmail.store",
     "iredmail+ldapi": "mailstore.ldap.iredmail.store",
     "mailinabox": "mailstore.sql.mailinabox.store",
+    "atmail+mysql": "mailstore.sql.atmail.store",
 }
 """The module of each kind of URL; it has a function ``open_store(config, password)``."""
 
@@ -117,7 +118,7 @@ def with_query_options(config: StoreConfig) -> StoreConfig:
         return config
     options: dict[str, Any] = {}
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key in {"url", "layout"}:
+        if key in {"url", "layout", "atmail"}:
             raise ConfigurationError(f"option {key!r} cannot stand in a URL")
         options[key] = [*options.get(key, []), value] if key == "homes" else value
     bare = urlunsplit(parts._replace(query=""))

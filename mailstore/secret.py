@@ -18,13 +18,16 @@ class Secret:
     password: str | None = field(default=None, repr=False)
 
 
-def make_secret(scheme: str, password: str | None, password_hash: str | None) -> Secret | None:
+def make_secret(
+    scheme: str, password: str | None, password_hash: str | None, *, salt_bytes: int | None = None
+) -> Secret | None:
     """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword.
 
-    `scheme` is what a plain password is hashed with. This may take a quarter of a second: do it before taking locks.
+    `scheme` and `salt_bytes` are what a plain password is hashed with. This may take a quarter of a second: do it before
+    taking locks.
     """
     if password is not None and password_hash is not None:
         raise InvalidPassword("give a password or a ready hash, not both")
     if password is not None:
-        return Secret(passwords.hash_password(password, scheme), password)
+        return Secret(passwords.hash_password(password, scheme, salt_bytes=salt_bytes), password)
     return None if password_hash is None else Secret(passwords.check_hash(password_hash))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mailstore import Store
 from tests import rigs
+from tests.atmail import rig as atmail
 from tests.ldap import rig as ldap
 from tests.mailinabox.rig import on_box
 from tests.servers.process import make_directory
@@ -68,6 +69,7 @@ FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
     "ldap": ldap.plain,
     "ldap-starttls": ldap.with_start_tls,
     "ldapi": ldap.over_socket,
+    "atmail": lambda place: atmail.on_mariadb(place.server("mariadb"), place.homes("atmail"), place.owner),
 }
 
 

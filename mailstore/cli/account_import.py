@@ -12,12 +12,12 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
-from mailstore.cli.credentials import generate_password
 from mailstore.cli.import_rows import Row, read_rows
 from mailstore.cli.results import ImportedRow
 from mailstore.cli.session import Session, pass_session
 from mailstore.cli.terminal import progress
 from mailstore.errors import BulkRefused, Refused
+from mailstore.passwords import generate_password
 
 if TYPE_CHECKING:
     from mailstore.store import Store

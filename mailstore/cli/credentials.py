@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +12,9 @@ from typing import Any
 import click
 
 from mailstore.cli.terminal import can_ask
+from mailstore.passwords import generate_password
 
-__all__ = ["Credentials", "ask_password", "generate_password", "read_line", "read_secret_file", "takes_credentials"]
-
-_LENGTH = 20
-_ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
-"""Without what looks alike on paper."""
+__all__ = ["Credentials", "ask_password", "read_line", "read_secret_file", "takes_credentials"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +24,6 @@ class Credentials:
     parameters: Mapping[str, Any] = field(repr=False)
     generated: str | None = field(default=None, repr=False)
     """The password, if it was made here and has to be told."""
-
-
-def generate_password() -> str:
-    """Return a new random password."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def read_line() -> str:

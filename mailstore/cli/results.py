@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-__all__ = ["Deleted", "DeletedAccount", "DeletedDomain", "ImportedRow", "Purged", "SchemaPart", "Updated", "Verified"]
+__all__ = [
+    "Deleted",
+    "DeletedAccount",
+    "DeletedDomain",
+    "DeletedRows",
+    "ImportedRow",
+    "Purged",
+    "SchemaPart",
+    "Updated",
+    "Verified",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,14 @@ class DeletedDomain:
     domain: str
     dry_run: bool
     accounts: int
+
+
+@dataclass(frozen=True)
+class DeletedRows:
+    """How many rows are gone, or would be."""
+
+    rows: int
+    dry_run: bool
 
 
 @dataclass(frozen=True)

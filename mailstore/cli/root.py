@@ -30,6 +30,7 @@ NOUNS = (
     "schema",
     "export",
     "lookups",
+    "atmail",
     "password",
     "completion",
 )

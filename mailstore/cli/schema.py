@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from mailstore.cli.credentials import generate_password, read_secret_file
+from mailstore.cli.credentials import read_secret_file
 from mailstore.cli.results import SchemaPart
 from mailstore.cli.session import Session, pass_session
 from mailstore.errors import ConfigurationError, NotSupported
+from mailstore.passwords import generate_password
 
 if TYPE_CHECKING:
     from mailstore.lookups import LookupFile

@@ -16,6 +16,8 @@ from tests.contract.hosting import host, named
 pytestmark = pytest.mark.needs(Capability.RETENTION)
 
 TODAY = datetime.now(UTC).date()
+BY_THE_STORE = {"modified", "created"}
+"""A directory itself notes when an entry was made; the other stores keep what a record says."""
 
 
 def day(number: int) -> date:
@@ -77,17 +79,25 @@ class TestDelete:
     @pytest.mark.needs(Capability.HOME_PATHS, Capability.ACCOUNT_PROFILE, Capability.ACCOUNT_ALIASES)
     def test_nothing_reaches_the_next_account_of_that_name(self, store: Store, bob: str) -> None:
         message = deliver(store, bob, "private")
-        store.aliases.create("all@example.com", members=[bob], moderators=[bob])
-        store.accounts.update(
-            bob, aliases=["b@example.com"], sender_bcc="x@other.org", outbound_relay="[r.example.net]"
-        )
-        store.admins.promote(bob, global_admin=True)
+        store.aliases.create("all@example.com", members=[bob, "x@other.org"])
+        store.accounts.update(bob, aliases=["b@example.com"], forwarding=["x@other.org"])
         record = delete(store, bob, 10)
         fresh = store.accounts.create(bob, password="new")
-        assert (fresh.aliases, fresh.sender_bcc, fresh.outbound_relay, fresh.admin) == ((), "", "", False)
+        assert (fresh.aliases, fresh.forwarding) == ((), ())
         assert fresh.home != record.home
         assert message.read_text() == "private"
-        assert store.aliases.get("all@example.com").members == ()
+        assert store.aliases.get("all@example.com").members == ("x@other.org",)
+
+    @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.ACCESS_POLICY, Capability.ACCOUNT_ADMINS)
+    def test_no_profile_and_no_rights_reach_the_next_account(self, store: Store, bob: str) -> None:
+        store.aliases.create("all@example.com", members=[bob], moderators=[bob])
+        store.accounts.update(bob, sender_bcc="x@other.org", outbound_relay="[r.example.net]")
+        store.admins.promote(bob, global_admin=True)
+        delete(store, bob, 10)
+        fresh = store.accounts.create(bob, password="new")
+        assert (fresh.sender_bcc, fresh.outbound_relay, fresh.admin) == ("", "", False)
+        alias = store.aliases.get("all@example.com")
+        assert (alias.members, alias.moderators) == ((), ())
 
     @pytest.mark.needs(Capability.HOME_PATHS)
     def test_deleted_again_and_again_in_one_second(self, store: Store, bob: str) -> None:
@@ -172,6 +182,27 @@ class TestPurge:
 
 
 class TestRestore:
+    @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.ACCOUNT_ALIASES)
+    def test_account_aliases_and_memberships_come_back(self, store: Store, bob: str) -> None:
+        store.accounts.create("eve@example.com", password="x", forwarding=[bob])
+        store.aliases.create("all@example.com", members=[bob, "x@other.org"])
+        store.accounts.update(bob, aliases=["b@example.com"], forwarding=["x@other.org"], keep_copy=False)
+        message = deliver(store, bob, "hello")
+        before = store.accounts.get(bob)
+        record = delete(store, bob, 10)
+        assert record.restorable
+        after = store.deleted.restore(record.id)
+        for name in before.__dataclass_fields__.keys() - BY_THE_STORE:
+            assert getattr(after, name) == getattr(before, name), name
+        assert store.accounts.verify_password(bob, "secret")
+        assert message.read_text() == "hello"
+        assert store.accounts.get("eve@example.com").forwarding == (bob,)
+        assert store.aliases.get("all@example.com").members == (bob, "x@other.org")
+        assert store.deleted.count() == 0
+        assert purge(store, day(4000)) == []
+
+    @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.DOMAIN_PROFILE, Capability.ACCESS_POLICY)
+    @pytest.mark.needs(Capability.ACCOUNT_ADMINS)
     @pytest.mark.needs(
         Capability.ACCOUNT_PROFILE, Capability.ACCOUNT_ALIASES, Capability.DOMAIN_PROFILE, Capability.DOMAIN_ADMINS
     )
@@ -190,8 +221,7 @@ class TestRestore:
         record = delete(store, bob, 10)
         assert record.restorable
         after = store.deleted.restore(record.id)
-        changed = {"modified"}
-        for name in before.__dataclass_fields__.keys() - changed:
+        for name in before.__dataclass_fields__.keys() - BY_THE_STORE:
             assert getattr(after, name) == getattr(before, name), name
         assert store.admins.get(bob).domains == admin.domains
         assert store.accounts.verify_password(bob, "secret")
@@ -206,7 +236,7 @@ class TestRestore:
     @pytest.mark.needs(Capability.ACCOUNT_ALIASES)
     def test_what_was_taken_meanwhile_stays_with_the_new_owner(self, store: Store, bob: str) -> None:
         store.accounts.update(bob, aliases=["b@example.com", "c@example.com"])
-        store.aliases.create("all@example.com", members=[bob])
+        store.aliases.create("all@example.com", members=[bob, "x@other.org"])
         record = delete(store, bob, 10)
         store.aliases.delete("all@example.com")
         store.accounts.create("b@example.com", password="x")
@@ -229,12 +259,16 @@ class TestRestore:
         with pytest.raises(AlreadyExists):
             store.deleted.restore(record.id)
         delete(store, bob, 10)
-        store.domains.update("example.com", max_accounts=0)
-        with pytest.raises(LimitExceeded):
-            store.deleted.restore(record.id)
-        store.domains.update("example.com", max_accounts=None)
         Path(record.home).rename(record.home + "-moved")
         with pytest.raises(HomeError):
+            store.deleted.restore(record.id)
+        assert store.deleted.get(record.id) == record
+
+    @pytest.mark.needs(Capability.DOMAIN_LIMITS)
+    def test_refused_beyond_a_limit(self, store: Store, bob: str) -> None:
+        record = delete(store, bob, 10)
+        store.domains.update("example.com", max_accounts=0)
+        with pytest.raises(LimitExceeded):
             store.deleted.restore(record.id)
         assert store.deleted.get(record.id) == record
 
@@ -245,7 +279,7 @@ class TestRestore:
         with pytest.raises(NotFound):
             store.deleted.restore(record.id)
         host(store, "example.com")
-        assert store.deleted.restore(record.id).name == "Bob"
+        assert store.deleted.restore(record.id).address == bob
         assert store.accounts.verify_password(bob, "secret")
 
 

@@ -93,7 +93,6 @@ class TestAccounts:
 
     @pytest.mark.needs(Capability.ACCOUNT_QUOTAS)
     def test_quota(self, store: Store, bob: str) -> None:
-        assert store.accounts.get(bob).quota.unlimited
         for quota in ("500M", "2G", "1500M"):
             assert store.accounts.update(bob, quota=quota).quota.bytes == store.accounts.get(bob).quota.bytes
             assert str(store.accounts.get(bob).quota) == quota

@@ -135,6 +135,11 @@ def restore(store: IRedMailDirectory) -> object:
     raise NotFound(f"no record of {BOB}")
 
 
+def change_list(store: IRedMailDirectory) -> object:
+    members = ["tom@example.com", "q@ext.org", "ann@third.com"]
+    return store.lists.update("staff@example.com", members=members, moderators=[EVE], name="Staff")
+
+
 OPERATIONS = (
     Operation("create", create),
     Operation("create-many", create_many, deaths="client"),
@@ -163,6 +168,10 @@ OPERATIONS = (
         "delete-domain", lambda store: store.domains.delete("example.com", keep_mailbox_days=9), deaths="client, away"
     ),
     Operation("restore", restore, lambda store: store.accounts.delete(BOB, keep_mailbox_days=9), deaths="client, away"),
+    Operation("rename-list", lambda store: store.lists.rename("staff@example.com", "team@third.com"), deaths="client"),
+    Operation("delete-list", lambda store: store.lists.delete("staff@example.com"), deaths="client"),
+    Operation("rename-alias", lambda store: store.aliases.rename("all@example.com", "a@third.com"), deaths="client"),
+    Operation("change-list", change_list, deaths="client"),
 )
 
 

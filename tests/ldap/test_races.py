@@ -274,6 +274,24 @@ def _holders(connection: Any, suffix: str) -> list[Any]:
     return list(connection.response)
 
 
+def test_a_member_that_is_added_while_the_last_one_goes(rig: LdapRig, store: IRedMailDirectory) -> None:
+    """The entry that holds the external members of a list goes with the last of them, unless there is a new one."""
+    for interfered in (False, True):
+        store.lists.create("list@example.com", members=["late@example.com"])
+        create(store, "late@example.com", home=f"/var/vmail/late{interfered:d}")
+        with rig.server.connect() as connection:
+
+            def interfere(_number: int, kind: str, dn: str, interfered: bool = interfered) -> None:
+                if interfered and kind == "delete" and dn.startswith("memberOfGroup="):
+                    assert connection.modify(dn, {"mail": [("MODIFY_ADD", ["x@ext.org"])]}), connection.result
+
+            with watching(store, interfere):
+                record = store.accounts.delete("late@example.com")
+        assert record is not None
+        assert store.lists.get("list@example.com").members == (("x@ext.org",) if interfered else ())
+        store.lists.delete("list@example.com")
+
+
 class TestPurge:
     def test_purge_restore_and_create(self, rig: LdapRig, store: IRedMailDirectory) -> None:
         """Each mailbox is either restored with its mail, or purged; who takes the name meanwhile keeps an own home."""

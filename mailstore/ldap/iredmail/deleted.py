@@ -38,7 +38,7 @@ class DeletedMailboxes(LedgerMailboxes):
         hashed = secret(self._context, password, password_hash)
         record = self.get(record_id)
         snapshot = self._ledger.read_snapshot(record_id)
-        if snapshot is None and hashed is None:
+        if not record.restorable and hashed is None:
             raise InvalidValue(
                 f"record {record_id} knows only where the mail of {record.address} is; give a password to restore it",
                 subject=record.address,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
 
-from mailstore.bulk import Refusals, parse_accounts
+from mailstore.bulk import Refusals, batches, grouped_by_columns, parse_accounts
 from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.layout import Layout
@@ -26,9 +26,6 @@ from mailstore.sql.iredmail.services import Services
 from mailstore.values import now
 
 __all__ = ["Creation"]
-
-_T = TypeVar("_T")
-_BATCH = 1000
 
 
 class Creation:
@@ -63,7 +60,7 @@ class Creation:
         refusals = Refusals()
         new = parse_accounts(accounts, self._context.config.password_scheme, self._parse, refusals)
         with self._context.db.writing() as tx:
-            for batch in _batches(new):
+            for batch in batches(new):
                 self._check_batch(tx, batch, refusals)
             self._check_capacity(tx, new, refusals)
             refusals.stop_if_any()
@@ -88,13 +85,13 @@ class Creation:
                 account.finish(domains[account.domain], self._services)
 
     def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
-        for batch in _batches(accounts):
+        for batch in batches(accounts):
             known = self._retention.known_names(tx, [account.address for account in batch])
             for account in batch:
                 account.mailbox |= self._home(tx, account, known_name=account.address in known).columns()
             self._insert_mailboxes(tx, batch)
         self._remove_leftovers(tx, accounts)
-        for batch in _batches(accounts):
+        for batch in batches(accounts):
             self._insert_beside(tx, batch, {})
 
     def _remove_leftovers(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
@@ -125,7 +122,7 @@ class Creation:
                 check_accounts(self._context, tx, policy, adding=len(accounts), quota=quota)
 
     def _insert_mailboxes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
-        for alike in _grouped_by_columns([account.mailbox for account in accounts]):
+        for alike in grouped_by_columns([account.mailbox for account in accounts]):
             self._context.insert(tx, "mailbox", alike)
 
     def _insert_beside(self, tx: Transaction, accounts: Sequence[NewAccount], owners: Mapping[str, str]) -> None:
@@ -175,15 +172,3 @@ class Creation:
             adopt=adopt,
         )
         tx.on_rollback(made.undo)
-
-
-def _batches(accounts: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    return (accounts[start : start + _BATCH] for start in range(0, len(accounts), _BATCH))
-
-
-def _grouped_by_columns(rows: Sequence[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    """Return the rows in groups that set the same columns, as a multi-row insert needs them."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row)].append(row)
-    return groups.values()

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
-
-from sqlalchemy import make_url
+from typing import Self
 
 from mailstore import store
 from mailstore.address import any_address
@@ -18,6 +15,7 @@ from mailstore.drift import check_homes
 from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
+from mailstore.sql.connect import connect, shown
 from mailstore.sql.engine import Database
 from mailstore.sql.iredmail import schema
 from mailstore.sql.iredmail.accounts import Accounts
@@ -31,8 +29,6 @@ from mailstore.sql.iredmail.rights import Actor
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
-_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
-_EXTRAS = {"mysql": ("pymysql", "mysql"), "postgresql": ("psycopg", "postgresql")}
 _MISSING = frozenset({Capability.LISTS, Capability.PERMITTED_SENDERS, Capability.ARCHIVE})
 
 
@@ -48,7 +44,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
         db.close()
         raise
     homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
-    return IRedMailStore(Context(db, found, config, _shown(config.url), homes))
+    return IRedMailStore(Context(db, found, config, shown(config.url), homes))
 
 
 def create_schema(config: StoreConfig, password: str | None) -> list[str]:
@@ -154,16 +150,10 @@ class IRedMailStore(store.Store):
 
 
 def _database(config: StoreConfig, password: str | None) -> Database:
-    kind = urlsplit(config.url).scheme.partition("+")[2]
-    _require_extra(kind)
-    url = make_url(_DRIVERS[kind] + config.url[config.url.index(":") :])
-    if kind == "sqlite":
-        if not (url.database or "").startswith("/"):
-            raise ConfigurationError(f"{config.url}: give an absolute path, as in iredmail+sqlite:////var/lib/vmail.db")
-        return Database(url)
-    if password is not None:
-        url = url.set(password=password)
-    return Database(url, _connect_args(kind, config))
+    db = connect(config.url.partition("+")[2], config, password)
+    if db.kind == "sqlite" and not (db.url.database or "").startswith("/"):
+        raise ConfigurationError(f"{config.url}: give an absolute path, as in iredmail+sqlite:////var/lib/vmail.db")
+    return db
 
 
 def _require_file(db: Database) -> None:
@@ -171,33 +161,3 @@ def _require_file(db: Database) -> None:
     path = db.url.database or ""
     if db.kind == "sqlite" and not Path(path).exists():
         raise ConfigurationError(f"there is no database {path}; make it with 'mailstore schema create'")
-
-
-def _connect_args(kind: str, config: StoreConfig) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if config.socket:
-        arguments["unix_socket" if kind == "mysql" else "host"] = config.socket
-    if config.tls_ca and kind == "mysql":
-        arguments |= {"ssl_ca": config.tls_ca, "ssl_verify_cert": True, "ssl_verify_identity": True}
-    elif config.tls_ca:
-        arguments |= {"sslmode": "verify-full", "sslrootcert": config.tls_ca}
-    return arguments
-
-
-def _require_extra(kind: str) -> None:
-    """Raise ConfigurationError, saying what to install, if the driver of this engine is not there."""
-    if kind not in _EXTRAS:
-        return
-    module, extra = _EXTRAS[kind]
-    try:
-        __import__(module)
-    except ImportError as error:
-        raise ConfigurationError(f"this store needs the package {module}: pip install 'mailstore[{extra}]'") from error
-
-
-def _shown(url: str) -> str:
-    """Return a URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", "@", 1)

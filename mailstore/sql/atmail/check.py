@@ -1,0 +1,121 @@
+"""What a healthy `mailserver` database holds to, as queries that find the exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
+
+from mailstore import passwords
+from mailstore.errors import InvalidPassword
+from mailstore.model import Finding
+from mailstore.sql.atmail.context import Context, labelled
+from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, bare
+from mailstore.sql.atmail.provisioning import Provisioning
+from mailstore.sql.atmail.tree import Node, faults
+
+__all__ = ["Checker"]
+
+Severity = Literal["error", "notice"]
+_USER_LINKS = ("userDomains", "userPermissions", "userRoles")
+
+
+class Checker:
+    """Runs all checks on one database."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._accounts = context.table("accounts").c
+        self._domains = context.table("domains").c
+        self._aliases = context.table("aliases").c
+
+    def run(self) -> Iterator[Finding]:
+        """Iterate over everything that is wrong."""
+        yield from self._account_rows()
+        yield from self._alias_rows()
+        yield from self._passwords()
+        if self._context.schema.has_admins:
+            yield from self._admins()
+        if self._context.apiserver:
+            for address in Provisioning(self._context).left_over():
+                message = "the API server knows it, but it is no account; a new one of that name would inherit from it"
+                yield Finding("provisioned-without-account", address, message, "notice")
+
+    def _account_rows(self) -> Iterator[Finding]:
+        accounts, domains = self._accounts, self._domains
+        own = domains.domainId == accounts.domainId
+        name = accounts.username
+        yield from self._find("account-without-domain", "its domain is not here", name, not_(exists().where(own)))
+        stray = exists().where(own, func.substring_index(name, "@", -1) != domains.domainName)
+        yield from self._find("account-domain", "it is listed under the domain of another address", name, stray)
+        twice = select(name).group_by(name).having(func.count() > 1)
+        yield from self._findings("account-twice", "there are several accounts of this name", twice)
+        for column in (name, domains.domainName):
+            upper = func.binary(column) != func.binary(func.lower(column))
+            yield from self._find("upper-case", "mailstore writes lower case only", column, upper, severity="notice")
+
+    def _alias_rows(self) -> Iterator[Finding]:
+        rows, name = self._aliases, self._aliases.AliasName
+        unknown = rows.aliasType.not_in([LOCAL, DELIVER, DOMAIN])
+        yield from self._find("alias-type", "its type is none of Local, Deliver and Domain", name, unknown)
+        is_account = exists().where(self._accounts.username == name)
+        is_deliver = rows.aliasType == DELIVER
+        message = "it delivers to a local user that is not here"
+        yield from self._find("deliver-to-nobody", message, name, is_deliver, not_(is_account), severity="notice")
+        served = exists().where(self._domains.domainName == bare(rows.AliasTo))
+        message = "this domain is diverted to one that is not here"
+        yield from self._find(
+            "alias-to-nowhere", message, name, rows.aliasType == DOMAIN, not_(served), severity="notice"
+        )
+        target = func.substring_index(rows.AliasTo, "@", -1)
+        local = and_(rows.aliasType != DOMAIN, exists().where(self._domains.domainName == target))
+        other = self._context.table("aliases").alias("other").c
+        reached = exists().where(self._accounts.username == rows.AliasTo) | exists().where(
+            other.AliasName == rows.AliasTo
+        )
+        message = "mail is sent to this address, which does not exist"
+        yield from self._find("alias-to-nowhere", message, rows.AliasTo, local, not_(reached), severity="notice")
+
+    def _passwords(self) -> Iterator[Finding]:
+        query = select(self._accounts.username, self._accounts.password)
+        query = query.where(self._accounts.password.not_like("{%"))
+        with self._context.db.reading() as connection:
+            rows = connection.execute(query).all()
+        for address, stored in rows:
+            try:
+                passwords.scheme_of(stored)
+            except InvalidPassword as error:
+                yield Finding("password", address, str(error), "notice")
+
+    def _admins(self) -> Iterator[Finding]:
+        users = self._context.table("users")
+        columns = labelled(users, "userId", "leftEdge", "rightEdge", "createdByUserId")
+        with self._context.db.reading() as connection:
+            nodes = [Node(*row) for row in connection.execute(select(*columns))]
+        yield from (Finding("admin-tree", users.name, fault) for fault in faults(nodes))
+        for name in _USER_LINKS:
+            links = self._context.table(name).c
+            lost = not_(exists().where(users.c.userId == links.userId))
+            yield from self._find("left-over", f"{name} has a row for this admin, who is not here", links.userId, lost)
+        links = self._context.table("userDomains").c
+        lost = not_(exists().where(self._domains.domainId == links.domainId))
+        yield from self._find(
+            "left-over", "userDomains has a row for this domain, which is not here", links.domainId, lost
+        )
+
+    def _find(
+        self,
+        code: str,
+        message: str,
+        subject: ColumnElement[Any],
+        *where: ColumnElement[bool],
+        severity: Severity = "error",
+    ) -> Iterator[Finding]:
+        query = select(subject).where(*where).distinct().order_by(subject)
+        yield from self._findings(code, message, query, severity)
+
+    def _findings(self, code: str, message: str, query: Select[Any], severity: Severity = "error") -> Iterator[Finding]:
+        with self._context.db.reading() as connection:
+            subjects = connection.execute(query).scalars().all()
+        yield from (Finding(code, str(subject), message, severity) for subject in subjects)

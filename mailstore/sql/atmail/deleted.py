@@ -1,0 +1,189 @@
+"""Records of deleted mailboxes, in mailstore's own tables: who may see them, and how an account comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Unpack
+
+from sqlalchemy import ColumnElement, DateTime, column, insert, select
+from sqlalchemy import table as bare_table
+
+from mailstore.address import domain_part
+from mailstore.errors import AlreadyExists, HomeError, InvalidValue
+from mailstore.fields import AccountFields, reject_unknown
+from mailstore.maildir import Homes
+from mailstore.model import Account, DeletedMailbox
+from mailstore.purge import trash_key
+from mailstore.secret import Secret, make_secret
+from mailstore.sql.atmail.accounts import Accounts
+from mailstore.sql.atmail.context import Context
+from mailstore.sql.atmail.creation import SALT_BYTES
+from mailstore.sql.atmail.expansions import Expansions
+from mailstore.sql.atmail.homes import column_text, spellings
+from mailstore.sql.atmail.names import NameSpace
+from mailstore.sql.atmail.new_account import NewAccount
+from mailstore.sql.atmail.units import to_local
+from mailstore.sql.engine import Transaction
+from mailstore.sql.ledger import LedgerMailboxes
+
+__all__ = ["DeletedMailboxes"]
+
+Row = Mapping[str, Any]
+
+
+class DeletedMailboxes(LedgerMailboxes):
+    """See `mailstore.store.DeletedMailboxes`."""
+
+    def __init__(self, context: Context, accounts: Accounts) -> None:
+        super().__init__(context.ledger)
+        self._context = context
+        self._accounts = accounts
+
+    def restore(
+        self,
+        record_id: int,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        reject_unknown(fields, AccountFields)
+        hashed = make_secret(self._context.config.password_scheme, password, password_hash, salt_bytes=SALT_BYTES)
+        found = self.get(record_id)
+        with self._context.writing(found.domain, "account.add", found.domain) as tx:
+            record = self._ledger.lock(tx, record_id)
+            snapshot = self._ledger.snapshot(tx, record_id)
+            if snapshot is None and hashed is None:
+                raise InvalidValue(
+                    f"record {record_id} knows only where the mail of {record.address} is; give a password to restore it",
+                    subject=record.address,
+                )
+            _Restoration(self._context, tx, record, snapshot).run(hashed)
+            self._ledger.drop(tx, [record_id])
+            if fields or hashed:
+                return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
+            return self._accounts.get(record.address)
+
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        found = self.get(record_id)
+        with self._context.writing(found.address, "account.delete", found.domain):
+            return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
+
+    def _visible(self) -> ColumnElement[bool]:
+        return self._context.visible_name(self._ledger.records.c.domain)
+
+
+class _Restoration:
+    """One restore, within the transaction that has the record locked."""
+
+    def __init__(self, context: Context, tx: Transaction, record: DeletedMailbox, snapshot: str | None) -> None:
+        self._context = context
+        self._tx = tx
+        self._record = record
+        self._parts: dict[str, list[dict[str, Any]]] = json.loads(snapshot) if snapshot else {}
+        self._names = NameSpace(context)
+        self._expansions = Expansions(context)
+        self._aliases = context.table("aliases")
+
+    def run(self, hashed: Secret | None) -> None:
+        """Insert the account and what belongs to it. `hashed` is the password if the snapshot has none."""
+        address, tx = self._record.address, self._tx
+        number = self._names.lock_domain(tx, domain_part(address))
+        self._names.refuse_taken(tx.connection, address)
+        row = self._account_row(number, hashed)
+        if self._context.actor:
+            quota = row[self._called["quota"]]
+            self._context.actor.check_limits(tx, adding=1, quota=quota)
+        self._check_home()
+        self._insert("accounts", row)
+        self._insert_aliases(self._parts.get("forwarding", []))
+        self._insert_aliases(filter(self._fits, self._parts.get("pointers", [])))
+
+    @cached_property
+    def _called(self) -> Mapping[str, str]:
+        """The names of the columns of accounts on this server."""
+        return {key: found.name for key, found in self._context.table("accounts").c.items()}
+
+    def _account_row(self, domain_id: int, hashed: Secret | None) -> dict[str, Any]:
+        stored = self._parts.get("account")
+        if stored:
+            # A domain of that name may have another number by now, and somebody may have the account's number.
+            row = {**stored[0], self._called["domainId"]: domain_id}
+            return {
+                name: value for name, value in row.items() if name != self._called["accountId"] or self._is_free(value)
+            }
+        new = NewAccount.parse(self._context, self._record.address, hashed, {})
+        known = new.row | {"domainId": domain_id, "homeDir": column_text(self._record.home)}
+        return {self._called[key]: value for key, value in known.items() if key in self._called}
+
+    def _is_free(self, account_id: int) -> bool:
+        columns = self._context.table("accounts").c
+        return self._tx.execute(select(columns.accountId).where(columns.accountId == account_id)).first() is None
+
+    def _check_home(self) -> None:
+        """Make sure that the mail is there, and that nobody else's is."""
+        accounts, home = self._context.table("accounts").c, self._record.home
+        other = self._tx.execute(select(accounts.username).where(accounts.homeDir.in_(spellings(home)))).scalar()
+        if other:
+            raise AlreadyExists(f"{home} is the home of {other} now", subject=home)
+        disk = self._context.homes
+        if disk and disk.root_of(home) is not None:
+            self._find_mail(disk, home)
+
+    def _find_mail(self, disk: Homes, home: str) -> None:
+        """Make sure that the home is there; a purge that was interrupted may have left it in the trash."""
+        # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
+        trashed = disk.find_trashed(trash_key(self._context.key, self._record))
+        if trashed:
+            disk.put_back(trashed[-1], home)
+        elif not disk.exists(home):
+            raise HomeError(
+                f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
+            )
+
+    def _fits(self, row: Row) -> bool:
+        """Tell whether a row that led to the account may come back: nobody else has taken the name meanwhile.
+
+        An alias of the account alone needs a free name; one with other members must still be there, and older than the
+        deletion; a forwarding of another account needs that account.
+        """
+        name = str(row[self._aliases.c.AliasName.name])
+        if row["_alone"]:
+            return self._is_free_alias(name)
+        accounts, columns = self._context.table("accounts").c, self._aliases.c
+        is_account = select(accounts.accountId).where(accounts.username == name)
+        present: Any = select(columns.id).where(columns.AliasName == name)
+        if "DateCreate" in columns and self._record.deleted:
+            present = present.where(columns.DateCreate <= to_local(self._record.deleted))
+        return bool(self._tx.execute(is_account).first() or self._tx.execute(present).first())
+
+    def _is_free_alias(self, name: str) -> bool:
+        owner = self._names.owners(self._tx.connection, [domain_part(name)]).get(domain_part(name))
+        if owner is None:
+            return False
+        names = self._names.all_names(self._tx.connection, {name: owner})[name]
+        return not self._names.taken(self._tx.connection, names)
+
+    def _insert_aliases(self, rows: Iterable[Row]) -> None:
+        key = self._aliases.c.id.name
+        for row in rows:
+            self._insert("aliases", {name: value for name, value in row.items() if name not in {key, "_alone"}})
+
+    def _insert(self, table: str, row: Row) -> None:
+        """Insert a row of a snapshot with all the columns it had, those that this driver does not know among them."""
+        target = self._context.table(table)
+        known = {found.name: found.type for found in target.c}
+        columns = [column(name, known.get(name)) for name in row]
+        values = {name: _value(known.get(name), value) for name, value in row.items()}
+        self._tx.execute(insert(bare_table(target.name, *columns)).values(values))
+
+
+def _value(type_: Any, value: Any) -> Any:
+    """Return a JSON value as what its column holds."""
+    if isinstance(value, dict):
+        return base64.b64decode(value["base64"])
+    return datetime.fromisoformat(value) if isinstance(value, str) and isinstance(type_, DateTime) else value

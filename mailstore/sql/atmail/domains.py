@@ -1,0 +1,197 @@
+"""Mail domains in `domains`, and alias domains, which are rows of `aliases` of the type ``Domain``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Unpack
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+
+from mailstore import store
+from mailstore.address import domain_name
+from mailstore.errors import AlreadyExists, NotFound, NotSupported
+from mailstore.fields import DomainFields, plain, reject_unknown
+from mailstore.model import Domain
+from mailstore.sql.atmail.context import Context, labelled
+from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row
+from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
+from mailstore.sql.atmail.permissions import ALL
+from mailstore.sql.atmail.retention import Retention
+from mailstore.sql.atmail.rights import has_permission
+from mailstore.sql.engine import Transaction
+from mailstore.sql.paging import pages
+from mailstore.values import due_date
+
+__all__ = ["Domains"]
+
+_PAGE = 500
+
+
+class Domains(store.Domains):
+    """See `mailstore.store.Domains`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._names = NameSpace(context)
+        self._expansions = Expansions(context)
+        self._table = context.table("domains")
+
+    def create(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
+        _refuse_settings(fields)
+        name = domain_name(domain)
+        with self._context.writing(name, "domain.add") as tx:
+            self._claim(tx, name)
+            number = self._context.insert_one(tx, "domains", {"domainName": name})
+            if self._context.actor:
+                row = {"userId": self._context.actor.user_id, "domainId": number}
+                self._context.insert(tx, "userDomains", row)
+            return self._get(tx.connection, name)
+
+    def get(self, domain: str) -> Domain:
+        name = domain_name(domain)
+        with self._context.reading("domain.view", name) as connection:
+            return self._get(connection, name)
+
+    def name_of(self, domain_id: int) -> str:
+        """Return the name of the domain with this `domainId`. Raises NotFound."""
+        columns = self._table.c
+        query = select(columns.domainName).where(columns.domainId == domain_id)
+        with self._context.reading("domain.view") as connection:
+            name = connection.execute(query.where(self._context.visible(columns.domainId))).scalar()
+        if name is None:
+            raise NotFound(f"there is no domain number {domain_id}", subject=str(domain_id))
+        return str(name)
+
+    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
+        columns = self._table.c
+        query = select(*labelled(self._table, "domainId", "domainName")).where(self._condition(search, enabled))
+        query = query.order_by(columns.domainName).limit(_PAGE)
+
+        def fetch(after: str) -> Sequence[Domain]:
+            with self._context.reading("domain.view") as connection:
+                rows = connection.execute(query.where(columns.domainName > after)).mappings().all()
+                return self._domains(connection, rows)
+
+        for page in pages(fetch, lambda found: found.domain, start="", size=_PAGE):
+            yield from page
+
+    def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
+        query = select(func.count()).select_from(self._table).where(self._condition(search, enabled))
+        with self._context.reading("domain.view") as connection:
+            return connection.execute(query).scalar_one()
+
+    def exists(self, domain: str) -> bool:
+        name, columns = domain_name(domain), self._table.c
+        with self._context.reading("domain.view") as connection:
+            owner = self._names.owners(connection, [name]).get(name)
+            query = select(columns.domainId).where(columns.domainName == owner)
+            return connection.execute(query.where(self._context.visible(columns.domainId))).first() is not None
+
+    def update(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
+        _refuse_settings(fields)
+        return self.get(domain)
+
+    def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
+        target, wanted = domain_name(domain), _domain_names(names)
+        with self._context.writing(target, "domain.edit", target) as tx:
+            self._names.lock_domain(tx, target)
+            present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
+            new = [name for name in wanted if name not in present]
+            for name in new:
+                self._claim(tx, name)
+                self._names.refuse_served(tx.connection, name)
+            self._expansions.add(tx, [alias_row(name, target, DOMAIN) for name in new])
+
+    def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
+        target, wanted = domain_name(domain), _domain_names(names)
+        with self._context.writing(target, "domain.edit", target) as tx:
+            self._names.lock_domain(tx, target)
+            present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
+            for name in wanted:
+                if name not in present:
+                    raise NotFound(f"{name} is no alias domain of {target}", subject=name)
+            for name in wanted:
+                self._expansions.remove_domain(tx, name, [])
+
+    def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
+        name, due = domain_name(domain), due_date(keep_mailbox_days)
+        accounts = self._context.table("accounts")
+        with self._context.writing(name, "domain.delete", name) as tx:
+            number = self._names.lock_domain(tx, name)
+            of_domain = accounts.c.domainId == number
+            query = select(accounts.c.username).where(of_domain).order_by(accounts.c.username)
+            addresses = tx.execute(query).scalars().all()
+            if addresses:
+                Retention(self._context).record(tx, addresses, name, due)
+            alias_domains = self._expansions.alias_domains(tx.connection, [name]).get(name, [])
+            self._expansions.remove_domain(tx, name, alias_domains)
+            tx.execute(delete(accounts).where(of_domain))
+            if self._context.schema.has_admins:
+                links = self._context.table("userDomains")
+                tx.execute(delete(links).where(links.c.domainId == number))
+            tx.execute(delete(self._table).where(self._table.c.domainId == number))
+            return len(addresses)
+
+    def _get(self, connection: Connection, name: str) -> Domain:
+        query = select(*labelled(self._table, "domainId", "domainName")).where(self._table.c.domainName == name)
+        found = self._domains(connection, connection.execute(query).mappings().all())
+        if not found:
+            raise self._names.no_such_domain(connection, name)
+        return found[0]
+
+    def _domains(self, connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> Sequence[Domain]:
+        if not rows:
+            return []
+        alias_domains = self._expansions.alias_domains(connection, [row["domainName"] for row in rows])
+        admins = self._admins(connection, [row["domainId"] for row in rows])
+        return [
+            Domain(
+                domain=row["domainName"],
+                alias_domains=tuple(sorted(alias_domains.get(row["domainName"].lower(), ()))),
+                admins=tuple(sorted(admins.get(row["domainId"], ()))),
+                settings={"domainId": str(row["domainId"])},
+            )
+            for row in rows
+        ]
+
+    def _admins(self, connection: Connection, numbers: Collection[int]) -> Mapping[int, Sequence[str]]:
+        """Return the names of the admins of domains; those who may do everything do not count as theirs."""
+        if not self._context.schema.has_admins:
+            return {}
+        links, users = self._context.table("userDomains").c, self._context.table("users").c
+        everything = has_permission(self._context.schema, users.userId, ALL)
+        query = select(links.domainId, users.username).where(
+            links.domainId.in_(numbers), users.userId == links.userId, ~everything
+        )
+        found: dict[int, Any] = defaultdict(list)
+        for number, name in connection.execute(query).all():
+            found[number].append(name)
+        return found
+
+    def _claim(self, tx: Transaction, name: str) -> None:
+        """Make sure that nobody else takes a domain name meanwhile. Raises AlreadyExists if it is in use."""
+        self._context.db.lock_name(tx, DOMAIN_NAMES)
+        owner = self._names.owners(tx.connection, [name]).get(name)
+        if owner is not None:
+            what = "a domain" if owner == name else f"an alias domain of {owner}"
+            raise AlreadyExists(f"{name} is {what} already", subject=name)
+
+    def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
+        columns = self._table.c
+        conditions: Any = [self._context.visible(columns.domainId)]
+        if search:
+            conditions.append(columns.domainName.contains(search.lower(), autoescape=True))
+        if enabled is False:
+            conditions.append(columns.domainId < 0)  # there are no disabled domains
+        return and_(*conditions)
+
+
+def _refuse_settings(fields: Mapping[str, Any]) -> None:
+    reject_unknown(fields, DomainFields)
+    if fields:
+        raise NotSupported(f"atmail keeps no {min(fields)} of domains; leave it out")
+
+
+def _domain_names(names: Iterable[str]) -> Sequence[str]:
+    return sorted({domain_name(name) for name in plain(names)})

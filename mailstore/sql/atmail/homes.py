@@ -1,0 +1,75 @@
+"""Where a new account's home lies. The vendor's own samples follow two different rules for the three levels above it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from mailstore.address import local_part
+from mailstore.layout import normal_home
+
+__all__ = ["choose_rule", "column_text", "home_candidates", "spellings"]
+
+_MOST_CANDIDATES = 100
+_LEVELS = 3
+
+
+def md5_levels(address: str) -> Sequence[str]:
+    """Return the first hexadecimal digits of the address's MD5 digest, as the database rows in the documentation have it."""
+    return hashlib.md5(address.encode(), usedforsecurity=False).hexdigest()[:_LEVELS]
+
+
+def prefix_levels(address: str, pad: str) -> Sequence[str]:
+    """Return the first characters of the local part, as the API's answers in the documentation have it.
+
+    What short names get is not documented; `pad` stands for what they lack. A dot alone would be no directory name.
+    """
+    return [pad if character == "." else character for character in local_part(address)[:_LEVELS].ljust(_LEVELS, pad)]
+
+
+def choose_rule(rule: str, pad: str, accounts: Iterable[tuple[str, str]]) -> str:
+    """Return the rule for new homes, ``md5`` or ``prefix``.
+
+    ``auto`` takes the one that the first of `accounts` (address, home) follows which follows only one of them, else md5:
+    the sample for it is unedited output of a server.
+    """
+    if rule != "auto":
+        return rule
+    for address, home in accounts:
+        fitting = [name for name in ("md5", "prefix") if _relative(address.lower(), name, pad) == _tail(home)]
+        if len(fitting) == 1:
+            return fitting[0]
+    return "md5"
+
+
+def home_candidates(root: str, rule: str, pad: str, address: str, now: datetime) -> Iterator[str]:
+    """Iterate over the homes that a new account may get, best first.
+
+    The first follows the rule. The others have a time stamp behind the address, for a name whose former home still waits
+    for its purge, or belongs to an account that was renamed; readers take whatever path the account's row has.
+    """
+    plain = f"{root}/{_relative(address, rule, pad)}"
+    yield plain
+    for second in range(_MOST_CANDIDATES):
+        yield f"{plain}-{now + timedelta(seconds=second):%Y.%m.%d.%H.%M.%S}"
+
+
+def column_text(home: str) -> str:
+    """Return a home as the column holds it, with a slash at the end."""
+    return f"{home.rstrip('/')}/"
+
+
+def spellings(home: str) -> tuple[str, str]:
+    """Return the ways in which rows may spell a home."""
+    path = normal_home(home)
+    return path, f"{path}/"
+
+
+def _relative(address: str, rule: str, pad: str) -> str:
+    levels = md5_levels(address) if rule == "md5" else prefix_levels(address, pad)
+    return "/".join([*levels, address])
+
+
+def _tail(home: str) -> str:
+    return "/".join(home.lower().rstrip("/").split("/")[-_LEVELS - 1 :])

@@ -1,0 +1,141 @@
+"""The one name space of accounts and aliases, under the domains and the alias domains.
+
+Whoever takes an address first locks the row of the domain that owns it; nothing in the schema itself would stop two tables
+from holding the same address. atmail's own panel takes no such locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection, bindparam, literal, select, union_all
+
+from mailstore.address import domain_part, local_part
+from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.sql.atmail.context import Context
+from mailstore.sql.atmail.expansions import DOMAIN, Expansions, bare
+from mailstore.sql.engine import Transaction
+
+__all__ = ["DOMAIN_NAMES", "NameSpace"]
+
+DOMAIN_NAMES = "domain names"
+"""The name to lock (`Database.lock_name`) while a domain or alias domain is made: there is no row yet that could be."""
+
+
+class NameSpace:
+    """Locks owners of addresses and refuses addresses that are taken."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._expansions = Expansions(context)
+        self._domains = context.table("domains").c
+        self._lock = select(self._domains.domainId).where(self._domains.domainName == bindparam("name"))
+
+    def lock_domain(self, tx: Transaction, domain: str) -> int:
+        """Lock a domain against all other writers of mailstore. Returns its number; raises NotFound."""
+        number = tx.execute(self._lock.with_for_update(), {"name": domain}).scalar()
+        if number is None:
+            raise self.no_such_domain(tx.connection, domain)
+        return int(number)
+
+    def no_such_domain(self, connection: Connection, domain: str) -> NotFound:
+        """Return the error for a domain that is not there; it says so if the name is an alias domain."""
+        target = self.owners(connection, [domain]).get(domain)
+        if target and target != domain:
+            return NotFound(f"{domain} is an alias domain; use {target}", subject=domain)
+        return NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+
+    def owners(self, connection: Connection, domains: Collection[str]) -> dict[str, str]:
+        """Return the domain that owns each of `domains`, which may be alias domains; others are left out."""
+        rows, names = self._expansions.columns, self._domains
+        spellings = [*domains, *(f"@{name}" for name in domains)]
+        query = union_all(
+            select(bare(rows.AliasName).label("name"), bare(rows.AliasTo).label("owner")).where(
+                rows.aliasType == DOMAIN, rows.AliasName.in_(spellings)
+            ),
+            select(names.domainName, names.domainName).where(names.domainName.in_(domains)),
+        )
+        return {
+            row.name.lower(): row.owner.lower() for row in connection.execute(query)
+        }  # a domain of its own comes last, and wins
+
+    def lock_owners(
+        self, tx: Transaction, addresses: Collection[str], *, permission: str = "account.edit"
+    ) -> dict[str, str]:
+        """Lock the domains that own `addresses`; return them by address. Raises NotFound for a foreign domain.
+
+        `permission` is what the actor needs in all of them.
+        """
+        owners = self.owners(tx.connection, {domain_part(address) for address in addresses})
+        for address in addresses:
+            if domain_part(address) not in owners:
+                raise NotFound(f"{address}: there is no domain {domain_part(address)} here", subject=address)
+        names = set(owners.values())
+        # In one order for all, so that two transactions that need the same two domains wait instead of deadlocking.
+        wanted = select(self._domains.domainId).where(self._domains.domainName.in_(names))
+        tx.execute(wanted.order_by(self._domains.domainName).with_for_update()).all()
+        if self._context.actor:
+            self._context.actor.require(tx.connection, permission, *sorted(names))
+        return {address: owners[domain_part(address)] for address in addresses}
+
+    def refuse_taken(self, connection: Connection, address: str, *, own: Collection[str] = ()) -> None:
+        """Raise AlreadyExists if an address in a domain of the store is in use; names in `own` do not count."""
+        names = self.all_names(connection, {address: domain_part(address)})[address]
+        self._refuse(connection, {address: names - set(own)})
+
+    def claim_aliases(self, tx: Transaction, account: str, aliases: Collection[str]) -> None:
+        """Lock and refuse what is needed so that an account may take `aliases`."""
+        if not aliases:
+            return
+        if account in aliases:
+            raise InvalidValue(f"{account} cannot be an alias of itself", subject=account)
+        owners = self.lock_owners(tx, aliases)
+        names = self.all_names(tx.connection, owners)
+        for address, served in names.items():
+            for other in (account, *aliases):
+                if other != address and other in served:
+                    raise _in_use(address, other, "served under that domain too")
+        self._refuse(tx.connection, names)
+
+    def refuse_under_other_names(self, connection: Connection, address: str) -> None:
+        """Raise AlreadyExists if an address is served already under a domain that stands for its own."""
+        owner = self.owners(connection, [domain_part(address)]).get(domain_part(address), domain_part(address))
+        names = self.all_names(connection, {address: owner})[address]
+        self._refuse(connection, {address: names - {address}})
+
+    def refuse_served(self, connection: Connection, domain: str) -> None:
+        """Raise AlreadyExists if addresses under a future alias domain are expanded already."""
+        columns = self._expansions.columns
+        under = columns.AliasName.endswith(f"@{domain}", autoescape=True)
+        found = connection.execute(select(columns.AliasName).where(under, columns.aliasType != DOMAIN)).scalar()
+        if found:
+            raise AlreadyExists(f"{found} is in use already as an alias", subject=found)
+
+    def all_names(self, connection: Connection, owners: Mapping[str, str]) -> dict[str, set[str]]:
+        """Return, for addresses with the domains that own them, every name under which each is served."""
+        under = self._expansions.alias_domains(connection, set(owners.values()))
+        names = {address: {address, f"{local_part(address)}@{owner}"} for address, owner in owners.items()}
+        for address, owner in owners.items():
+            if domain_part(address) == owner:
+                names[address] |= {f"{local_part(address)}@{alias}" for alias in under.get(owner, ())}
+        return names
+
+    def _refuse(self, connection: Connection, names: Mapping[str, set[str]]) -> None:
+        taken = self.taken(connection, set().union(*names.values()))
+        for address, served in names.items():
+            for name in sorted(served & taken.keys()):
+                raise _in_use(address, name, taken[name])
+
+    def taken(self, connection: Connection, addresses: Collection[str]) -> dict[str, str]:
+        """Return those of `addresses` that are in use, with what uses them."""
+        accounts, rows = self._context.table("accounts").c, self._expansions.columns
+        query = union_all(
+            select(rows.AliasName, literal("an alias")).where(rows.AliasName.in_(addresses), rows.aliasType != DOMAIN),
+            select(accounts.username, literal("an account")).where(accounts.username.in_(addresses)),
+        )
+        return {address.lower(): holder for address, holder in connection.execute(query).all()}
+
+
+def _in_use(address: str, name: str, holder: str) -> AlreadyExists:
+    what = "it" if name == address else name
+    return AlreadyExists(f"{address} is in use already: {what} is {holder}", subject=address)

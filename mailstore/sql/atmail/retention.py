@@ -1,0 +1,121 @@
+"""Records of mailboxes whose accounts go, and which homes are spoken for."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal_column, or_, select
+
+from mailstore.errors import AlreadyExists
+from mailstore.model import DeletedMailbox
+from mailstore.sql.atmail.account_rows import home_of
+from mailstore.sql.atmail.context import Context, labelled
+from mailstore.sql.atmail.expansions import DOMAIN, Expansions
+from mailstore.sql.atmail.homes import spellings
+from mailstore.sql.atmail.tables import OWN_TABLES
+from mailstore.sql.engine import Transaction
+from mailstore.sql.ledger import NewRecord
+
+__all__ = ["Retention"]
+
+_BATCH = 500
+
+
+class Retention:
+    """Writes records with snapshots of the accounts."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._accounts = context.table("accounts")
+        self._expansions = Expansions(context)
+
+    def record(self, tx: Transaction, addresses: Sequence[str], domain: str, due: date) -> list[DeletedMailbox]:
+        """Record the mailboxes of some accounts of one domain that are about to be deleted.
+
+        The number of statements depends on how many hundreds they are, not on how many.
+        """
+        made: list[DeletedMailbox] = []
+        for start in range(0, len(addresses), _BATCH):
+            made += self._record(tx, addresses[start : start + _BATCH], domain, due)
+        return made
+
+    def _record(self, tx: Transaction, addresses: Sequence[str], domain: str, due: date) -> list[DeletedMailbox]:
+        columns = self._accounts.c
+        query = select(*labelled(self._accounts, "username", "homeDir")).where(columns.username.in_(addresses))
+        rows = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
+        snapshots = self._snapshots(tx, list(rows))
+        by = self._context.actor.username if self._context.actor else ""
+        new = [
+            NewRecord(address, domain, row["homeDir"], due, by, snapshot=snapshots[address])
+            for address, row in rows.items()
+        ]
+        return self._context.ledger.add(tx, new)
+
+    def _snapshots(self, tx: Transaction, addresses: Sequence[str]) -> dict[str, str]:
+        """Return what the database says about each address, as JSON: its row, and the rows of aliases around it.
+
+        Rows have all their columns by the server's names, those that this driver does not know among them.
+        """
+        found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        rows, columns = self._context.table("aliases"), self._expansions.columns
+        whole: Any = literal_column("*")
+        of_account = select(whole, self._accounts.c.username.label("_of")).select_from(self._accounts)
+        of_name = select(whole, columns.AliasName.label("_of")).select_from(rows)
+        to_name = select(whole, columns.AliasTo.label("_of"), self._expansions.alone().label("_alone")).select_from(
+            rows
+        )
+        for part, query in (
+            ("account", of_account.where(self._accounts.c.username.in_(addresses))),
+            ("forwarding", of_name.where(columns.AliasName.in_(addresses), columns.aliasType != DOMAIN)),
+            ("pointers", to_name.where(columns.AliasTo.in_(addresses))),
+        ):
+            for row in tx.execute(query).mappings():
+                values = dict(row)
+                found[values.pop("_of")][part].append(values)
+        return {address: json.dumps(found[address], default=_as_text) for address in addresses}
+
+    def known_homes(self, tx: Transaction, homes: Collection[str]) -> set[str]:
+        """Return those of `homes` that belong to an account, or wait for their purge."""
+        paths = {spelling: home for home in homes for spelling in spellings(home)}
+        column = self._accounts.c.homeDir
+        used = {paths.get(path) for path in tx.execute(select(column).where(column.in_(paths))).scalars()}
+        if self._context.schema.has_records:
+            path = self._context.table(OWN_TABLES[0]).c.maildir
+            used |= {paths.get(found) for found in tx.execute(select(path).where(path.in_(paths))).scalars()}
+        return {home for home in used if home is not None}
+
+    def refuse_used_home(self, tx: Transaction, home: str) -> None:
+        """Raise AlreadyExists if a home that the caller chose is, holds, or lies in that of an account or a record."""
+        column = self._accounts.c.homeDir
+        owner = tx.execute(select(self._accounts.c.username).where(_touches(column, home))).scalar()
+        if owner:
+            raise AlreadyExists(f"{home} is, holds, or lies in the home of {owner}", subject=home)
+        if not self._context.schema.has_records:
+            return
+        former = self._context.ledger.owner_of(tx.connection, spellings(home))
+        if former:
+            raise AlreadyExists(
+                f"{home} holds the mail of the deleted account {former}; restore that record to use it", subject=home
+            )
+
+
+def _touches(column: ColumnElement[str], home: str) -> ColumnElement[bool]:
+    """Return the condition that the path in a column equals `home`, lies in it, or contains it."""
+    parts = home.strip("/").split("/")
+    above = [spelling for depth in range(1, len(parts) + 1) for spelling in spellings("/" + "/".join(parts[:depth]))]
+    return or_(column.in_(above), column.startswith(f"{home}/", autoescape=True))
+
+
+def _as_text(value: Any) -> Any:
+    """Return what JSON has no form for; `deleted` turns it back. Any type may come in columns that others added."""
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, datetime | date | timedelta | Decimal):
+        return str(value)
+    raise TypeError(f"cannot keep a {type(value).__name__} in a snapshot")
