@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
-
-from sqlalchemy import make_url
+from typing import Self
 
 from mailstore import store
 from mailstore.address import any_address
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
-from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
-from mailstore.sql.engine import Database
 from mailstore.sql.iredmail import schema
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.admins import Admins
@@ -28,18 +22,17 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted import DeletedMailboxes
 from mailstore.sql.iredmail.domains import Domains
 from mailstore.sql.iredmail.rights import Actor
+from mailstore.sql.opening import database, require_file, shown
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
-_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
-_EXTRAS = {"mysql": ("pymysql", "mysql"), "postgresql": ("psycopg", "postgresql")}
 _MISSING = frozenset({Capability.LISTS})
 
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
-    db = _database(config, password)
-    _require_file(db)
+    db = database(config, password)
+    require_file(db)
     try:
         with db.reading() as connection:
             found = schema.detect(connection, db.kind)
@@ -48,12 +41,12 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
         db.close()
         raise
     homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
-    return IRedMailStore(Context(db, found, config, _shown(config.url), homes))
+    return IRedMailStore(Context(db, found, config, shown(config.url), homes))
 
 
 def create_schema(config: StoreConfig, password: str | None) -> list[str]:
     """Make the complete schema in the empty database of `config`. Returns the names of the tables."""
-    db = _database(config, password)
+    db = database(config, password)
     try:
         with db.writing() as tx:
             return schema.create(tx.connection, db.kind)
@@ -63,7 +56,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
 
 def create_own_table(config: StoreConfig, password: str | None) -> bool:
     """Add the table that lets deleted accounts be restored completely. Returns False if it was there."""
-    db = _database(config, password)
+    db = database(config, password)
     try:
         with db.writing() as tx:
             return schema.create_own_table(tx.connection, db.kind)
@@ -151,53 +144,3 @@ class IRedMailStore(store.Store):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
-
-
-def _database(config: StoreConfig, password: str | None) -> Database:
-    kind = urlsplit(config.url).scheme.partition("+")[2]
-    _require_extra(kind)
-    url = make_url(_DRIVERS[kind] + config.url[config.url.index(":") :])
-    if kind == "sqlite":
-        if not (url.database or "").startswith("/"):
-            raise ConfigurationError(f"{config.url}: give an absolute path, as in iredmail+sqlite:////var/lib/vmail.db")
-        return Database(url)
-    if password is not None:
-        url = url.set(password=password)
-    return Database(url, _connect_args(kind, config))
-
-
-def _require_file(db: Database) -> None:
-    """Raise ConfigurationError if the file of an SQLite store is not there; connecting would make an empty one."""
-    path = db.url.database or ""
-    if db.kind == "sqlite" and not Path(path).exists():
-        raise ConfigurationError(f"there is no database {path}; make it with 'mailstore schema create'")
-
-
-def _connect_args(kind: str, config: StoreConfig) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if config.socket:
-        arguments["unix_socket" if kind == "mysql" else "host"] = config.socket
-    if config.tls_ca and kind == "mysql":
-        arguments |= {"ssl_ca": config.tls_ca, "ssl_verify_cert": True, "ssl_verify_identity": True}
-    elif config.tls_ca:
-        arguments |= {"sslmode": "verify-full", "sslrootcert": config.tls_ca}
-    return arguments
-
-
-def _require_extra(kind: str) -> None:
-    """Raise ConfigurationError, saying what to install, if the driver of this engine is not there."""
-    if kind not in _EXTRAS:
-        return
-    module, extra = _EXTRAS[kind]
-    try:
-        __import__(module)
-    except ImportError as error:
-        raise ConfigurationError(f"this store needs the package {module}: pip install 'mailstore[{extra}]'") from error
-
-
-def _shown(url: str) -> str:
-    """Return a URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", "@", 1)

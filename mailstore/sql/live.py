@@ -1,0 +1,45 @@
+"""What a server has: tables and columns, read from the engine's own catalogue in one statement."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sqlalchemy import Connection, text
+
+__all__ = ["Live", "LiveColumn", "read_live"]
+
+_COLUMNS = {
+    "mysql": """
+        SELECT table_name, column_name, data_type,
+               is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
+        FROM information_schema.columns WHERE table_schema = COALESCE(:schema, DATABASE())""",
+    "postgresql": """
+        SELECT table_name, column_name, data_type, is_nullable = 'NO' AND column_default IS NULL
+        FROM information_schema.columns WHERE table_schema = COALESCE(:schema, current_schema())""",
+    "sqlite": """
+        SELECT m.name, c.name, lower(c.type), c."notnull" = 1 AND c.dflt_value IS NULL AND c.pk = 0
+        FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND :schema IS NULL""",
+}
+
+
+@dataclass(frozen=True)
+class LiveColumn:
+    """A column that a server has: its SQL type in lower case, and whether an insert must give it a value."""
+
+    type: str
+    required: bool
+
+
+Live: TypeAlias = "Mapping[str, Mapping[str, LiveColumn]]"
+"""The columns of a live database, by table and column name."""
+
+
+def read_live(connection: Connection, engine: str, schema: str | None = None) -> Live:
+    """Return what the database of a connection has; of MySQL and PostgreSQL, another database or schema by name."""
+    live: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
+    for table, column, type_, required in connection.execute(text(_COLUMNS[engine]), {"schema": schema}):
+        live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
+    return live
