@@ -38,6 +38,10 @@ class LayoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = False
 
 
+_HOME_ROOTS = {"afterlogic": "/opt/afterlogic/data"}
+"""Where homes lie by the kind of the store, if not in iRedMail's place."""
+
+
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One store: where it is, and how mailstore writes to it."""
 
@@ -53,7 +57,11 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(description="Directories below which the homes lie; the first takes new ones. Empty: no disk access."),
     ] = msgspec.field(default_factory=list)
     home_root: Annotated[
-        str, Meta(description="Where new homes are recorded. Default: the first of homes, else /var/vmail/vmail1.")
+        str,
+        Meta(
+            description="Where new homes are recorded. Default: the first of homes, else /var/vmail/vmail1 "
+            "(AfterLogic: /opt/afterlogic/data)."
+        ),
     ] = ""
     home_owner: Annotated[
         str, Meta(description="user:group (names or numbers) that homes must belong to. Default: owner of the root.")
@@ -70,6 +78,32 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = ""
     socket: Annotated[str, Meta(description="Unix socket of the database server (PostgreSQL: its directory).")] = ""
+    table_prefix: Annotated[
+        str, Meta(description="AfterLogic: what the names of its tables begin with.", pattern="^[A-Za-z0-9_]{0,30}$")
+    ] = ""
+    webmail_data: Annotated[
+        str,
+        Meta(
+            description="AfterLogic: the webmail's data folder; its settings are the default domain, "
+            "and hold the administrator's login."
+        ),
+    ] = ""
+    webmail_edition: Annotated[str, Meta(description="AfterLogic: lite or aurora.", pattern="^(lite|aurora)$")] = "lite"
+    mta: Annotated[
+        str,
+        Meta(
+            description="AfterLogic: the mail server that serves new domains: none of its own, the bundle that reads the "
+            "webmail's tables, or Aurora 8's connector with tables in mta_database.",
+            pattern="^(none|bundle|connector)$",
+        ),
+    ] = "none"
+    mta_database: Annotated[
+        str,
+        Meta(
+            description="AfterLogic: database of Aurora 8's mail server, on the same MySQL server.",
+            pattern="^[A-Za-z0-9_]{0,64}$",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         if self.password_scheme.upper() not in WRITABLE_SCHEMES:
@@ -77,10 +111,13 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for root in [*self.homes, *([self.home_root] if self.home_root else [])]:
             if not root.startswith("/"):
                 raise ValueError(f"{root!r} is not an absolute path")
+        if bool(self.mta_database) != (self.mta == "connector"):
+            raise ValueError("mta = connector and mta_database go together")
 
     def new_home_root(self) -> str:
         """Return the directory under which new homes are recorded."""
-        return (self.home_root or (self.homes[0] if self.homes else "/var/vmail/vmail1")).rstrip("/")
+        usual = _HOME_ROOTS.get(self.url.partition("+")[0], "/var/vmail/vmail1")
+        return (self.home_root or (self.homes[0] if self.homes else usual)).rstrip("/")
 
     def owner_ids(self) -> tuple[int, int] | None:
         """Return uid and gid of `home_owner`; None if it is not given. Raises ConfigurationError for unknown names."""

@@ -12,8 +12,8 @@ from mailstore.store import Store
 __all__ = ["check_homes"]
 
 
-def check_homes(store: Store, homes: Homes) -> Iterator[Finding]:
-    """Compare accounts, records of deleted mailboxes, and directories.
+def check_homes(store: Store, homes: Homes, *, folder: str | None = None) -> Iterator[Finding]:
+    """Compare accounts, records of deleted mailboxes, and directories; `folder` is that of `Homes.find_homes`.
 
     Keeps the paths of all homes in memory, about 150 bytes for each account.
     """
@@ -30,7 +30,7 @@ def check_homes(store: Store, homes: Homes) -> Iterator[Finding]:
             yield Finding("record-in-use", record.address, message, "notice")
         known.setdefault(record.home, record.address)
         yield from _check_record(homes, record.address, record.home)
-    yield from _check_unclaimed(homes, known)
+    yield from _check_unclaimed(homes, known, folder)
 
 
 def _check_home(homes: Homes, address: str, home: str) -> Iterator[Finding]:
@@ -62,9 +62,9 @@ def _check_record(homes: Homes, address: str, home: str) -> Iterator[Finding]:
         yield Finding("home-unusable", address, str(error))
 
 
-def _check_unclaimed(homes: Homes, known: dict[str, str]) -> Iterator[Finding]:
+def _check_unclaimed(homes: Homes, known: dict[str, str], folder: str | None) -> Iterator[Finding]:
     unreadable: list[HomeError] = []
-    for home in homes.find_homes(on_error=unreadable.append):
+    for home in homes.find_homes(folder=folder, on_error=unreadable.append):
         if home.lower() != home:
             yield Finding(
                 "home-unreachable", home, "Dovecot looks for homes in lower case only and never finds this one"

@@ -78,6 +78,13 @@ class Capability(Enum):
     ADMIN_LIMITS = "limits per admin"
     USAGE = "used quota and last login"
     TRANSACTIONS = "several operations in one transaction"
+    ACCOUNT_QUOTAS = "quotas of accounts"
+    ACCOUNT_ALIASES = "further addresses of an account"
+    DISABLING = "accounts and aliases that can be switched off"
+    RENAMING = "new addresses for accounts"
+    HOME_PATHS = "homes whose path does not follow from the address"
+    READY_HASHES = "password hashes made elsewhere"
+    RETENTION = "records of deleted mailboxes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class _Run:
                 return Outcome(record.home, "kept", record, _used_by(user))
             if not self._homes.exists(record.home):
                 return Outcome(record.home, "absent", record)
-            return Outcome(record.home, "would purge", record, usage=self._homes.measure(record.home))
+            return Outcome(record.home, "would purge", record, usage=self._homes.measure(record.home, folder=""))
         except (HomeError, InvalidValue) as error:
             return Outcome(record.home, "kept", record, str(error))
 

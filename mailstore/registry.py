@@ -21,6 +21,9 @@ DRIVERS: Mapping[str, str] = {
     "iredmail+mysql": "mailstore.sql.iredmail.store",
     "iredmail+postgresql": "mailstore.sql.iredmail.store",
     "iredmail+sqlite": "mailstore.sql.iredmail.store",
+    "afterlogic+mysql": "mailstore.sql.afterlogic.store",
+    "afterlogic+postgresql": "mailstore.sql.afterlogic.store",
+    "afterlogic+sqlite": "mailstore.sql.afterlogic.store",
 }
 """The module of each kind of URL; it has a function ``open_store(config, password)``."""
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
 
-from mailstore import passwords
-from mailstore.errors import AlreadyExists, BulkRefused, HomeExists, HomeRefused, InvalidPassword, InvalidValue, Refused
+from mailstore.bulk import Refusals, batches, grouped_by_columns, take_secrets
+from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.layout import Layout
-from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.cleanup import Cleanup
@@ -27,9 +25,6 @@ from mailstore.sql.iredmail.services import Services
 from mailstore.values import now
 
 __all__ = ["Creation"]
-
-_T = TypeVar("_T")
-_BATCH = 1000
 
 
 class Creation:
@@ -61,19 +56,19 @@ class Creation:
 
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
-        refusals = _Refusals()
+        refusals = Refusals()
         new = self._parsed(accounts, refusals)
         with self._context.db.writing() as tx:
-            for batch in _batches(new):
+            for batch in batches(new):
                 self._check_batch(tx, batch, refusals)
             self._check_capacity(tx, new, refusals)
             refusals.stop_if_any()
             self._write(tx, [account for _, account in new])
         return len(new)
 
-    def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: _Refusals) -> list[tuple[int, NewAccount]]:
+    def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: Refusals) -> list[tuple[int, NewAccount]]:
         given = [dict(account) for account in accounts]
-        hashes = self._hashes(given, refusals)
+        hashes = take_secrets(given, self._context.config.password_scheme, refusals)
         new: list[tuple[int, NewAccount]] = []
         seen: set[str] = set()
         for index, fields in enumerate(given):
@@ -88,26 +83,7 @@ class Creation:
                 new.append((index, account))
         return new
 
-    def _hashes(self, given: Sequence[dict[str, Any]], refusals: _Refusals) -> dict[int, Secret]:
-        """Take the passwords and hashes out of `given`; return what to store, by index."""
-        hashes: dict[int, Secret] = {}
-        plain: dict[int, str] = {}
-        for index, fields in enumerate(given):
-            password, ready = fields.pop("password", None), fields.pop("password_hash", None)
-            with refusals.collect(index):
-                if password is not None and ready is not None:
-                    raise InvalidPassword("give a password or a ready hash, not both")
-                if ready is not None:
-                    hashes[index] = Secret(passwords.check_hash(ready))
-                elif password is not None:
-                    passwords.check_password(password, self._context.config.password_scheme)
-                    plain[index] = password
-        made = passwords.hash_many(list(plain.values()), self._context.config.password_scheme)
-        return hashes | {
-            index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)
-        }
-
-    def _check_batch(self, tx: Transaction, batch: Sequence[tuple[int, NewAccount]], refusals: _Refusals) -> None:
+    def _check_batch(self, tx: Transaction, batch: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:
         domains = self._lock_domains(tx, {account.domain for _, account in batch})
         names = self._names.all_names(tx.connection, [account.address for _, account in batch])
         taken = self._names.taken(tx.connection, set().union(*names.values()))
@@ -122,13 +98,13 @@ class Creation:
                 account.finish(domains[account.domain], self._services)
 
     def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
-        for batch in _batches(accounts):
+        for batch in batches(accounts):
             known = self._retention.known_names(tx, [account.address for account in batch])
             for account in batch:
                 account.mailbox |= self._home(tx, account, known_name=account.address in known).columns()
             self._insert_mailboxes(tx, batch)
         self._remove_leftovers(tx, accounts)
-        for batch in _batches(accounts):
+        for batch in batches(accounts):
             self._insert_beside(tx, batch, {})
 
     def _remove_leftovers(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
@@ -148,7 +124,7 @@ class Creation:
                 self._context.actor.require_domain(tx.connection, domain)
         return policies
 
-    def _check_capacity(self, tx: Transaction, new: Sequence[tuple[int, NewAccount]], refusals: _Refusals) -> None:
+    def _check_capacity(self, tx: Transaction, new: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:
         by_domain: dict[str, list[tuple[int, NewAccount]]] = defaultdict(list)
         for index, account in new:
             by_domain[account.domain].append((index, account))
@@ -159,7 +135,7 @@ class Creation:
                 check_accounts(self._context, tx, policy, adding=len(accounts), quota=quota)
 
     def _insert_mailboxes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
-        for alike in _grouped_by_columns([account.mailbox for account in accounts]):
+        for alike in grouped_by_columns([account.mailbox for account in accounts]):
             self._context.insert(tx, "mailbox", alike)
 
     def _insert_beside(self, tx: Transaction, accounts: Sequence[NewAccount], owners: Mapping[str, str]) -> None:
@@ -209,35 +185,3 @@ class Creation:
             adopt=adopt,
         )
         tx.on_rollback(made.undo)
-
-
-class _Refusals:
-    """The rows of a bulk call that were refused, by index."""
-
-    def __init__(self) -> None:
-        self._rows: dict[int, Refused] = {}
-
-    @contextmanager
-    def collect(self, index: int) -> Iterator[None]:
-        """Note a refusal instead of raising it; of several for one row the first counts."""
-        try:
-            yield
-        except Refused as error:
-            self._rows.setdefault(index, error)
-
-    def stop_if_any(self) -> None:
-        """Raise BulkRefused if a row was refused."""
-        if self._rows:
-            raise BulkRefused(sorted(self._rows.items()))
-
-
-def _batches(accounts: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    return (accounts[start : start + _BATCH] for start in range(0, len(accounts), _BATCH))
-
-
-def _grouped_by_columns(rows: Sequence[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    """Return the rows in groups that set the same columns, as a multi-row insert needs them."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row)].append(row)
-    return groups.values()

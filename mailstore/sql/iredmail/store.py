@@ -13,6 +13,8 @@ from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
+from mailstore.sql.connect import shown
+from mailstore.sql.files import database, require_file
 from mailstore.sql.iredmail import schema
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.admins import Admins
@@ -22,7 +24,6 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted import DeletedMailboxes
 from mailstore.sql.iredmail.domains import Domains
 from mailstore.sql.iredmail.rights import Actor
-from mailstore.sql.opening import database, require_file, shown
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
