@@ -80,11 +80,15 @@ class Capability(Enum):
     TRANSACTIONS = "several operations in one transaction"
     ACCOUNT_QUOTAS = "quotas of accounts"
     ACCOUNT_ALIASES = "further addresses of an account"
+    ACCOUNT_ADMINS = "accounts with admin rights"
+    STANDALONE_ADMINS = "admins that are no accounts"
+    DOMAIN_ADMINS = "admins of single domains"
     DISABLING = "accounts and aliases that can be switched off"
     RENAMING = "new addresses for accounts"
     HOME_PATHS = "homes whose path does not follow from the address"
-    READY_HASHES = "password hashes made elsewhere"
+    EMPTY_ALIASES = "aliases without members"
     RETENTION = "records of deleted mailboxes"
+    READY_HASHES = "password hashes made elsewhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mailstore import Store
 from tests import rigs
+from tests.afterlogic import rig as afterlogic
 from tests.servers.process import make_directory
 
 __all__ = ["FACTORIES", "Place", "StoreRig", "empty_homes"]
@@ -61,6 +62,18 @@ FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
     "mysql": lambda place: rigs.on_server("mysql", place.server("mariadb"), place.homes("mysql"), place.owner),
     "postgresql": lambda place: rigs.on_server(
         "postgresql", place.server("postgresql"), place.homes("postgresql"), place.owner
+    ),
+    "afterlogic-sqlite": lambda place: afterlogic.on_sqlite(
+        place.scratch, place.homes("afterlogic-sqlite"), place.owner
+    ),
+    "afterlogic-mysql": lambda place: afterlogic.on_server(
+        "mysql", place.server("mariadb"), place.homes("afterlogic-mysql"), place.owner
+    ),
+    "afterlogic-postgresql": lambda place: afterlogic.on_server(
+        "postgresql", place.server("postgresql"), place.homes("afterlogic-postgresql"), place.owner
+    ),
+    "afterlogic-connector": lambda place: afterlogic.with_connector(
+        place.server("mariadb"), place.homes("afterlogic-connector"), place.owner
     ),
 }
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailstore import Capability
+from mailstore.passwords import hash_password
 
 if TYPE_CHECKING:
     from mailstore import Store
 
-__all__ = ["host"]
+__all__ = ["credentials", "host", "named", "settled"]
+
+
+_READY = hash_password("secret")
+
+
+def credentials(store: Store) -> dict[str, Any]:
+    """Return what makes an account whose password is ``secret``: a ready hash, where the store takes one."""
+    return {"password_hash": _READY} if Capability.READY_HASHES in store.capabilities else {"password": "secret"}
 
 
 def host(store: Store, *domains: str) -> None:
@@ -17,3 +26,16 @@ def host(store: Store, *domains: str) -> None:
     if Capability.DOMAINS in store.capabilities:
         for domain in domains:
             store.domains.create(domain)
+
+
+def settled(store: Store, *domains: str) -> None:
+    """Let these domains be there: by an account, if nothing else makes one."""
+    host(store, *domains)
+    if Capability.DOMAINS not in store.capabilities:
+        for domain in domains:
+            store.accounts.create(f"resident@{domain}", password="x")
+
+
+def named(store: Store, name: str) -> dict[str, Any]:
+    """Return the parameter for the name of an account, which only matters where the store keeps it."""
+    return {"name": name} if Capability.ACCOUNT_PROFILE in store.capabilities else {}

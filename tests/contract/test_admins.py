@@ -8,6 +8,7 @@ import pytest
 
 from mailstore import (
     AlreadyExists,
+    Capability,
     Edit,
     InvalidPassword,
     InvalidValue,
@@ -17,7 +18,7 @@ from mailstore import (
     Quota,
     Store,
 )
-from tests.contract.hosting import host
+from tests.contract.hosting import host, named
 
 LIMITS: dict[str, Any] = {
     "max_domains": 3,
@@ -43,10 +44,11 @@ def domains(store: Store) -> None:
 
 @pytest.fixture
 def ann(store: Store) -> str:
-    store.accounts.create("ann@example.com", password="secret", name="Ann")
+    store.accounts.create("ann@example.com", password="secret", **named(store, "Ann"))
     return "ann@example.com"
 
 
+@pytest.mark.needs(Capability.STANDALONE_ADMINS)
 class TestStandalone:
     def test_create(self, store: Store) -> None:
         made = store.admins.create(
@@ -109,6 +111,7 @@ class TestStandalone:
         assert not store.admins.create("root@admins.org", password="x").global_admin
 
 
+@pytest.mark.needs(Capability.ACCOUNT_ADMINS, Capability.DOMAIN_ADMINS)
 class TestAccounts:
     def test_promote_and_demote(self, store: Store, ann: str) -> None:
         made = store.admins.promote(ann, **LIMITS)
@@ -156,6 +159,7 @@ class TestAccounts:
         assert not store.admins.exists("anna@example.com")
 
 
+@pytest.mark.needs(Capability.DOMAIN_ADMINS, Capability.STANDALONE_ADMINS)
 class TestDomains:
     def test_add_and_remove(self, store: Store, ann: str) -> None:
         store.admins.create("root@admins.org", password="x", global_admin=True)
@@ -183,6 +187,7 @@ class TestDomains:
         assert (store.admins.count(), store.admins.count(domain="example.com")) == (2, 1)
 
 
+@pytest.mark.needs(Capability.ACCOUNT_ADMINS, Capability.DOMAIN_ADMINS)
 class TestActing:
     @pytest.fixture
     def acting(self, store: Store, ann: str) -> Store:

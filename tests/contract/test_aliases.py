@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from mailstore import AlreadyExists, Edit, InvalidAddress, InvalidValue, LimitExceeded, NotFound, Store
+from mailstore import AlreadyExists, Capability, Edit, InvalidAddress, InvalidValue, LimitExceeded, NotFound, Store
 from tests.contract.hosting import host
+
+pytestmark = pytest.mark.needs(Capability.ALIASES)
 
 POLICIES = ["public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly"]
 
@@ -30,6 +32,7 @@ def sales(store: Store) -> str:
     return "sales@example.com"
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
 def test_create_returns_what_a_read_gives(store: Store) -> None:
     made = store.aliases.create(
         "Sales@Example.com", name="Verkauf", members=["Eve@other.org", "eve@OTHER.org"], access_policy="MembersOnly"
@@ -44,11 +47,13 @@ def test_create_returns_what_a_read_gives(store: Store) -> None:
     assert store.aliases.create("empty@example.com") == store.aliases.get("empty@example.com")
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_policies(store: Store, sales: str, policy: str) -> None:
     assert store.aliases.update(sales, access_policy=policy).access_policy == policy
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -65,6 +70,7 @@ def test_bad_value(store: Store, fields: Any) -> None:
     assert not store.aliases.exists("sales@example.com")
 
 
+@pytest.mark.needs(Capability.DOMAINS)
 def test_bad_address_and_domain(store: Store) -> None:
     with pytest.raises(InvalidAddress):
         store.aliases.create("sales+x@example.com")
@@ -75,6 +81,7 @@ def test_bad_address_and_domain(store: Store) -> None:
         store.aliases.create("sales@example.com", **unknown)
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY)
 def test_update_leaves_the_rest(store: Store, sales: str) -> None:
     before = store.aliases.get(sales)
     after = store.aliases.update(sales, name="New")
@@ -86,6 +93,7 @@ def test_update_leaves_the_rest(store: Store, sales: str) -> None:
     )
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
 def test_members(store: Store, sales: str) -> None:
     store.aliases.add_members(sales, ["new@other.org", "bob@example.com"])
     store.aliases.remove_members(sales, ["eve@other.org", "nobody@other.org"])
@@ -96,6 +104,7 @@ def test_members(store: Store, sales: str) -> None:
     assert store.aliases.update(sales, members=[]).members == ()
 
 
+@pytest.mark.needs(Capability.DISABLING)
 def test_disable_and_enable(store: Store, sales: str) -> None:
     assert not store.aliases.update(sales, enabled=False).enabled
     store.aliases.add_members(sales, ["while-disabled@other.org"])
@@ -103,6 +112,7 @@ def test_disable_and_enable(store: Store, sales: str) -> None:
     assert store.aliases.update(sales, enabled=True).enabled
 
 
+@pytest.mark.needs(Capability.DOMAINS, Capability.ACCOUNT_ALIASES)
 def test_rename(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", members=[sales])
     store.accounts.create("ann@example.com", password="x", aliases=["taken@example.com"])
@@ -119,6 +129,7 @@ def test_rename(store: Store, sales: str) -> None:
     assert store.aliases.rename("verkauf@example.com", "sales@other.com").members == before.members
 
 
+@pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.EMPTY_ALIASES)
 def test_delete(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", members=[sales, "x@other.org"])
     store.accounts.create("ann@example.com", password="x", forwarding=[sales], keep_copy=False)
@@ -132,6 +143,7 @@ def test_delete(store: Store, sales: str) -> None:
     assert (fresh.members, fresh.moderators) == ((), ())
 
 
+@pytest.mark.needs(Capability.DOMAIN_LIMITS)
 def test_limit(store: Store, domain: str, sales: str) -> None:
     store.domains.update(domain, max_aliases=1)
     with pytest.raises(LimitExceeded):
@@ -144,6 +156,7 @@ def test_limit(store: Store, domain: str, sales: str) -> None:
         store.aliases.rename(sales, "sales@none.com")
 
 
+@pytest.mark.needs(Capability.ACCESS_POLICY, Capability.DISABLING)
 def test_list_and_count(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", name="Everybody", enabled=False)
     for query, found in (

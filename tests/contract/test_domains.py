@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from mailstore import AlreadyExists, Edit, InvalidAddress, InvalidQuota, InvalidValue, NotFound, Quota, Store
+from mailstore import (
+    AlreadyExists,
+    Capability,
+    Edit,
+    InvalidAddress,
+    InvalidQuota,
+    InvalidValue,
+    NotFound,
+    Quota,
+    Store,
+)
+from tests.contract.hosting import settled
 
 FULL: dict[str, Any] = {
     "name": "Example & Söhne",
@@ -38,6 +49,7 @@ def expected(name: str) -> Any:
     return Quota.parse(FULL[name]) if name in QUOTAS else FULL[name]
 
 
+@pytest.mark.needs(Capability.DOMAINS, Capability.DOMAIN_LIMITS, Capability.DOMAIN_PROFILE)
 class TestCreate:
     def test_every_parameter(self, store: Store) -> None:
         made = store.domains.create("Example.COM", **FULL)
@@ -99,10 +111,11 @@ class TestCreate:
 
 @pytest.fixture
 def domain(store: Store) -> str:
-    store.domains.create("example.com")
+    settled(store, "example.com")
     return "example.com"
 
 
+@pytest.mark.needs(Capability.DOMAINS, Capability.DOMAIN_LIMITS, Capability.DOMAIN_PROFILE)
 class TestUpdate:
     def test_every_parameter_and_back(self, store: Store, domain: str) -> None:
         updated = store.domains.update(domain, **FULL)
@@ -176,6 +189,7 @@ class TestUpdate:
         assert not store.domains.exists("nowhere.com")
 
 
+@pytest.mark.needs(Capability.ALIAS_DOMAINS)
 class TestAliasDomains:
     def test_add_and_remove(self, store: Store, domain: str) -> None:
         store.domains.add_alias_domains(domain, ["Alias.com", "other.org"])
@@ -189,6 +203,7 @@ class TestAliasDomains:
         with pytest.raises(NotFound):
             store.domains.remove_alias_domains(domain, ["alias.com"])
 
+    @pytest.mark.needs(Capability.DOMAINS, Capability.ACCOUNT_ALIASES)
     def test_removal_takes_the_aliases_under_it(self, store: Store, domain: str) -> None:
         store.domains.add_alias_domains(domain, ["alias.com"])
         store.accounts.create("bob@example.com", password="x", aliases=["b@alias.com", "c@example.com"])
@@ -198,7 +213,7 @@ class TestAliasDomains:
         store.accounts.create("b@alias.com", password="x")
 
     def test_refused(self, store: Store, domain: str) -> None:
-        store.domains.create("other.com")
+        settled(store, "other.com")
         store.domains.add_alias_domains("other.com", ["alias.com"])
         for name in ("other.com", "alias.com", domain):
             with pytest.raises(AlreadyExists):
@@ -206,6 +221,7 @@ class TestAliasDomains:
         assert store.domains.get(domain).alias_domains == ()
 
 
+@pytest.mark.needs(Capability.ALIAS_DOMAINS, Capability.ACCOUNT_ALIASES, Capability.EMPTY_ALIASES)
 class TestNameSpace:
     """No address is ever served twice, under whatever name."""
 
@@ -240,6 +256,7 @@ class TestNameSpace:
         assert store.accounts.get("eve@example.com").aliases == ()
 
 
+@pytest.mark.needs(Capability.DOMAINS, Capability.DOMAIN_PROFILE, Capability.ALIAS_DOMAINS)
 class TestDelete:
     def test_everything_goes(self, store: Store, domain: str) -> None:
         store.domains.create("other.com")
@@ -272,6 +289,7 @@ class TestDelete:
         assert store.accounts.count() == 0
 
 
+@pytest.mark.needs(Capability.DOMAINS, Capability.DOMAIN_PROFILE)
 class TestList:
     def test_selection_and_count(self, store: Store) -> None:
         for name, title in (("b.com", "Bravo"), ("a.com", "Alpha 100%"), ("c.org", "Charly")):

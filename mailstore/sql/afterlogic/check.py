@@ -69,17 +69,14 @@ class Checker:
         yield from self._find("alias-taken", "it is an account, too", select(address).where(exists().where(*held)))
 
     def _connector(self) -> Iterator[Finding]:
-        accounts, mailboxes = self._accounts.c, self._mailboxes
+        # By another name: both tables are called the same.
+        accounts, mailboxes = self._accounts.c, self._context.schema.connected("awm_accounts").alias("mailbox").c
         served = accounts.id_domain.in_(select(self._domains.c.id_domain).where(self._domains.c.is_internal == 1))
         same: ColumnElement[bool] = mailboxes.email == func.lower(accounts.email)
         unserved = select(accounts.email).where(served, self._rows.is_primary, ~exists().where(same))
         yield from self._find("mailbox-missing", "the mail server has no mailbox of this account", unserved)
         strange = select(mailboxes.email).where(mailboxes.mailing_list == 0, ~exists().where(same))
         yield from self._find("mailbox-left", "the mail server has a mailbox that is no account", strange)
-
-    @property
-    def _mailboxes(self) -> Any:
-        return self._context.schema.connected("awm_accounts").c
 
     def _without_ledger(self) -> Iterator[Finding]:
         internal = select(self._domains.c.name).where(self._domains.c.is_internal == 1)

@@ -129,7 +129,7 @@ class NewAccount:
         if not outside:
             self._refuse_inherited(domain["name"])
         default = installation.default_domain
-        self.internal = bool(domain["isinternal"])
+        self.internal = bool(domain["is_internal"])
         servers = {column: domain[column] for column in _SERVER_COLUMNS}
         self.rows = {
             "awm_accounts": {
