@@ -28,6 +28,7 @@ NOUNS = (
     "check",
     "schema",
     "lookups",
+    "afterlogic",
     "password",
     "completion",
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, Literal, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
@@ -34,7 +35,8 @@ _HOMES_PAGE = 5000
 _MOST_PER_PAGE = 10_000
 
 
-class AccountEntry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
     """An account in a list of the REST API."""
 
     id: int
@@ -45,7 +47,7 @@ class AccountEntry(NamedTuple):
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`; ``settings`` and ``parent`` are this store's own parameters."""
 
-    settings_type = AccountSettings
+    Settings = AccountSettings
 
     def __init__(self, context: Context, names: NameSpace, server: MailServer) -> None:
         self._context = context

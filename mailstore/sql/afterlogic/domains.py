@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
 
@@ -38,7 +39,8 @@ _MODULES = {
 """The default tabs that have a module, which must be allowed."""
 
 
-class DomainEntry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class DomainEntry:
     """A domain in a list of the REST API."""
 
     id: int
@@ -49,7 +51,7 @@ class DomainEntry(NamedTuple):
 class Domains(store.Domains):
     """See `mailstore.store.Domains`; ``settings`` is this store's own parameter."""
 
-    settings_type = DomainSettings
+    Settings = DomainSettings
 
     def __init__(self, context: Context, names: NameSpace, server: MailServer) -> None:
         self._context = context
