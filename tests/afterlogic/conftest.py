@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from tests.afterlogic.rig import KNOWN_HASH, data_folder_in
 from tests.stores import empty_homes
 
 if TYPE_CHECKING:
@@ -17,36 +18,6 @@ if TYPE_CHECKING:
     from tests.stores import StoreRig
 
 KINDS = ("sqlite", "mysql", "postgresql", "connector")
-
-SALT_FILE = b"<?php #" + b"0123456789abcdef" * 4
-SETTINGS = """\
-<?xml version="1.0" encoding="utf-8"?>
-<Settings>
-  <Common>
-    <SiteName>Mail &amp; more</SiteName>
-    <AdminLogin>mailadm</AdminLogin>
-    <AdminPassword>$2y$07$e9b56404de40cb62be0eeOjZlft3BOShhFo.ikD37QUTGxjNWzWwi</AdminPassword>
-    <DefaultLanguage>German</DefaultLanguage>
-    <DefaultTimeFormat>F24</DefaultTimeFormat>
-  </Common>
-  <WebMail>
-    <IncomingMailServer>imap.example.net</IncomingMailServer>
-    <IncomingMailPort>993</IncomingMailPort>
-    <IncomingMailUseSSL>On</IncomingMailUseSSL>
-    <OutgoingMailServer>smtp.example.net</OutgoingMailServer>
-    <OutgoingMailPort>587</OutgoingMailPort>
-    <OutgoingMailAuth>AuthCurrentUser</OutgoingMailAuth>
-    <OutgoingMailLogin>relay</OutgoingMailLogin>
-    <OutgoingMailPassword>secret</OutgoingMailPassword>
-    <MailsPerPage>50</MailsPerPage>
-    <DefaultSkin>DeepForest</DefaultSkin>
-    <AllowNewUsersRegister>Off</AllowNewUsersRegister>
-    <SaveMail>DefaultOff</SaveMail>
-  </WebMail>
-  <Calendar><AllowCalendar>On</AllowCalendar></Calendar>
-</Settings>
-"""
-"""Its administrator has the password 12345."""
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -73,11 +44,8 @@ def store(rig: Rig) -> Iterator[AfterLogicStore]:
 
 @pytest.fixture
 def data_folder(tmp_path: Path) -> Path:
-    """The data folder of an installation."""
-    (tmp_path / "settings").mkdir()
-    (tmp_path / "settings" / "settings.xml").write_text(SETTINGS)
-    (tmp_path / "salt.php").write_bytes(SALT_FILE)
-    return tmp_path
+    """The data folder of an installation whose administrator has the password 12345."""
+    return data_folder_in(tmp_path, KNOWN_HASH)
 
 
 def only(*kinds: str) -> pytest.MarkDecorator:

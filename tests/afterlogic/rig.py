@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import bcrypt
 from sqlalchemy import Engine, MetaData, Table, create_engine, select, text
 
 from mailstore import open_store
@@ -14,12 +15,63 @@ from mailstore.config import StoreConfig
 from mailstore.registry import with_query_options
 from mailstore.sql.afterlogic.store import AfterLogicStore, create_schema
 from mailstore.sql.afterlogic.tables import define, define_connector
+from mailstore.sql.afterlogic.tokens import Salt
 from tests.servers.process import make_directory
 
 if TYPE_CHECKING:
     from tests.servers.database import DatabaseServer
 
-__all__ = ["Rig", "on_server", "on_sqlite", "with_connector"]
+__all__ = ["KNOWN_HASH", "PASSWORD", "Rig", "data_folder_in", "on_server", "on_sqlite", "with_connector"]
+
+PASSWORD = "correct horse battery"
+"""Of the administrator of the rigs."""
+KNOWN_HASH = "$2y$07$e9b56404de40cb62be0eeOjZlft3BOShhFo.ikD37QUTGxjNWzWwi"
+"""Of the administrator's password 12345 with this salt."""
+_SALT_FILE = b"<?php #" + b"0123456789abcdef" * 4
+_SETTINGS = """\
+<?xml version="1.0" encoding="utf-8"?>
+<Settings>
+  <Common>
+    <SiteName>Mail &amp; more</SiteName>
+    <AdminLogin>mailadm</AdminLogin>
+    <AdminPassword>{hash}</AdminPassword>
+    <DefaultLanguage>German</DefaultLanguage>
+    <DefaultTimeFormat>F24</DefaultTimeFormat>
+  </Common>
+  <WebMail>
+    <IncomingMailServer>imap.example.net</IncomingMailServer>
+    <IncomingMailPort>993</IncomingMailPort>
+    <IncomingMailUseSSL>On</IncomingMailUseSSL>
+    <OutgoingMailServer>smtp.example.net</OutgoingMailServer>
+    <OutgoingMailPort>587</OutgoingMailPort>
+    <OutgoingMailAuth>AuthCurrentUser</OutgoingMailAuth>
+    <OutgoingMailLogin>relay</OutgoingMailLogin>
+    <OutgoingMailPassword>secret</OutgoingMailPassword>
+    <MailsPerPage>50</MailsPerPage>
+    <DefaultSkin>DeepForest</DefaultSkin>
+    <AllowNewUsersRegister>Off</AllowNewUsersRegister>
+    <SaveMail>DefaultOff</SaveMail>
+  </WebMail>
+  <Calendar><AllowCalendar>On</AllowCalendar></Calendar>
+</Settings>
+"""
+
+
+def data_folder_in(place: Path, admin_hash: str) -> Path:
+    """Make the data folder of an installation in a directory; return it."""
+    (place / "settings").mkdir(parents=True)
+    (place / "settings" / "settings.xml").write_text(_SETTINGS.replace("{hash}", admin_hash))
+    (place / "salt.php").write_bytes(_SALT_FILE)
+    return place
+
+
+def _options(scratch: Path, *words: str) -> str:
+    """Return the options of a rig for its URL; its data folder is made if it is not there."""
+    data = scratch / "webmail-data"
+    if not data.exists():
+        salt = Salt.from_file(_SALT_FILE)
+        data_folder_in(data, bcrypt.hashpw(PASSWORD.encode(), salt.bcrypt_salt).decode())
+    return "&".join((f"webmail_data={data}", *words))
 
 
 @dataclass
@@ -112,14 +164,18 @@ def on_sqlite(scratch: Path, root: Path, owner: tuple[int, int]) -> Rig:
     """Return a rig in a file of its own, with the bundle's mail server."""
     file = make_directory(scratch / "afterlogic") / "webmail.db"
     return Rig(
-        "afterlogic-sqlite", f"afterlogic+sqlite:///{file}?mta=bundle", f"sqlite+pysqlite:///{file}", root, owner
+        "afterlogic-sqlite",
+        f"afterlogic+sqlite:///{file}?{_options(scratch, 'mta=bundle')}",
+        f"sqlite+pysqlite:///{file}",
+        root,
+        owner,
     )
 
 
 def on_server(kind: str, server: DatabaseServer, root: Path, owner: tuple[int, int]) -> Rig:
     """Return a rig in a database of a server, ``mysql`` or ``postgresql``, with the bundle's mail server."""
     server.create_database("vmail_webmail")
-    return _on(f"afterlogic-{kind}", kind, server, "vmail_webmail", root, owner, "mta=bundle")
+    return _on(f"afterlogic-{kind}", kind, server, "vmail_webmail", root, owner, _options(root.parent, "mta=bundle"))
 
 
 def with_connector(server: DatabaseServer, root: Path, owner: tuple[int, int]) -> Rig:
@@ -128,7 +184,7 @@ def with_connector(server: DatabaseServer, root: Path, owner: tuple[int, int]) -
         server.create_database(name)
     rig = _on(
         "afterlogic-connector", "mysql", server, "vmail_webmail8", root, owner,
-        "webmail_edition=aurora&mta=connector&mta_database=vmail_mta8",
+        _options(root.parent, "webmail_edition=aurora", "mta=connector", "mta_database=vmail_mta8"),
     )  # fmt: skip
     rig.connector = "vmail_mta8"
     return rig

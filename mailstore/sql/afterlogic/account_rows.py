@@ -48,9 +48,11 @@ class AccountRows:
     @property
     def is_readable(self) -> ColumnElement[bool]:
         """The condition that the product can read an account: its user has settings, and its domain exists."""
-        columns = self.table.c
-        settings = exists().where(self._users.c.id_user == columns.id_user)
-        return settings & ((columns.id_domain == 0) | exists().where(self._domains.c.id_domain == columns.id_domain))
+        account = self.table.c
+        # Under names of their own, so that a query may have the tables, too.
+        users, domains = self._users.alias("known_users").c, self._domains.alias("known_domains").c
+        settings = exists().where(users.id_user == account.id_user)
+        return settings & ((account.id_domain == 0) | exists().where(domains.id_domain == account.id_domain))
 
     def one(self, connection: Connection, address: str) -> Account | None:
         """Return one primary account, or None."""

@@ -30,6 +30,8 @@ __all__ = ["DomainEntry", "Domains"]
 _PAGE = 500
 _MOST_PER_PAGE = 10_000
 _COLUMNS = {"enabled": ("disabled", lambda value: 1 - flag("enabled")(value))}
+_OWN_SERVER = {"mail_inc_host": "127.0.0.1", "mail_inc_port": 143, "mail_inc_ssl": 0}
+"""Where the product's own mail server is found."""
 _MODULES = {
     "contacts": "allow_contacts",
     "calendar": "allow_calendar",
@@ -199,7 +201,8 @@ class Domains(store.Domains):
         return {
             **default, "id_tenant": 0, "name": name, "override_settings": 1, "url": "",
             "site_name": "",  # sic: the one setting that is not taken from the default domain
-            "is_internal": int(internal), "disabled": 0, "is_default_for_tenant": 0, "collaboration": 1, **columns,
+            "is_internal": int(internal), "disabled": 0, "is_default_for_tenant": 0, "collaboration": 1,
+            **(_OWN_SERVER if internal else {}), **columns,
         }  # fmt: skip
 
     def _tenant(self, tx: Transaction, wanted: DomainSettings) -> int:

@@ -91,7 +91,6 @@ _EXCEPTIONS: dict[tuple[str, type[MailstoreError]], int] = {
     # The product looks a domain to be shown up like an account, and answers its existence like any failure.
     ("GET /domain", DomainNotFound): AccountNotFound.code,
     ("GET /domain/exists", DomainNotFound): OTHER,
-    ("DELETE /account", NotFound): AccountNotFound.code,
 }
 
 
