@@ -119,19 +119,19 @@ class Rig:
             for table in self.tables.values():
                 connection.execute(table.delete())
 
-    def rows(self, name: str, **where: Any) -> list[dict[str, Any]]:
+    def rows(self, name: str, /, **where: Any) -> list[dict[str, Any]]:
         """Return the rows of a table, as another program would see them."""
         table = self.tables[name]
         query = select(table).where(*(table.c[column] == value for column, value in where.items()))
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def row(self, name: str, **where: Any) -> dict[str, Any]:
+    def row(self, name: str, /, **where: Any) -> dict[str, Any]:
         """Return the one row of a table that meets a condition."""
         (row,) = self.rows(name, **where)
         return row
 
-    def insert(self, name: str, **values: Any) -> int:
+    def insert(self, name: str, /, **values: Any) -> int:
         """Insert a row as another program would, with the defaults of the schema. Returns its number, 0 without one."""
         with self.engine.begin() as connection:
             made: Any = connection.execute(self.tables[name].insert().values(values))
@@ -156,7 +156,8 @@ class Rig:
 
     def close(self) -> None:
         """Give back all connections."""
-        self.shared.close()
+        if "shared" in vars(self):  # opened, by its property
+            self.shared.close()
         self.engine.dispose()
 
 
