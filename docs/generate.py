@@ -118,6 +118,8 @@ given as parameters of `mailstore.open_store` and, but for `layout`, in the quer
 |---|---|
 | `iredmail+mysql://USER@HOST:PORT/DATABASE` | iRedMail on MariaDB or MySQL |
 | `iredmail+postgresql://USER@HOST:PORT/DATABASE` | iRedMail on PostgreSQL |
+| `afterlogic+mysql://USER@HOST:PORT/DATABASE` | AfterLogic WebMail Lite and Aurora 7; also `afterlogic+postgresql` |
+| `afterlogic+sqlite:////DIRECTORY/FILE` | the same in SQLite |
 | `iredmail+sqlite:////DIRECTORY/FILE` | iRedMail's tables in SQLite; four slashes make the path absolute |
 
 The database password is looked for in the URL (percent-encoded), then in `password_file`, then, if that is not set, in

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 LIBRARY = PROJECT / "mailstore"
 DAEMON = PROJECT / "daemon"
 
-DRIVERS = {"mailstore.sql": "mailstore.sql.iredmail"}
+DRIVERS = {"mailstore.sql": ("mailstore.sql.iredmail", "mailstore.sql.afterlogic")}
 """The packages of drivers by toolkit: siblings below a toolkit must not know each other."""
 CONTRACT = {
     "mailstore",
@@ -29,6 +29,7 @@ CONTRACT = {
     "mailstore._disk_errors",
     "mailstore._home_search",
     "mailstore.address",
+    "mailstore.bulk",
     "mailstore.config",
     "mailstore.errors",
     "mailstore.fields",
@@ -138,7 +139,7 @@ def test_a_driver_knows_the_contract_and_its_toolkit_only(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in _files(LIBRARY / "sql") if path.parent.name == "sql"], ids=_module)
 def test_the_toolkit_knows_no_driver(path: Path) -> None:
     for name in _imports(path):
-        assert not any(_within(name, driver) for driver in DRIVERS.values())
+        assert not any(_within(name, driver) for drivers in DRIVERS.values() for driver in drivers)
 
 
 def test_the_page_names_every_module() -> None:
