@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import AlreadyExists, Edit, InvalidValue, NotFound, NotSupported
+from mailstore import AlreadyExists, Edit, InvalidValue, NotFound, NotSupported, purge_due
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.settings import AccountSettings, DomainSettings
 from mailstore.sql.afterlogic.tables import LEDGER
@@ -244,6 +245,43 @@ class TestDeletion:
         assert [name for name, rows in rig.everything().items() if rows] == []
 
 
+class TestLeftovers:
+    """The product's own deletion leaves calendars and counts behind; they must not reach the next holder of a name."""
+
+    @pytest.mark.parametrize("way", ["one", "many"])
+    def test_a_new_account_inherits_nothing(self, rig: Rig, store: AfterLogicStore, way: str) -> None:
+        store.accounts.create(EVE, password="x")
+        for address in (BOB, EVE):
+            calendar = rig.insert("adav_calendars", principaluri=f"principals/{address}")
+            rig.insert("adav_calendarobjects", calendarid=calendar)
+            rig.insert("adav_principals", uri=f"principals/{address}")
+            rig.insert("awm_account_quotas", name=address)
+        if way == "one":
+            store.accounts.create(BOB, password="x")
+        else:
+            store.accounts.create_many([{"address": BOB, "password": "x"}])
+        assert [row["principaluri"] for row in rig.rows("adav_calendars")] == [f"principals/{EVE}"]
+        assert len(rig.rows("adav_calendarobjects")) == len(rig.rows("adav_principals")) == 1
+        assert [row["name"] for row in rig.rows("awm_account_quotas")] == [EVE]
+
+
+class TestPurge:
+    def test_nothing_that_the_mail_server_delivers_to_is_purged(self, rig: Rig, store: AfterLogicStore) -> None:
+        """A linked account in an internal domain, or a mailbox that only the connector knows, is one to the server."""
+        home = store.accounts.create(BOB, password="x").home
+        store.accounts.delete(BOB, keep_mailbox_days=0)
+        domain = rig.row("awm_domains")["id_domain"]
+        if rig.connector:
+            rig.insert("mta.awm_accounts", id_domain=domain, email="Bob@example.com")
+        else:
+            user = rig.insert("a_users")
+            rig.insert("awm_accounts", id_user=user, id_domain=domain, def_acct=0, email="Bob@example.com")
+        assert list(store.accounts.homes()) == [(BOB, home)]
+        assert [outcome.action for outcome in purge_due(store)] == ["kept"]
+        assert Path(str(home)).is_dir()
+        rig.clear()
+
+
 class TestRestore:
     def test_everything_that_the_record_knows_comes_back(self, rig: Rig, store: AfterLogicStore) -> None:
         store.accounts.create(
@@ -361,6 +399,9 @@ class TestAliases:
         for account, alias in ((BOB, "b@elsewhere.com"), ("eve@elsewhere.com", "e@example.com")):
             with pytest.raises(NotSupported):
                 store.accounts.add_aliases(account, [alias])
+        outside = AccountSettings(default_domain=True)
+        with pytest.raises(NotSupported):
+            store.accounts.create("x@y.org", password="x", aliases=["x@example.com"], settings=outside)
         assert rig.everything() == before
 
     def test_an_address_that_is_linked_is_no_mailbox(self, rig: Rig, store: AfterLogicStore) -> None:
@@ -414,7 +455,7 @@ class TestCheck:
     @only("connector")
     def test_connector(self, rig: Rig, store: AfterLogicStore) -> None:
         rig.execute("UPDATE vmail_mta8.awm_accounts SET email = 'x@example.com'")
-        assert self.found(store) == {("mailbox-missing", BOB, "error"), ("mailbox-left", "x@example.com", "error")}
+        assert self.found(store) >= {("mailbox-missing", BOB, "error"), ("mailbox-left", "x@example.com", "error")}
 
     @only("sqlite", "postgresql")
     def test_capitals(self, rig: Rig, store: AfterLogicStore) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, union, update
 
 from mailstore import passwords, store
 from mailstore.address import account_address, any_address, domain_name, domain_part
@@ -229,16 +229,30 @@ class Accounts(store.Accounts):
         return passwords.hash_password(kept.decode(errors="replace"), self._context.config.password_scheme)
 
     def homes(self) -> Iterator[tuple[str, str]]:
-        email, domains = self._table.c.email, self._context.table("awm_domains")
-        joined = select(email).join(domains, domains.c.id_domain == self._table.c.id_domain)
-        query = joined.where(domains.c.is_internal == 1, self._rows.is_primary).order_by(email).limit(_HOMES_PAGE)
+        mailboxes = self._mailboxes()
+        query = select(mailboxes.c.address).order_by(mailboxes.c.address).limit(_HOMES_PAGE)
 
         def fetch(after: str) -> Sequence[str]:
             with self._context.db.reading() as connection:
-                return connection.execute(query.where(email > after)).scalars().all()
+                return connection.execute(query.where(mailboxes.c.address > after)).scalars().all()
 
         for page in pages(fetch, str, start="", size=_HOMES_PAGE):
-            yield from ((address.lower(), self._context.home_of(address.lower())) for address in page)
+            yield from ((address, self._context.home_of(address)) for address in page)
+
+    def _mailboxes(self) -> Any:
+        """Return the addresses of everything that the mail server delivers to, whatever the webmail makes of it.
+
+        The purge relies on it: the bundle's server takes linked accounts for mailboxes, too, and the connector's tables may
+        hold mailboxes that are no accounts any more.
+        """
+        columns, domains = self._table.c, self._context.table("awm_domains").c
+        address = func.lower(columns.email).label("address")
+        internal = columns.id_domain.in_(select(domains.id_domain).where(domains.is_internal == 1))
+        queries = [select(address).where(internal, columns.mailing_list == 0)]
+        if self._server.accounts is not None:
+            own = self._server.accounts.alias("mailbox").c
+            queries.append(select(func.lower(own.email)).where(own.mailing_list == 0))
+        return union(*queries).subquery() if len(queries) > 1 else queries[0].distinct().subquery()
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, literal, select, union_all
 
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.user_data import BELONGINGS, Belonging, Owner, Through
@@ -51,6 +51,17 @@ class Belongings:
         for one in self._present:
             if owners.named(one.owner):
                 tx.execute(delete(self._context.table(one.table)).where(self._of(one, owners)))
+
+    def remove_leftovers(self, tx: Transaction, addresses: Sequence[str]) -> None:
+        """Remove what was kept under these addresses for former holders: the product's own deletion leaves calendars.
+
+        Usually there is nothing, which one statement tells.
+        """
+        by_name = [one for one in self._present if one.owner in {"principal", "address"} and one.through is None]
+        owners = Owners([], [], addresses)
+        queries = [select(literal(1)).where(self._of(one, owners)).limit(1) for one in by_name]
+        if queries and tx.execute(union_all(*(query.subquery().select() for query in queries))).first() is not None:
+            self.remove(tx, owners)
 
     def _remove_shadows(self, tx: Transaction, owners: Owners) -> None:
         """Remove what others see of the users in their address books: rows of type 1 that point at the users' entry."""

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 from mailstore.address import domain_part
 from mailstore.bulk import Refusals, batches
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
+from mailstore.sql.afterlogic.belongings import Belongings
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.effective import effective
 from mailstore.sql.afterlogic.mail_server import MailServer
@@ -34,22 +35,24 @@ class Creation:
         self._names = names
         self._server = server
         self._limits = TenantLimits(context)
+        self._belongings = Belongings(context)
         self._users = context.table("a_users")
         self._accounts = context.table("awm_accounts")
 
     def one(self, tx: Transaction, new: NewAccount, *, restoring: bool = False) -> None:
         """Write one account and make its home; one that is restored has its home already."""
-        domains = self._names.lock_domains(tx, {new.domain, *map(domain_part, new.aliases)})
-        self._place(tx, new, domains.get(new.domain))
+        domains = self._lock(tx, [new])
+        self._place(new, domains.get(new.domain))
         if new.parent:
             self._link(tx, new)
             return
         self._names.refuse_taken(tx.connection, new.address, served=new.served, restoring=restoring)
-        self._names.lock_aliases(tx, domains, new.aliases)
-        if new.aliases and domains.get(new.domain):
-            self._server.require(domains[new.domain], new.address)
+        if new.aliases:
+            self._server.require(domains.get(new.domain), new.address)
+            self._names.lock_aliases(tx, domains, new.aliases)
         row = new.rows["awm_accounts"]
         self._limits.check_accounts(tx, row["id_tenant"], adding=1, kilobytes=row["quota"])
+        self._belongings.remove_leftovers(tx, [new.address])
         if not restoring:
             self._make_home(tx, new)
         number = self._insert_user(tx, new, self._inserted(tx, "a_users", {"deleted": 0}))
@@ -67,15 +70,21 @@ class Creation:
             self._write(tx, [account for _, account in new])
         return len(new)
 
-    def _place(self, tx: Transaction, new: NewAccount, domain: Mapping[Any, Any] | None) -> None:
-        """Complete an account with what its domain says, or the default domain, if the caller wants that."""
-        if domain is None:
-            if not (new.parent or new.settings.default_domain):
-                error = self._names.no_such_domain(new.domain)
-                error.message += ", or give AccountSettings(default_domain=True) for an account outside of all domains"
-                raise error
+    def _lock(self, tx: Transaction, accounts: Sequence[NewAccount]) -> dict[str, Mapping[Any, Any]]:
+        """Lock the domains of new accounts and their aliases, and what stands for the domains that are not there."""
+        domains = self._names.lock_domains(tx, {domain_part(name) for new in accounts for name in new.names})
+        outside = {new.domain for new in accounts if new.domain not in domains and new.may_be_outside}
+        if outside:
             self._names.lock_new(tx)
-            domain = self._names.lock_domains(tx, [new.domain]).get(new.domain)  # made meanwhile?
+            domains |= self._names.lock_domains(tx, outside)  # made meanwhile?
+        return domains
+
+    def _place(self, new: NewAccount, domain: Mapping[Any, Any] | None) -> None:
+        """Complete an account with what its domain says, or the default domain, if the caller wants that."""
+        if domain is None and not new.may_be_outside:
+            error = self._names.no_such_domain(new.domain)
+            error.message += ", or give AccountSettings(default_domain=True) for an account outside of all domains"
+            raise error
         new.finish(effective(domain, self._context.installation.default_domain), self._context.installation)
 
     def _link(self, tx: Transaction, new: NewAccount) -> None:
@@ -144,10 +153,10 @@ class Creation:
         return new
 
     def _check_batch(self, tx: Transaction, batch: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:
-        domains = self._names.lock_domains(tx, {account.domain for _, account in batch})
+        domains = self._lock(tx, [account for _, account in batch])
         for index, account in batch:
             with refusals.collect(index):
-                self._place(tx, account, domains.get(account.domain))
+                self._place(account, domains.get(account.domain))
         placed = [(index, account) for index, account in batch if account.rows]
         addresses = [account.address for _, account in placed]
         served = [account.address for _, account in placed if account.served]
@@ -168,15 +177,17 @@ class Creation:
                 self._limits.check_accounts(tx, tenant, adding=len(some), kilobytes=sum(quota for _, quota in some))
 
     def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        for batch in batches(accounts):
+            self._belongings.remove_leftovers(tx, [account.address for account in batch])
         for account in accounts:
             self._make_home(tx, account)
         users = self._new_users(tx, len(accounts))
         numbered = list(zip(users, accounts, strict=True))
-        for batch in batches(numbered):
+        for some in batches(numbered):
             for name, key, make in (("awm_settings", "id_user", int), ("awm_accounts", "id_user", int),
                                     ("awm_addr_book", "type_id", str)):  # fmt: skip
-                self._insert(tx, name, [account.rows[name] | {key: make(user)} for user, account in batch])
-            self._server.add(tx, [account.mailbox(user) for user, account in batch if account.served])
+                self._insert(tx, name, [account.rows[name] | {key: make(user)} for user, account in some])
+            self._server.add(tx, [account.mailbox(user) for user, account in some if account.served])
 
     def _new_users(self, tx: Transaction, count: int) -> Sequence[int]:
         """Return the numbers of so many new users: inserted with a mark, found by it, and the mark taken off again."""

@@ -85,11 +85,11 @@ class MailServer:
         """Tell whether it serves a domain, given as its row."""
         return bool(domain["is_internal"])
 
-    def require(self, domain: Mapping[Any, Any], address: str) -> None:
-        """Raise NotSupported unless an alias can be kept in a domain."""
-        if not self.serves(domain):
+    def require(self, domain: Mapping[Any, Any] | None, address: str) -> None:
+        """Raise NotSupported unless it serves the domain of an address, so that aliases mean something there."""
+        if domain is None or not self.serves(domain):
             raise NotSupported(
-                f"{address}: {domain['name']} is not served by the product's own mail server; aliases are the other's",
+                f"{address}: its domain is not served by the product's own mail server; aliases are the other one's",
                 subject=address,
             )
 

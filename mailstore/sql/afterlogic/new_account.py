@@ -116,6 +116,16 @@ class NewAccount:
         return domain_part(self.address)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All addresses that it takes."""
+        return (self.address, *self.aliases)
+
+    @property
+    def may_be_outside(self) -> bool:
+        """Whether it may stand outside of all domains, if there is none of its name."""
+        return bool(self.parent or self.settings.default_domain)
+
+    @property
     def served(self) -> bool:
         """Whether it is a mailbox of the product's own mail server."""
         return self.internal and not self.parent
