@@ -69,7 +69,7 @@ class AccountRows:
 
     def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Account]]:
         """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
-        email = self.table.c.email
+        email = self._context.folded(self.table.c.email)
         query = self._statement.where(condition, self.is_primary).order_by(email).limit(_PAGE)
 
         def fetch(after: str) -> Sequence[Account]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, func, insert
+from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, cast, func, insert
 
 from mailstore.address import domain_part, local_part
 from mailstore.config import StoreConfig
@@ -62,16 +62,25 @@ class Context:
         """Return where the mail server keeps the mail of an address: no column says it, its configuration does."""
         return f"{self.config.new_home_root().lower()}/{domain_part(address)}/{local_part(address)}"
 
-    def same(self, column: ColumnElement[str], value: ColumnElement[str] | str) -> ColumnElement[bool]:
-        """Return the condition that a column holds a lower-case text, however it is spelt there.
+    def folded(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Return what of a column is compared and sorted by: the product keeps capitals and does not look at them.
 
-        The product keeps capitals. Its collation on MySQL compares without regard to them, and so uses the index.
+        On MySQL its collation does so, and finds the column's own index.
         """
-        return column == value if self.db.kind == "mysql" else func.lower(column) == value
+        return column if self.db.kind == "mysql" else func.lower(column)
+
+    def same(self, column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+        """Return the condition that a column holds a lower-case text, however it is spelt there."""
+        return self.one_of(column, [value])
 
     def one_of(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
         """Return the condition that a column holds one of some lower-case texts, as for `same`."""
-        return (column if self.db.kind == "mysql" else func.lower(column)).in_(sorted(values))
+        found = self.folded(column).in_(sorted(values))
+        if self.db.kind != "mysql":
+            return found
+        # The collation does not tell an accent or a blank at the end, which make another address.
+        exact = cast(func.lower(column), LargeBinary).in_([value.encode() for value in sorted(values)])
+        return and_(found, exact)
 
     def present(self, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the values that this server's table has a column for."""

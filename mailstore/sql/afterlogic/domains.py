@@ -82,12 +82,12 @@ class Domains(store.Domains):
             return self._get(connection, domain_name(domain))
 
     def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
-        columns = self._table.c
-        query = select(self._table).where(self._condition(search, enabled)).order_by(columns.name).limit(_PAGE)
+        name = self._context.folded(self._table.c.name)
+        query = select(self._table).where(self._condition(search, enabled)).order_by(name).limit(_PAGE)
 
         def fetch(after: str) -> Sequence[Domain]:
             with self._context.db.reading() as connection:
-                return [self._domain(row) for row in connection.execute(query.where(columns.name > after)).mappings()]
+                return [self._domain(row) for row in connection.execute(query.where(name > after)).mappings()]
 
         for page in pages(fetch, lambda domain: domain.domain, start="", size=_PAGE):
             yield from page

@@ -75,11 +75,6 @@ class MailServer:
         """Whether domains are served by it unless the caller says otherwise."""
         return self._context.config.mta != "none"
 
-    @property
-    def keeps_aliases(self) -> bool:
-        """Whether there is a table of aliases, which only the mail server reads."""
-        return self.accounts is not None or self._context.schema.has("awm_mailaliases")
-
     @staticmethod
     def serves(domain: Mapping[Any, Any]) -> bool:
         """Tell whether it serves a domain, given as its row."""

@@ -103,7 +103,7 @@ class AfterLogicStore(store.Store):
     @property
     def capabilities(self) -> frozenset[Capability]:
         found = {
-            Capability.ACCOUNT_ALIASES: self._server.keeps_aliases,
+            Capability.ACCOUNT_ALIASES: self._server.serves_new_domains,
             Capability.USAGE: self._server.usage is not None,
             Capability.RETENTION: self._context.ledger is not None,
         }

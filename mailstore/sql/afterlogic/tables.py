@@ -224,6 +224,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "awm_settings": frozenset({"id_user", "created_time", "last_login", "def_lang"}),
     "awm_domains": frozenset({"id_domain", "id_tenant", "name", "override_settings", "is_internal", "disabled"})
     | {name for name in WEBMAIL["awm_domains"].columns if name.startswith(("mail_inc", "mail_out"))},
+    "awm_mailaliases": frozenset({"id_acct", "alias_name", "alias_domain", "alias_to"}),
     "awm_addr_book": frozenset({"id_addr", "id_user", "type", "type_id", "view_email"}),
 }
 """Without these no account could be written as the product reads it; every other column and table may be absent."""
