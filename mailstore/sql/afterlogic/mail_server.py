@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, or_, select, update
 
 from mailstore.address import domain_part, local_part
 from mailstore.errors import NotSupported
@@ -141,8 +141,11 @@ class MailServer:
 
     def set_passwords(self, tx: Transaction, addresses: Collection[str], password: str) -> None:
         """Give mailboxes this password, each with a salt of its own."""
-        for address in addresses if self.accounts is not None else ():
-            self.change(tx, address, password=password)
+        if self.accounts is None or not addresses:
+            return
+        mine = update(self.accounts).where(self.accounts.c.email == bindparam("address"))
+        rows = [{"address": address, "hash": hashed(password)} for address in addresses]
+        tx.execute(mine.values(password=bindparam("hash")), rows)
 
     def remove(self, tx: Transaction, addresses: Collection[str], numbers: Collection[int]) -> None:
         """Remove mailboxes with their aliases and what was counted; `numbers` are the accounts' in the webmail.

@@ -81,7 +81,7 @@ class NewAccount:
     address: str
     password: str = field(repr=False)
     stored: str = field(repr=False)
-    columns: dict[str, Any]
+    columns: dict[str, Any] = field(repr=False)
     aliases: tuple[str, ...]
     settings: AccountSettings
     parent: str
