@@ -148,7 +148,7 @@ def linked(session: Session, parent: str) -> None:
 @pass_session
 def accounts(session: Session, /, **wanted: Any) -> None:
     """List one page of accounts as the REST API does."""
-    from mailstore.sql.afterlogic.accounts import AccountEntry
+    from mailstore.sql.afterlogic.account_pages import AccountEntry
 
     session.output.many(AccountEntry, _store(session.store).accounts.page(wanted.pop("number"), **wanted))
 

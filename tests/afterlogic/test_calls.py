@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import AlreadyExists, InvalidPassword, InvalidValue, NotSupported
+from mailstore import AlreadyExists, InvalidPassword, InvalidValue
 from mailstore.sql.afterlogic import codec
-from mailstore.sql.afterlogic.accounts import AccountEntry
+from mailstore.sql.afterlogic.account_pages import AccountEntry
 from mailstore.sql.afterlogic.domains import DomainEntry
 from mailstore.sql.afterlogic.rest_errors import (
     AccountNotFound,
     BadLogin,
     DomainNotFound,
     InvalidParameters,
-    TenantNotFound,
     TokenExpired,
     code_of,
 )
@@ -65,18 +64,6 @@ def test_d01_token(store: AfterLogicStore) -> None:
         with pytest.raises(InvalidParameters) as missing:
             store.rest.token(login, password)
         assert code_of(missing.value, "GET /token") == 713
-
-
-@only("connector")
-def test_d01_token_of_a_tenant(store: AfterLogicStore) -> None:
-    tenant = store.tenants.create("acme", password="tpw", login_enabled=True)
-    grant = store.rest.check(store.rest.token("ACME", "tpw"))
-    assert grant.tenant_id == tenant.id
-    for change in ({"enabled": False}, {"enabled": True, "login_enabled": False}):
-        changes: Any = change
-        store.tenants.update("acme", **changes)
-        with pytest.raises(BadLogin):
-            store.rest.token("acme", "tpw")
 
 
 # --- D02 POST /account
@@ -179,22 +166,6 @@ def test_d02_refused(rig: Rig, store: AfterLogicStore, bob: str) -> None:
         store.accounts.create(EXTERNAL, password="x", settings=linked)
 
 
-def test_d02_created_on_the_mail_server_as_well(rig: Rig, store: AfterLogicStore) -> None:
-    store.domains.create("hosted.com")
-    made = store.accounts.create("bob@hosted.com", password="secret", quota="1G")
-    assert made.home == f"{rig.root}/hosted.com/bob"
-    if not rig.connector:
-        assert rig.row("awm_domains")["is_internal"] == 1
-        return
-    webmail, mailbox = rig.row("awm_accounts"), rig.row("mta.awm_accounts")
-    assert (mailbox["email"], mailbox["id_user"]) == ("bob@hosted.com", webmail["id_user"])
-    assert (mailbox["mail_quota_kb"], mailbox["deleted"], mailbox["mailing_list"]) == (1 << 20, 0, 0)
-    assert len(mailbox["password"]) == 80
-    assert rig.row("mta.awm_domains")["id_domain"] == mailbox["id_domain"] == webmail["id_domain"]
-    store.accounts.create("eve@other.net", password="x", settings=AccountSettings(parent="bob@hosted.com"))
-    assert len(rig.rows("mta.awm_accounts")) == 1
-
-
 # --- D03 PUT /account/update
 
 
@@ -272,16 +243,6 @@ def test_d04_linked_account(rig: Rig, store: AfterLogicStore, bob: str) -> None:
     assert rig.everything() == before
 
 
-def test_d04_deleted_on_the_mail_server_as_well(rig: Rig, store: AfterLogicStore) -> None:
-    store.domains.create("hosted.com")
-    store.accounts.create("bob@hosted.com", password="secret", aliases=["b@hosted.com"])
-    record = store.accounts.delete("bob@hosted.com", keep_mailbox_days=5)
-    assert record is not None
-    assert record.home == f"{rig.root}/hosted.com/bob"
-    left = [name for name, rows in rig.everything().items() if rows]
-    assert set(left) <= {"awm_domains", "mta.awm_domains", "mailstore_deleted", "mailstore_deleted_mailboxes"}
-
-
 # --- D05 and D06 PUT /account/enable, /account/disable
 
 
@@ -302,17 +263,6 @@ def test_d06_disable(rig: Rig, store: AfterLogicStore, bob: str) -> None:
         store.accounts.update("nobody@example.com", enabled=False)
 
 
-@only("connector")
-def test_d06_disable_on_the_mail_server_as_well(rig: Rig, store: AfterLogicStore) -> None:
-    store.domains.create("hosted.com")
-    for name in ("bob", "eve"):
-        store.accounts.create(f"{name}@hosted.com", password="secret")
-    store.accounts.update("bob@hosted.com", enabled=False)
-    assert [row["deleted"] for row in rig.rows("mta.awm_accounts")] == [1, 0]
-    store.accounts.update_all("hosted.com", enabled=False)
-    assert [row["deleted"] for row in rig.rows("mta.awm_accounts")] == [1, 1]
-
-
 # --- D07 PUT /account/password
 
 
@@ -326,15 +276,6 @@ def test_d07_password(rig: Rig, store: AfterLogicStore, bob: str) -> None:
         store.accounts.update(bob, password="")
     with pytest.raises(AccountNotFound):
         store.accounts.update("nobody@example.com", password="x")
-
-
-@only("connector")
-def test_d07_password_on_the_mail_server_as_well(rig: Rig, store: AfterLogicStore) -> None:
-    store.domains.create("hosted.com")
-    store.accounts.create("bob@hosted.com", password="secret")
-    before = rig.row("mta.awm_accounts")["password"]
-    store.accounts.update("bob@hosted.com", password="new")
-    assert rig.row("mta.awm_accounts")["password"] != before
 
 
 # --- D08 GET /account/list
@@ -418,22 +359,6 @@ def test_d11_domain(rig: Rig, store: AfterLogicStore) -> None:
         assert code_of(caught.value, "POST /domain") == 710
     with pytest.raises(InvalidValue):
         store.domains.create("other.com", settings=DomainSettings(incoming_server=""))
-
-
-@only("connector")
-def test_d11_domain_of_a_tenant(rig: Rig, store: AfterLogicStore) -> None:
-    tenant = store.tenants.create("acme")
-    store.domains.create("example.com", settings=DomainSettings(tenant="ACME"))
-    assert rig.row("awm_domains")["id_tenant"] == tenant.id == rig.row("mta.awm_domains")["id_tenant"]
-    with pytest.raises(TenantNotFound) as caught:
-        store.domains.create("other.com", settings=DomainSettings(tenant="nobody"))
-    assert code_of(caught.value, "POST /domain") == 719
-
-
-@only("sqlite")
-def test_d11_lite_has_no_tenants(store: AfterLogicStore) -> None:
-    with pytest.raises(NotSupported, match="aurora"):
-        store.domains.create("example.com", settings=DomainSettings(tenant="acme"))
 
 
 # --- D12 PUT /domain/update
@@ -551,16 +476,6 @@ def test_d14_list(store: AfterLogicStore) -> None:
     assert (first.is_internal, first.name) == (True, "a.com")
     with pytest.raises(InvalidValue):
         store.domains.page(size=0)
-
-
-@only("connector")
-def test_d14_list_of_a_tenant(store: AfterLogicStore) -> None:
-    store.tenants.create("acme")
-    store.domains.create("a.com", settings=DomainSettings(tenant="acme"))
-    store.domains.create("b.com")
-    assert [entry.name for entry in store.domains.page(tenant="acme")] == ["a.com"]
-    with pytest.raises(TenantNotFound):
-        store.domains.page(tenant="nobody")
 
 
 # --- D15 GET /domain/exists

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, union, update
 
 from mailstore import passwords, store
 from mailstore.address import account_address, any_address, domain_name, domain_part
-from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
+from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Edit
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.account_changes import AccountChange, Parts
+from mailstore.sql.afterlogic.account_pages import AccountEntry, Page
 from mailstore.sql.afterlogic.account_rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.creation import Creation
@@ -29,19 +29,9 @@ from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 from mailstore.values import due_date, flag
 
-__all__ = ["AccountEntry", "Accounts"]
+__all__ = ["Accounts"]
 
 _HOMES_PAGE = 5000
-_MOST_PER_PAGE = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class AccountEntry:
-    """An account in a list of the REST API."""
-
-    id: int
-    email: str
-    friendly_name: str
 
 
 class Accounts(store.Accounts):
@@ -127,25 +117,12 @@ class Accounts(store.Accounts):
 
         The API calls an empty page an error, see `rest_errors.NothingListed`. Raises DomainNotFound.
         """
-        if order_by not in _ORDERS or not 1 <= size <= _MOST_PER_PAGE:
-            raise InvalidValue(f"order_by is one of {', '.join(_ORDERS)}, size from 1 to {_MOST_PER_PAGE}")
-        table, users = self._table, self._context.table("awm_settings")
-        order = users.c.last_login if order_by == "last login" else table.c[_ORDERS[order_by]]
+        wanted = Page(number, size, order_by, descending)
         with self._context.db.reading() as connection:
-            number_of_domain = self._number_of(connection, domain)
-            condition = and_(
-                self._condition(None, search, None, None), table.c.id_domain == number_of_domain, self._mine
+            place = self._table.c.id_domain == self._number_of(connection, domain)
+            return wanted.read(
+                connection, self._context, and_(self._condition(None, search, None, None), place, self._mine)
             )
-            query = (
-                select(table.c.id_acct, table.c.email, table.c.friendly_nm)
-                .join(users, users.c.id_user == table.c.id_user)
-                .where(condition)
-                # The number settles the order of equals, so that no two pages show the same account.
-                .order_by(order.desc() if descending else order, table.c.id_acct)
-                .limit(size)
-                .offset(max(number - 1, 0) * size)
-            )
-            return [AccountEntry(row[0], row[1].lower(), row[2] or "") for row in connection.execute(query)]
 
     def exists(self, address: str) -> bool:
         query = select(self._table.c.id_acct).where(self._is(account_address(address)), self._mine)
@@ -328,9 +305,6 @@ class Accounts(store.Accounts):
         if enabled is not None:
             conditions.append(columns.deleted == int(not enabled))
         return and_(*conditions)
-
-
-_ORDERS = {"email": "email", "name": "friendly_nm", "last login": ""}
 
 
 def _no_such_account(address: str) -> AccountNotFound:

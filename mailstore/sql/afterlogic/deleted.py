@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, true
 
 from mailstore.errors import InvalidValue
 from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Account
+from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.afterlogic.accounts import Accounts
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.creation import Creation
@@ -44,20 +44,23 @@ class DeletedMailboxes(LedgerMailboxes):
             record = self._ledger.lock(tx, record_id)
             snapshot = self._ledger.snapshot(tx, record_id)
             restoration = Restoration(self._context, tx, record, self._names, self._server)
+            self._ledger.drop(tx, [record_id])
             if snapshot is not None:
                 restoration.run(snapshot)
-                self._ledger.drop(tx, [record_id])
                 return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
-            if password is None and password_hash is None:
-                raise InvalidValue(
-                    f"record {record_id} knows only where the mail of {record.address} is; give a password to restore it",
-                    subject=record.address,
-                )
+            self._require_password(record, password, password_hash)
             restoration.find_mail()
             new = NewAccount.parse(record.address, password, password_hash, fields)
             Creation(self._context, self._names, self._server).one(tx, new, restoring=True)
-            self._ledger.drop(tx, [record_id])
             return self._accounts.get(record.address)
+
+    @staticmethod
+    def _require_password(record: DeletedMailbox, password: str | None, password_hash: str | None) -> None:
+        if password is None and password_hash is None:
+            raise InvalidValue(
+                f"record {record.id} knows only where the mail of {record.address} is; give a password to restore it",
+                subject=record.address,
+            )
 
     def _visible(self) -> ColumnElement[bool]:
         return true()
