@@ -179,9 +179,23 @@ class TestSettingsFile:
         values = Installation(data_folder, lite=False).default_domain
         told = ("mail_inc_host", "mail_inc_port", "mail_inc_ssl", "mail_out_auth", "site_name", "lang", "msgs_per_page")
         assert [values[name] for name in told] == ["imap.example.net", 993, 1, 2, "Mail & more", "German", 50]
-        built_in = ("allow_files", "allow_users_add_acounts", "cal_workday_ends", "allow_new_users_register")
-        assert [values[name] for name in built_in] == [1, 1, 17, 0]
+        built_in = (
+            "allow_files",
+            "allow_users_add_acounts",
+            "cal_workday_ends",
+            "cal_week_starts_on",
+            "check_interval",
+        )
+        assert [values[name] for name in built_in] == [1, 1, 17, 0, 0]
+        assert (values["allow_new_users_register"], values["global_addr_book"]) == (0, 1)
         assert Installation(data_folder).save_mail == 2
+
+    def test_keys_and_words_are_read_as_the_product_reads_them(self, data_folder: Path) -> None:
+        file = data_folder / "settings" / "settings.xml"
+        text = file.read_text().replace("IncomingMailPort", "INCOMINGmailport").replace(">On</Incoming", ">1</Incoming")
+        file.write_text(text)
+        values = Installation(data_folder).default_domain
+        assert (values["mail_inc_port"], values["mail_inc_ssl"]) == (993, 1)
 
     def test_lite_switches_off_what_it_has_not(self, data_folder: Path) -> None:
         values = Installation(data_folder).default_domain

@@ -69,7 +69,7 @@ class TestEveryColumn:
         ones = "def_editor sip_enable twilio_enable files_enable use_threads allow_autosave_in_drafts"
         assert row == {
             **dict.fromkeys(texts.split(), ""), **dict.fromkeys(zeros.split(), 0), **dict.fromkeys(ones.split(), 1),
-            "msgs_per_page": 50, "contacts_per_page": 20, "auto_checkmail_interval": 1, "last_login": NEVER,
+            "msgs_per_page": 50, "contacts_per_page": 20, "auto_checkmail_interval": 0, "last_login": NEVER,
             "last_login_now": NEVER, "def_skin": "DeepForest", "save_mail": 2, "def_time_fmt": "0", "def_lang": "German",
             "def_date_fmt": "MM/DD/YYYY", "incoming_charset": "iso-8859-1",
         }  # fmt: skip

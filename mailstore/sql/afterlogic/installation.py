@@ -23,7 +23,7 @@ __all__ = ["Installation"]
 
 _SETTINGS = "settings/settings.xml"
 _SALT = "salt.php"
-_FLAG = {"off": 0, "on": 1}
+_FLAG = {"off": 0, "on": 1, "0": 0, "1": 1}
 _PROTOCOL = {"pop3": 0, "imap4": 1}
 _AUTH = {"noauth": 0, "authspecified": 1, "authcurrentuser": 2}
 _METHOD = {"local": 0, "specified": 1, "phpmail": 2}
@@ -72,12 +72,12 @@ _COLUMNS: Mapping[str, _Default] = {
     "cal_show_workday": _same("Calendar/ShowWorkDay", _FLAG, "On"),
     "cal_workday_starts": _same("Calendar/WorkdayStarts", int, "9"),
     "cal_workday_ends": _Default("Calendar/WorkdayEnds", int, "17", "18"),
-    "cal_week_starts_on": _same("Calendar/WeekStartsOn", _WEEK, "Monday"),
+    "cal_week_starts_on": _Default("Calendar/WeekStartsOn", _WEEK, "Sunday", "Monday"),
     "cal_default_tab": _same("Calendar/DefaultTab", _TAB, "Month"),
     "layout": _same("WebMail/Layout", _LAYOUT, "Side"),
     "xlist": _same("WebMail/DetectSpecialFoldersWithXList", _FLAG, "On"),
-    "global_addr_book": _same("Contacts/GlobalAddressBookVisibility", _VISIBILITY, "Off"),
-    "check_interval": _same("WebMail/AutoCheckMailInterval", int, "1"),
+    "global_addr_book": _Default("Contacts/GlobalAddressBookVisibility", _VISIBILITY, "DomainWide", "Off"),
+    "check_interval": _Default("WebMail/AutoCheckMailInterval", int, "0", "1"),
     "allow_registration": _same("Common/AllowRegistration", _FLAG, "Off"),
     "allow_pass_reset": _same("Common/AllowPasswordReset", _FLAG, "Off"),
     "allow_open_pgp": _same("WebMail/AllowOpenPGP", _FLAG, "Off"),
@@ -100,8 +100,8 @@ _FORCED_BY_LITE = {
     "allow_calendar": 0, "allow_files": 0, "allow_helpdesk": 0, "allow_users_add_acounts": 0, "global_addr_book": 0,
 }  # fmt: skip
 _SAVE_MAIL = _same("WebMail/SaveMail", _SAVE, "Always")
-_ADMIN_LOGIN = "Common/AdminLogin"
-_ADMIN_PASSWORD = "Common/AdminPassword"  # noqa: S105 the name of a setting
+_ADMIN_LOGIN = "common/adminlogin"
+_ADMIN_PASSWORD = "common/adminpassword"  # noqa: S105 the name of a setting
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Installation:
         )
 
     def _value(self, default: _Default) -> Any:
-        text = default.shipped if self.data is None else self._settings.get(default.key, default.built_in)
+        text = default.shipped if self.data is None else self._settings.get(default.key.lower(), default.built_in)
         try:
             return default.kind[text.lower()] if isinstance(default.kind, Mapping) else default.kind(text)
         except (KeyError, ValueError) as error:
@@ -157,7 +157,8 @@ class Installation:
             root = ElementTree.fromstring(self._read(_SETTINGS))  # noqa: S314 the installation's own file
         except ElementTree.ParseError as error:
             raise ConfigurationError(f"{self.data}/{_SETTINGS} is not valid XML: {error}") from error
-        return {f"{group.tag}/{entry.tag}": (entry.text or "").strip() for group in root for entry in group}
+        # The product does not look at the case of keys.
+        return {f"{group.tag}/{entry.tag}".lower(): (entry.text or "").strip() for group in root for entry in group}
 
     def _read(self, name: str) -> bytes:
         if self.data is None:
