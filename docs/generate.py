@@ -119,6 +119,8 @@ given as parameters of `mailstore.open_store` and, but for `layout`, in the quer
 | `iredmail+mysql://USER@HOST:PORT/DATABASE` | iRedMail on MariaDB or MySQL |
 | `iredmail+postgresql://USER@HOST:PORT/DATABASE` | iRedMail on PostgreSQL |
 | `atmail+mysql://USER@HOST:PORT/DATABASE` | atmail's mail server on MariaDB or MySQL |
+| `afterlogic+mysql://USER@HOST:PORT/DATABASE` | AfterLogic WebMail Lite and Aurora 7; also `afterlogic+postgresql` |
+| `afterlogic+sqlite:////DIRECTORY/FILE` | the same in SQLite |
 | `iredmail+sqlite:////DIRECTORY/FILE` | iRedMail's tables in SQLite; four slashes make the path absolute |
 | `iredmail+ldap://BIND-DN@HOST:PORT/SUFFIX`, `iredmail+ldaps://…` | iRedMail's OpenLDAP tree |
 | `iredmail+ldapi://BIND-DN@%2FPATH%2FOF%2FSOCKET/SUFFIX` | the same over a Unix socket |

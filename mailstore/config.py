@@ -83,7 +83,7 @@ class AtmailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"default_quota: {error}") from error
 
 
-_HOME_ROOTS = {"atmail": "/var/atmail/users"}
+_HOME_ROOTS = {"afterlogic": "/opt/afterlogic/data", "atmail": "/var/atmail/users"}
 """Where homes lie by the kind of the store, if not in iRedMail's place."""
 
 
@@ -105,7 +105,7 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         str,
         Meta(
             description="Where new homes are recorded. Default: the first of homes, else /var/vmail/vmail1 "
-            "(atmail: /var/atmail/users)."
+            "(atmail: /var/atmail/users, AfterLogic: /opt/afterlogic/data)."
         ),
     ] = ""
     home_owner: Annotated[
@@ -158,6 +158,32 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     atmail: Annotated[AtmailConfig, Meta(description="atmail: names and values that are not documented.")] = (
         AtmailConfig()
     )
+    table_prefix: Annotated[
+        str, Meta(description="AfterLogic: what the names of its tables begin with.", pattern="^[A-Za-z0-9_]{0,30}$")
+    ] = ""
+    webmail_data: Annotated[
+        str,
+        Meta(
+            description="AfterLogic: the webmail's data folder; its settings are the default domain, "
+            "and hold the administrator's login."
+        ),
+    ] = ""
+    webmail_edition: Annotated[str, Meta(description="AfterLogic: lite or aurora.", pattern="^(lite|aurora)$")] = "lite"
+    mta: Annotated[
+        str,
+        Meta(
+            description="AfterLogic: the mail server that serves new domains: none of its own, the bundle that reads the "
+            "webmail's tables, or Aurora 8's connector with tables in mta_database.",
+            pattern="^(none|bundle|connector)$",
+        ),
+    ] = "none"
+    mta_database: Annotated[
+        str,
+        Meta(
+            description="AfterLogic: database of Aurora 8's mail server, on the same MySQL server.",
+            pattern="^[A-Za-z0-9_]{0,64}$",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         if self.password_scheme.upper() not in WRITABLE_SCHEMES:
@@ -165,6 +191,8 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for root in [*self.homes, *([self.home_root] if self.home_root else [])]:
             if not root.startswith("/"):
                 raise ValueError(f"{root!r} is not an absolute path")
+        if bool(self.mta_database) != (self.mta == "connector"):
+            raise ValueError("mta = connector and mta_database go together")
 
     def new_home_root(self) -> str:
         """Return the directory under which new homes are recorded."""

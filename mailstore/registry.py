@@ -26,6 +26,9 @@ DRIVERS: Mapping[str, str] = {
     "iredmail+ldapi": "mailstore.ldap.iredmail.store",
     "mailinabox": "mailstore.sql.mailinabox.store",
     "atmail+mysql": "mailstore.sql.atmail.store",
+    "afterlogic+mysql": "mailstore.sql.afterlogic.store",
+    "afterlogic+postgresql": "mailstore.sql.afterlogic.store",
+    "afterlogic+sqlite": "mailstore.sql.afterlogic.store",
 }
 """The module of each kind of URL; it has a function ``open_store(config, password)``."""
 

@@ -50,6 +50,7 @@ PAGES = (
     # A21-A24 (mailing lists) and A51-A56 (LDIF) exist for LDAP only; A30-A50 concern other databases.
     Page("iredmail.md", _ids("A", *range(1, 21), *range(25, 30)), ("sqlite", "mysql", "postgresql")),
     Page("iredmail-ldap.md", _ids("A", *range(1, 30), *range(51, 57)), ("ldap",)),
+    Page("afterlogic.md", _ids("D", *range(1, 17)), ("afterlogic-sqlite", "afterlogic-mysql")),
     Page("atmail.md", _ids("B", *range(1, 21)) | _ids("C", 1, 2), ("atmail",)),
     Page("mailinabox.md", _ids("E", *range(1, 8)), ("mailinabox",)),
 )

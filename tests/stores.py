@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mailstore import Store
 from tests import rigs
+from tests.afterlogic import rig as afterlogic
 from tests.atmail import rig as atmail
 from tests.ldap import rig as ldap
 from tests.mailinabox.rig import on_box
@@ -65,6 +66,18 @@ FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
     "mysql": lambda place: rigs.on_server("mysql", place.server("mariadb"), place.homes("mysql"), place.owner),
     "postgresql": lambda place: rigs.on_server(
         "postgresql", place.server("postgresql"), place.homes("postgresql"), place.owner
+    ),
+    "afterlogic-sqlite": lambda place: afterlogic.on_sqlite(
+        place.scratch, place.homes("afterlogic-sqlite"), place.owner
+    ),
+    "afterlogic-mysql": lambda place: afterlogic.on_server(
+        "mysql", place.server("mariadb"), place.homes("afterlogic-mysql"), place.owner
+    ),
+    "afterlogic-postgresql": lambda place: afterlogic.on_server(
+        "postgresql", place.server("postgresql"), place.homes("afterlogic-postgresql"), place.owner
+    ),
+    "afterlogic-connector": lambda place: afterlogic.with_connector(
+        place.server("mariadb"), place.homes("afterlogic-connector"), place.owner
     ),
     "ldap": ldap.plain,
     "ldap-starttls": ldap.with_start_tls,

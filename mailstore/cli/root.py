@@ -30,6 +30,7 @@ NOUNS = (
     "schema",
     "export",
     "lookups",
+    "afterlogic",
     "atmail",
     "password",
     "completion",

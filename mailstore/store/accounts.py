@@ -30,7 +30,7 @@ class Accounts(ABC):
         Parameters
         ----------
         password: plain text; hashed with the store's scheme after checking the domain's length limits.
-        password_hash: ``{SCHEME}data``, instead of `password`. Exactly one of the two is needed.
+        password_hash: ``{SCHEME}data``, instead of `password` (`Capability.READY_HASHES`). Exactly one of the two is needed.
         home: an absolute path, instead of the layout that the store is configured with (`Capability.HOME_PATHS`).
         name, first_name, last_name, employee_id, department, mobile, telephone, recovery_email, timezone: as they say.
         enabled: a disabled account neither logs in nor receives.
@@ -47,8 +47,9 @@ class Accounts(ABC):
         mailbox_format, mailbox_folder: ``maildir``, ``mdbox`` or ``sdbox``, and the folder below the home.
 
         Returns the account as stored. Raises AlreadyExists, NotFound (no such domain; an alias domain is none),
-        LimitExceeded, InvalidValue, HomeError. Nothing of an earlier account of that name reaches the new one; without
-        `Capability.HOME_PATHS` the mail does, and a purge that was to come is off then.
+        LimitExceeded, InvalidValue, HomeError. Nothing of an earlier account of that name reaches the new one. Without
+        `Capability.HOME_PATHS` both would have one home: the address is then refused while the earlier one's mail is kept,
+        or its mail is handed over and the purge that was to come called off; the documentation of the store says which.
         """
 
     @abstractmethod
@@ -155,7 +156,10 @@ class Accounts(ABC):
 
     @abstractmethod
     def password_hash(self, address: str) -> str:
-        """Return the stored hash, for moving the account elsewhere. Treat it like a password."""
+        """Return the stored hash, for moving the account elsewhere. Treat it like a password.
+
+        A store that keeps the password itself (without `Capability.READY_HASHES`) makes a hash of it.
+        """
 
     @abstractmethod
     def homes(self) -> Iterator[tuple[str, str]]:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mailstore import Capability
+from mailstore.passwords import hash_password
 
 if TYPE_CHECKING:
     from mailstore import Store
 
-__all__ = ["host", "named", "settled"]
+__all__ = ["credentials", "host", "named", "settled"]
+
+
+_READY = hash_password("secret")
+
+
+def credentials(store: Store) -> dict[str, Any]:
+    """Return what makes an account whose password is ``secret``: a ready hash, where the store takes one."""
+    return {"password_hash": _READY} if Capability.READY_HASHES in store.capabilities else {"password": "secret"}
 
 
 def host(store: Store, *domains: str) -> None:

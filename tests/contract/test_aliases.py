@@ -9,6 +9,8 @@ import pytest
 from mailstore import AlreadyExists, Capability, Edit, InvalidAddress, InvalidValue, LimitExceeded, NotFound, Store
 from tests.contract.hosting import host
 
+pytestmark = pytest.mark.needs(Capability.ALIASES)
+
 POLICIES = ["public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly"]
 
 

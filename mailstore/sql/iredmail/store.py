@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 from mailstore import store
 from mailstore.address import any_address
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
-from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
-from mailstore.sql.connect import connect, shown
-from mailstore.sql.engine import Database
+from mailstore.sql.connect import shown
+from mailstore.sql.files import database, require_file
 from mailstore.sql.iredmail import schema
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.admins import Admins
@@ -34,8 +32,8 @@ _MISSING = frozenset({Capability.LISTS, Capability.PERMITTED_SENDERS, Capability
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
-    db = _database(config, password)
-    _require_file(db)
+    db = database(config, password)
+    require_file(db)
     try:
         with db.reading() as connection:
             found = schema.detect(connection, db.kind)
@@ -49,7 +47,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
 
 def create_schema(config: StoreConfig, password: str | None) -> list[str]:
     """Make the complete schema in the empty database of `config`. Returns the names of the tables."""
-    db = _database(config, password)
+    db = database(config, password)
     try:
         with db.writing() as tx:
             return schema.create(tx.connection, db.kind)
@@ -59,7 +57,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
 
 def create_own_table(config: StoreConfig, password: str | None) -> bool:
     """Add the table that lets deleted accounts be restored completely. Returns False if it was there."""
-    db = _database(config, password)
+    db = database(config, password)
     try:
         with db.writing() as tx:
             return schema.create_own_table(tx.connection, db.kind)
@@ -147,17 +145,3 @@ class IRedMailStore(store.Store):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
-
-
-def _database(config: StoreConfig, password: str | None) -> Database:
-    db = connect(config.url.partition("+")[2], config, password)
-    if db.kind == "sqlite" and not (db.url.database or "").startswith("/"):
-        raise ConfigurationError(f"{config.url}: give an absolute path, as in iredmail+sqlite:////var/lib/vmail.db")
-    return db
-
-
-def _require_file(db: Database) -> None:
-    """Raise ConfigurationError if the file of an SQLite store is not there; connecting would make an empty one."""
-    path = db.url.database or ""
-    if db.kind == "sqlite" and not Path(path).exists():
-        raise ConfigurationError(f"there is no database {path}; make it with 'mailstore schema create'")

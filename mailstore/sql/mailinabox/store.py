@@ -35,7 +35,14 @@ __all__ = ["MailInABoxStore", "create_own_table", "open_store"]
 BUSY_SECONDS = 30
 """How long to wait for another writer. The panel keeps its lock until its process happens to tidy up."""
 _ALWAYS = frozenset(
-    {Capability.ALIAS_DOMAINS, Capability.ALIASES, Capability.TRANSACTIONS, Capability.USAGE, Capability.ARCHIVE}
+    {
+        Capability.READY_HASHES,
+        Capability.ALIAS_DOMAINS,
+        Capability.ALIASES,
+        Capability.TRANSACTIONS,
+        Capability.USAGE,
+        Capability.ARCHIVE,
+    }
 )
 
 

@@ -1,0 +1,89 @@
+"""Broken invariants in a webmail database: what no constraint of its schema forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, exists, func, select
+
+from mailstore.model import Finding
+from mailstore.sql.afterlogic.account_rows import AccountRows
+from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.mail_server import MailServer
+
+__all__ = ["Checker"]
+
+
+class Checker:
+    """Looks for what is wrong in the tables; changes nothing."""
+
+    def __init__(self, context: Context, server: MailServer) -> None:
+        self._context = context
+        self._server = server
+        self._rows = AccountRows(context, server)
+        self._accounts = context.table("awm_accounts")
+        self._domains = context.table("awm_domains")
+
+    def run(self) -> Iterator[Finding]:
+        """Iterate over the findings."""
+        yield from self._names()
+        yield from self._users()
+        yield from self._aliases()
+        if self._server.accounts is not None:
+            yield from self._connector()
+        if self._context.ledger is None:
+            yield from self._without_ledger()
+
+    def _names(self) -> Iterator[Finding]:
+        email, name = func.lower(self._accounts.c.email), func.lower(self._domains.c.name)
+        twice = select(email).where(self._accounts.c.def_acct == 1).group_by(email).having(func.count() > 1)
+        yield from self._find("address-twice", "several primary accounts have this address", twice)
+        yield from self._find(
+            "domain-twice", "several domains have this name", select(name).group_by(name).having(func.count() > 1)
+        )
+        if self._context.db.kind != "mysql":
+            capitals = select(self._accounts.c.email).where(self._accounts.c.email != email)
+            message = "the product looks for addresses in lower case and never finds this one"
+            yield from self._find("address-case", message, capitals, "notice")
+
+    def _users(self) -> Iterator[Finding]:
+        users, settings = self._context.table("a_users").c, self._context.table("awm_settings").c
+        accounts = self._accounts.c
+        hidden = select(accounts.email).where(accounts.mailing_list == 0, ~self._rows.is_readable)
+        yield from self._find(
+            "account-hidden", "its settings or its domain are missing: the product does not see it", hidden
+        )
+        orphans = select(users.id_user).where(~exists().where(accounts.id_user == users.id_user))
+        message = "a user without accounts, as a creation leaves that failed half-way"
+        yield from self._find("user-left", message, orphans, "notice")
+        left = select(settings.id_user).where(~exists().where(accounts.id_user == settings.id_user))
+        yield from self._find("settings-left", "settings of a user without accounts", left, "notice")
+
+    def _aliases(self) -> Iterator[Finding]:
+        aliases, accounts = self._server.aliases.c, self._accounts.c
+        address = aliases.alias_name + "@" + aliases.alias_domain
+        nowhere = select(address).where(~exists().where(accounts.id_acct == aliases.id_acct))
+        yield from self._find("alias-nowhere", "the account that it stands for is gone", nowhere)
+        held = accounts.def_acct == 1, func.lower(accounts.email) == func.lower(address)
+        yield from self._find("alias-taken", "it is an account, too", select(address).where(exists().where(*held)))
+
+    def _connector(self) -> Iterator[Finding]:
+        # By another name: both tables are called the same.
+        accounts, mailboxes = self._accounts.c, self._context.schema.connected("awm_accounts").alias("mailbox").c
+        served = accounts.id_domain.in_(select(self._domains.c.id_domain).where(self._domains.c.is_internal == 1))
+        same: ColumnElement[bool] = mailboxes.email == func.lower(accounts.email)
+        unserved = select(accounts.email).where(served, self._rows.is_primary, ~exists().where(same))
+        yield from self._find("mailbox-missing", "the mail server has no mailbox of this account", unserved)
+        strange = select(mailboxes.email).where(mailboxes.mailing_list == 0, ~exists().where(same))
+        yield from self._find("mailbox-left", "the mail server has a mailbox that is no account", strange)
+
+    def _without_ledger(self) -> Iterator[Finding]:
+        internal = select(self._domains.c.name).where(self._domains.c.is_internal == 1)
+        message = "accounts in it cannot be deleted before 'mailstore schema add-retention-table'"
+        yield from self._find("no-retention-table", message, internal, "notice")
+
+    def _find(self, code: str, message: str, query: Select[Any], severity: Any = "error") -> Iterator[Finding]:
+        with self._context.db.reading() as connection:
+            subjects = connection.execute(query).scalars().all()
+        yield from (Finding(code, str(subject), message, severity) for subject in subjects)

@@ -1,0 +1,105 @@
+"""What all parts of the driver share: the database, its schema, the options, and the installation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, cast, func, insert
+
+from mailstore.address import domain_part, local_part
+from mailstore.config import StoreConfig
+from mailstore.errors import NotSupported
+from mailstore.maildir import Homes
+from mailstore.sql.afterlogic.installation import Installation
+from mailstore.sql.afterlogic.schema import Schema
+from mailstore.sql.engine import Database, Transaction
+from mailstore.sql.ledger import Ledger
+
+__all__ = ["Context"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """One opened webmail database."""
+
+    db: Database
+    schema: Schema
+    config: StoreConfig
+    name: str
+    installation: Installation
+    homes: Homes | None = None
+
+    @property
+    def key(self) -> str:
+        """A short name of the database, for the trash of its purges."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
+
+    def table(self, name: str) -> Table:
+        """Return a table with the columns that the server has."""
+        return self.schema[name]
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The records of deleted mailboxes, if their tables were made."""
+        tables = self.schema.ledger
+        return Ledger(self.db, *tables) if tables else None
+
+    def require_ledger(self) -> Ledger:
+        """Return the records of deleted mailboxes. Raises NotSupported if there is no table for them."""
+        ledger = self.ledger
+        if ledger is None:
+            raise NotSupported(
+                "the product has no table for the mailboxes of deleted accounts: "
+                "run 'mailstore schema add-retention-table' first"
+            )
+        return ledger
+
+    def home_of(self, address: str) -> str:
+        """Return where the mail server keeps the mail of an address: no column says it, its configuration does."""
+        return f"{self.config.new_home_root().lower()}/{domain_part(address)}/{local_part(address)}"
+
+    def folded(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Return what of a column is compared and sorted by: the product keeps capitals and does not look at them.
+
+        On MySQL its collation does so, and finds the column's own index.
+        """
+        return column if self.db.kind == "mysql" else func.lower(column)
+
+    def same(self, column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+        """Return the condition that a column holds a lower-case text, however it is spelt there."""
+        return self.one_of(column, [value])
+
+    def one_of(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition that a column holds one of some lower-case texts, as for `same`."""
+        found = self.folded(column).in_(sorted(values))
+        if self.db.kind != "mysql":
+            return found
+        # The collation does not tell an accent or a blank at the end, which make another address.
+        exact = cast(func.lower(column), LargeBinary).in_([value.encode() for value in sorted(values)])
+        return and_(found, exact)
+
+    def present(self, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the values that this server's table has a column for."""
+        columns = self.schema[table].c
+        return {name: value for name, value in values.items() if name in columns}
+
+    def require(self, table: str, values: Mapping[str, Any]) -> None:
+        """Raise NotSupported if `values` has a column that this server's `table` lacks."""
+        absent = sorted(values.keys() - set(self.schema[table].c.keys()))
+        if absent:
+            raise NotSupported(f"this version's table {table} has no column {absent[0]}; update the webmail first")
+
+    def insert(self, tx: Transaction, table: Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+        """Insert one row, or several that have the same columns."""
+        if rows:
+            tx.execute(_insert_into(table), rows)
+
+
+@lru_cache(maxsize=256)
+def _insert_into(table: Table) -> Insert:
+    """Return the insert statement of a table; SQLAlchemy remembers what it worked out about a statement it has seen."""
+    return insert(table)

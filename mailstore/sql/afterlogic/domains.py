@@ -1,0 +1,275 @@
+"""Domains in `awm_domains`, and what of the default domain they live by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
+
+from mailstore import store
+from mailstore.address import domain_name
+from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
+from mailstore.fields import DomainFields, reject_unknown
+from mailstore.model import Capability, Domain
+from mailstore.sql.afterlogic import codec
+from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.deletion import Deletion
+from mailstore.sql.afterlogic.effective import effective, has_own_settings, overridable
+from mailstore.sql.afterlogic.mail_server import MailServer
+from mailstore.sql.afterlogic.names import NameSpace
+from mailstore.sql.afterlogic.settings import DOMAIN_COLUMNS, DomainSettings, columns_of
+from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
+from mailstore.sql.engine import Transaction
+from mailstore.sql.paging import pages
+from mailstore.values import checked, due_date, flag
+
+__all__ = ["DomainEntry", "Domains"]
+
+_PAGE = 500
+_MOST_PER_PAGE = 10_000
+_COLUMNS = {"enabled": ("disabled", lambda value: 1 - flag("enabled")(value))}
+_OWN_SERVER = {"mail_inc_host": "127.0.0.1", "mail_inc_port": 143, "mail_inc_ssl": 0}
+"""Where the product's own mail server is found."""
+_MODULES = {
+    "contacts": "allow_contacts",
+    "calendar": "allow_calendar",
+    "files": "allow_files",
+    "helpdesk": "allow_helpdesk",
+}
+"""The default tabs that have a module, which must be allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEntry:
+    """A domain in a list of the REST API."""
+
+    id: int
+    is_internal: bool
+    name: str
+
+
+class Domains(store.Domains):
+    """See `mailstore.store.Domains`; ``settings`` is this store's own parameter."""
+
+    Settings = DomainSettings
+
+    def __init__(self, context: Context, names: NameSpace, server: MailServer) -> None:
+        self._context = context
+        self._names = names
+        self._server = server
+        self._table = context.table("awm_domains")
+        self._accounts = context.table("awm_accounts")
+
+    def create(self, domain: str, *, settings: DomainSettings | None = None, **fields: Unpack[DomainFields]) -> Domain:
+        name, wanted = domain_name(domain), settings or DomainSettings()
+        columns = self._columns(wanted, fields)
+        row = self._new_row(name, wanted, columns)
+        self._check_tab(row, columns)
+        with self._context.db.writing(name) as tx:
+            self._names.lock_new(tx)
+            if self._row(tx.connection, name) is not None:
+                raise AlreadyExists(f"{name} is a domain already", subject=name)
+            row["id_tenant"] = self._tenant(tx, wanted)
+            made: Any = tx.execute(insert(self._table).values(self._context.present("awm_domains", row)))
+            if row["is_internal"]:
+                self._server.add_domain(tx, int(made.inserted_primary_key[0]), row["id_tenant"], name)
+            return self._get(tx.connection, name)
+
+    def get(self, domain: str) -> Domain:
+        with self._context.db.reading() as connection:
+            return self._get(connection, domain_name(domain))
+
+    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
+        name = self._context.folded(self._table.c.name)
+        query = select(self._table).where(self._condition(search, enabled)).order_by(name).limit(_PAGE)
+
+        def fetch(after: str) -> Sequence[Domain]:
+            with self._context.db.reading() as connection:
+                return [self._domain(row) for row in connection.execute(query.where(name > after)).mappings()]
+
+        for page in pages(fetch, lambda domain: domain.domain, start="", size=_PAGE):
+            yield from page
+
+    def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
+        query = select(func.count()).select_from(self._table).where(self._condition(search, enabled))
+        with self._context.db.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def page(
+        self, number: int = 1, *, size: int = 100, descending: bool = False, search: str = "", tenant: str | None = None
+    ) -> Sequence[DomainEntry]:
+        """Return one page of a list as the REST API gives it, by name; of one tenant, or of all. Raises TenantNotFound."""
+        if not 1 <= size <= _MOST_PER_PAGE:
+            raise InvalidValue(f"size: a number from 1 to {_MOST_PER_PAGE}")
+        columns = self._table.c
+        order = columns.name.desc() if descending else columns.name
+        query = select(columns.id_domain, columns.is_internal, columns.name).where(self._condition(search, None))
+        if tenant is not None:
+            query = query.where(columns.id_tenant == Tenants(self._context).get(tenant).id)
+        query = query.order_by(order, columns.id_domain).limit(size).offset(max(number - 1, 0) * size)
+        with self._context.db.reading() as connection:
+            return [DomainEntry(row[0], bool(row[1]), (row[2] or "").lower()) for row in connection.execute(query)]
+
+    def exists(self, domain: str) -> bool:
+        with self._context.db.reading() as connection:
+            return self._row(connection, domain_name(domain)) is not None
+
+    def update(self, domain: str, *, settings: DomainSettings | None = None, **fields: Unpack[DomainFields]) -> Domain:
+        name, wanted = domain_name(domain), settings or DomainSettings()
+        columns = self._columns(wanted, fields)
+        self._context.require("awm_domains", columns)
+        if wanted.tenant is not None or wanted.internal is not None:
+            raise InvalidValue(f"{name}: tenant and internal are decided when the domain is created", subject=name)
+        with self._context.db.writing(name) as tx:
+            row = self._names.lock_domain(tx, name)
+            self._refuse_overridden(row, columns)
+            self._check_tab({**effective(row, self._context.installation.default_domain), **columns}, columns)
+            if columns:
+                tx.execute(update(self._table).where(self._table.c.id_domain == row["id_domain"]).values(columns))
+            return self._get(tx.connection, name)
+
+    def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:  # noqa: ARG002 whatever they are
+        raise NotSupported(f"AfterLogic has no {Capability.ALIAS_DOMAINS.value}")
+
+    def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:  # noqa: ARG002 whatever they are
+        raise NotSupported(f"AfterLogic has no {Capability.ALIAS_DOMAINS.value}")
+
+    def delete(self, domain: str, *, keep_mailbox_days: int | None = None, only_empty: bool = False) -> int:
+        """See the contract. With `only_empty` a domain with accounts raises InvalidValue, as the REST API wants it."""
+        name, due = domain_name(domain), due_date(keep_mailbox_days)
+        deletion = Deletion(self._context, self._server)
+        with self._context.db.writing(name) as tx:
+            row = self._names.lock_domain(tx, name)
+            number = row["id_domain"]
+            if only_empty:
+                self._refuse_accounts(tx, number, name)
+            served, primary = self._server.serves(row), self._primary(tx, number)
+            deletion.users(tx, primary, due, served=served)
+            self._delete_linked(tx, deletion, number)
+            deletion.lists(tx, number)
+            if served:
+                self._server.remove_aliases_under(tx, name)
+                self._server.remove_domain(tx, number)
+            self._forget_usage(tx, name)
+            tx.execute(delete(self._table).where(self._table.c.id_domain == number))
+            return len(primary)
+
+    def _primary(self, tx: Transaction, number: int) -> Sequence[Mapping[Any, Any]]:
+        accounts = self._accounts.c
+        mine = accounts.id_domain == number, accounts.def_acct == 1, accounts.mailing_list == 0
+        return (
+            tx.execute(select(self._accounts).where(*mine).order_by(accounts.id_acct).with_for_update())
+            .mappings()
+            .all()
+        )
+
+    def _delete_linked(self, tx: Transaction, deletion: Deletion, number: int) -> None:
+        """Delete accounts that are linked to users elsewhere: without their domain nobody could read them."""
+        accounts = self._accounts.c
+        query = select(accounts.id_acct).where(accounts.id_domain == number, accounts.def_acct == 0)
+        for linked in tx.execute(query).scalars().all():
+            deletion.linked(tx, linked)
+
+    def _refuse_accounts(self, tx: Transaction, number: int, name: str) -> None:
+        accounts = self._accounts.c
+        query = select(accounts.email).where(accounts.id_domain == number, accounts.def_acct == 1).limit(1)
+        found = tx.execute(query).scalar()
+        if found:
+            raise InvalidValue(f"{name} has accounts, {found} among them; delete these first", subject=name)
+
+    def _forget_usage(self, tx: Transaction, name: str) -> None:
+        if self._context.schema.has("awm_domain_quotas"):
+            usage = self._context.table("awm_domain_quotas")
+            tx.execute(delete(usage).where(usage.c.name == name))
+
+    def _columns(self, settings: DomainSettings, fields: Mapping[str, Any]) -> dict[str, Any]:
+        reject_unknown(fields, DomainFields)
+        lacking = sorted(fields.keys() - _COLUMNS.keys())
+        if lacking:
+            raise NotSupported(f"AfterLogic keeps no {lacking[0]} of a domain; see its settings for what it keeps")
+        return checked(fields, _COLUMNS) | columns_of(settings, DOMAIN_COLUMNS)
+
+    def _new_row(self, name: str, wanted: DomainSettings, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a new domain: a copy of the default one as it is now, with what the caller wants."""
+        default = dict(self._context.installation.default_domain)
+        default["mail_out_pass"] = codec.encode(str(default["mail_out_pass"]).encode())
+        internal = self._server.serves_new_domains if wanted.internal is None else wanted.internal
+        if internal and not self._server.serves_new_domains:
+            raise NotSupported("no mail server of the product is configured: set mta to bundle or connector")
+        return {
+            **default, "id_tenant": 0, "name": name, "override_settings": 1, "url": "",
+            "site_name": "",  # sic: the one setting that is not taken from the default domain
+            "is_internal": int(internal), "disabled": 0, "is_default_for_tenant": 0, "collaboration": 1,
+            **(_OWN_SERVER if internal else {}), **columns,
+        }  # fmt: skip
+
+    def _tenant(self, tx: Transaction, wanted: DomainSettings) -> int:
+        if wanted.tenant is None:
+            return 0
+        tenant = Tenants(self._context).get(wanted.tenant)
+        TenantLimits(self._context).check_domain(tx, tenant.id)
+        return tenant.id
+
+    def _refuse_overridden(self, row: Mapping[Any, Any], columns: Mapping[str, Any]) -> None:
+        """Raise InvalidValue for what the domain takes from the default domain: the product would overwrite it."""
+        if has_own_settings(row) or columns.get("override_settings"):
+            return
+        default = self._context.installation.default_domain
+        lost = sorted(column for column in columns if column in default and overridable(column))
+        if lost:
+            raise InvalidValue(
+                f"{row['name']} lives by the settings of the default domain; set override=True to give it its own",
+                subject=row["name"],
+            )
+
+    @staticmethod
+    def _check_tab(row: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+        """Raise InvalidValue if the first tab to be shown is one of a module that is switched off."""
+        needed = _MODULES.get(columns.get("default_tab", ""))
+        if needed and not row[needed]:
+            raise InvalidValue(f"default_tab: {columns['default_tab']} is not allowed in this domain; allow it first")
+
+    def _get(self, connection: Connection, name: str) -> Domain:
+        row = self._row(connection, name)
+        if row is None:
+            raise self._names.no_such_domain(name)
+        return self._domain(row)
+
+    def _row(self, connection: Connection, name: str) -> Mapping[Any, Any] | None:
+        query = select(self._table).where(self._context.same(self._table.c.name, name))
+        return connection.execute(query.order_by(self._table.c.id_domain)).mappings().first()
+
+    def _domain(self, row: Mapping[Any, Any]) -> Domain:
+        values = effective(row, self._context.installation.default_domain)
+        shown = {
+            name: _shown(name, values[column])
+            for name, (column, _check) in DOMAIN_COLUMNS.items()
+            if name not in {"override", "outgoing_password"} and column in values
+        }
+        shown |= {"override": _flag(has_own_settings(row)), "internal": _flag(row["is_internal"])}
+        shown["tenant_id"] = str(row["id_tenant"])
+        return Domain(domain=row["name"].lower(), enabled=not row["disabled"], settings=shown)
+
+    def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
+        columns = self._table.c
+        conditions: Any = [true()]
+        if search:
+            conditions.append(func.lower(columns.name).contains(search.lower(), autoescape=True))
+        if enabled is not None:
+            conditions.append(columns.disabled == int(not enabled))
+        return and_(*conditions)
+
+
+def _flag(value: Any) -> str:
+    return "true" if value else "false"
+
+
+_BOOLEAN = frozenset(name for name, kind in DomainSettings.__annotations__.items() if "bool" in str(kind))
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in _BOOLEAN:
+        return _flag(value)
+    return "" if value is None else str(value)

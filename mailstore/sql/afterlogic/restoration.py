@@ -1,0 +1,138 @@
+"""Bringing a deleted account back from its record: its user, the accounts linked to it, its aliases and contacts.
+
+Numbers may have been given away meanwhile, so that the user and its accounts get new ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, MetaData, Table, insert
+
+from mailstore.address import domain_part
+from mailstore.errors import HomeError
+from mailstore.maildir import Homes
+from mailstore.model import DeletedMailbox
+from mailstore.purge import trash_key
+from mailstore.sql.afterlogic import codec
+from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.mail_server import Mailbox, MailServer
+from mailstore.sql.afterlogic.names import NameSpace
+from mailstore.sql.afterlogic.new_account import NewAccount, from_kilobytes
+from mailstore.sql.afterlogic.tenants import TenantLimits
+from mailstore.sql.engine import Transaction
+
+__all__ = ["Restoration"]
+
+_Row = Mapping[str, Any]
+_KEYS = {
+    "awm_settings": "id_setting", "awm_accounts": "id_acct", "awm_identities": "id_identity", "awm_addr_book": "id_addr",
+    "awm_mailforwards": "id",
+}  # fmt: skip
+"""The columns that number the rows; they count anew."""
+_NOWHERE = {"is_internal": 0}
+
+
+class Restoration:
+    """One restore, within the transaction that has the record locked."""
+
+    def __init__(
+        self, context: Context, tx: Transaction, record: DeletedMailbox, names: NameSpace, server: MailServer
+    ) -> None:
+        self._context = context
+        self._tx = tx
+        self._record = record
+        self._names = names
+        self._server = server
+
+    def run(self, snapshot: str) -> None:
+        """Insert the account and what belongs to it."""
+        rows: Mapping[str, list[_Row]] = json.loads(snapshot)
+        address, aliases = self._record.address, [str(alias) for alias in rows.get("aliases", ())]
+        domains = self._names.lock_domains(self._tx, {domain_part(address), *map(domain_part, aliases)})
+        domain = domains.get(domain_part(address))
+        if domain is None:
+            raise self._names.no_such_domain(domain_part(address))
+        self._server.require(domain, address)
+        self._names.refuse_taken(self._tx.connection, address, served=True, restoring=True)
+        self.find_mail()
+        number = self._insert_user(rows, domain)
+        served = [alias for alias in aliases if self._server.serves(domains.get(domain_part(alias), _NOWHERE))]
+        gone = self._names.taken(self._tx.connection, served, ())
+        self._server.add_aliases(self._tx, number, address, [alias for alias in served if alias not in gone])
+
+    def _insert_user(self, rows: Mapping[str, list[_Row]], domain: _Row) -> int:
+        """Insert a new user with everything of the old one. Returns the number of the primary account."""
+        users, accounts = self._context.table("a_users"), rows["awm_accounts"]
+        made: Any = self._tx.execute(insert(users).values(deleted=0))
+        user = int(made.inserted_primary_key[0])
+        place = {"id_user": user, "id_domain": domain["id_domain"], "id_tenant": domain["id_tenant"]}
+        primary = next(row for row in accounts if row["def_acct"])
+        self._check_tenant(primary, domain)
+        for row in rows.get("awm_settings", ()):
+            self._insert("awm_settings", {**row, "id_user": user})
+        numbers = {
+            row["id_acct"]: self._insert("awm_accounts", {**row, "id_user": user}) for row in accounts if row != primary
+        }
+        numbers[primary["id_acct"]] = number = self._insert("awm_accounts", {**primary, **place})
+        for row in rows.get("awm_identities", ()):
+            self._insert("awm_identities", {**row, "id_user": user, "id_acct": numbers.get(row["id_acct"], number)})
+        for row in rows.get("awm_addr_book", ()):
+            self._insert("awm_addr_book", {**row, "id_user": user})
+        for row in rows.get("awm_mailforwards", ()):
+            self._insert("awm_mailforwards", {**row, "id_acct": number})
+        self._insert_contact(primary, place)
+        self._server.add(self._tx, [self._mailbox(primary, user, domain)])
+        return number
+
+    def _check_tenant(self, primary: _Row, domain: _Row) -> None:
+        limits = TenantLimits(self._context)
+        limits.check_accounts(self._tx, domain["id_tenant"], adding=1, kilobytes=primary["quota"])
+
+    def _mailbox(self, primary: _Row, user: int, domain: _Row) -> Mailbox:
+        quota = from_kilobytes(primary["quota"]).whole_units(1024)
+        password = codec.password_of(primary["mail_inc_pass"] or "").decode(errors="replace")
+        return Mailbox(self._record.address, user, domain["id_domain"], quota, primary["deleted"], password)
+
+    def _insert_contact(self, primary: _Row, place: _Row) -> None:
+        """Insert the entry in the global address book anew."""
+        new = NewAccount.contact_row(place, self._record.address, primary["friendly_nm"] or "")
+        book = self._context.table("awm_addr_book")
+        row = self._context.present("awm_addr_book", {**new, "type_id": str(place["id_user"])})
+        self._tx.execute(insert(book).values(row))
+
+    def _insert(self, name: str, row: _Row) -> int:
+        """Insert a row of a snapshot with all the columns it had, unknown ones among them. Returns its new number."""
+        known, number = self._context.table(name), _KEYS[name]
+        values = {key: _value(known.c.get(key), value) for key, value in row.items() if key != number}
+        types = {key: known.c[key].type for key in values if key in known.c}
+        columns = [Column(key, types.get(key)) for key in values]
+        whole = Table(known.name, MetaData(), Column(number, known.c[number].type, primary_key=True), *columns)
+        made: Any = self._tx.execute(insert(whole).values(values))
+        return int(made.inserted_primary_key[0])
+
+    def find_mail(self) -> None:
+        """Make sure that the mail is there; a purge that was interrupted may have left it in the trash."""
+        disk, home = self._context.homes, self._record.home
+        if disk is not None and disk.root_of(home) is not None:
+            self._find_on(disk, home)
+
+    def _find_on(self, disk: Homes, home: str) -> None:
+        # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
+        trashed = disk.find_trashed(trash_key(self._context.key, self._record))
+        if trashed:
+            disk.put_back(trashed[-1], home)
+        elif not disk.exists(home):
+            raise HomeError(
+                f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
+            )
+
+
+def _value(known: Any, value: Any) -> Any:
+    """Return a JSON value as what its column holds."""
+    if isinstance(value, str) and known is not None and isinstance(known.type, DateTime):
+        return datetime.fromisoformat(value)
+    return value

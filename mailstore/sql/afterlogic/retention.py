@@ -1,0 +1,95 @@
+"""Records of mailboxes whose accounts go, with a snapshot of what the webmail knew of them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, literal_column, select
+
+from mailstore.address import domain_part
+from mailstore.model import DeletedMailbox, Usage
+from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.mail_server import MailServer
+from mailstore.sql.engine import Transaction
+from mailstore.sql.ledger import NewRecord
+
+__all__ = ["Retention"]
+
+_BATCH = 500
+_OF_USER = ("awm_settings", "awm_accounts", "awm_identities", "awm_addr_book")
+_OF_ACCOUNT = ("awm_mailforwards",)
+
+
+class Retention:
+    """Writes records of accounts that are about to be deleted."""
+
+    def __init__(self, context: Context, server: MailServer) -> None:
+        self._context = context
+        self._server = server
+
+    def record(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]], due: date) -> list[DeletedMailbox]:
+        """Record the mailboxes of primary accounts, given as their rows, that the product's own mail server serves.
+
+        Raises NotSupported if there is a mailbox to record, and no table for it.
+        """
+        made: list[DeletedMailbox] = []
+        for start in range(0, len(accounts), _BATCH):
+            batch = accounts[start : start + _BATCH]
+            snapshots, usage = self._snapshots(tx, batch), self._usage(tx, batch)
+            new = [
+                NewRecord(
+                    address, domain_part(address), self._context.home_of(address), due,
+                    usage=usage.get(address, Usage(0, 0)), snapshot=json.dumps(snapshots[row["id_user"]], default=_as_text),
+                )
+                for row in batch
+                for address in (row["email"].lower(),)
+            ]  # fmt: skip
+            made += self._context.require_ledger().add(tx, new)
+        return made
+
+    def _snapshots(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[int, dict[str, Any]]:
+        """Return all columns of the users' rows by user and table, those that other tools added among them."""
+        users = [row["id_user"] for row in accounts]
+        owner = {row["id_acct"]: row["id_user"] for row in accounts}
+        found: dict[int, dict[str, Any]] = {user: defaultdict(list) for user in users}
+        for name in _OF_USER:
+            if self._context.schema.has(name, "id_user"):
+                column = self._context.table(name).c.id_user
+                for row in self._rows(tx, name, column.in_(users)):
+                    found[row["id_user"]][name].append(row)
+        for name in _OF_ACCOUNT:
+            if self._context.schema.has(name):
+                column = self._context.table(name).c.id_acct
+                for row in self._rows(tx, name, column.in_(list(owner))):
+                    found[owner[row["id_acct"]]][name].append(row)
+        columns = self._server.aliases.c
+        aliases = select(columns.id_acct, columns.alias_name, columns.alias_domain)
+        for number, name, domain in tx.execute(aliases.where(columns.id_acct.in_(list(owner)))):
+            found[owner[number]]["aliases"].append(f"{name}@{domain}".lower())
+        return found
+
+    def _rows(self, tx: Transaction, name: str, condition: ColumnElement[bool]) -> list[dict[str, Any]]:
+        everything: Select[Any] = select(literal_column("*")).select_from(self._context.table(name)).where(condition)
+        return [dict(row) for row in tx.execute(everything).mappings()]
+
+    def _usage(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[str, Usage]:
+        counted = self._server.usage
+        if counted is None:
+            return {}
+        table, column = counted
+        addresses = [row["email"].lower() for row in accounts]
+        query = select(table.c.name, table.c[column], table.c.quota_usage_messages).where(table.c.name.in_(addresses))
+        return {name: Usage(int(size), int(messages)) for name, size, messages in tx.execute(query)}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return str(value)
+    if isinstance(value, Decimal):
+        return int(value)
+    raise TypeError(f"cannot keep a {type(value).__name__} in a snapshot")

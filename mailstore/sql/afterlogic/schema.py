@@ -1,0 +1,162 @@
+"""What a live webmail database has: detect it, compare it with what is needed, or create it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Index, MetaData, Table, func, text
+
+from mailstore.errors import SchemaMismatch
+from mailstore.sql.afterlogic.tables import CONNECTOR, LEDGER, NEEDED, WEBMAIL, define, define_connector
+from mailstore.sql.afterlogic.user_data import DATA_KEYS
+from mailstore.sql.ledger import define_own_tables
+from mailstore.sql.live import Live, read_live
+
+__all__ = ["Schema", "create", "create_connector", "create_ledger", "detect"]
+
+_DECODE = """
+CREATE FUNCTION DP1(stored VARCHAR(255)) RETURNS VARBINARY(127) DETERMINISTIC NO SQL
+BEGIN
+  DECLARE place INT DEFAULT 3;
+  DECLARE plain VARBINARY(127) DEFAULT UNHEX(SUBSTRING(stored, 1, 2));
+  IF stored = '' OR LENGTH(stored) % 2 = 1 THEN RETURN ''; END IF;
+  WHILE place < LENGTH(stored) DO
+    SET plain = CONCAT(plain, UNHEX(LPAD(HEX(
+      CONV(SUBSTRING(stored, place, 2), 16, 10) ^ CONV(SUBSTRING(stored, 1, 2), 16, 10)), 2, '0')));
+    SET place = place + 2;
+  END WHILE;
+  RETURN plain;
+END"""
+"""The function of this name with which the product's mail server reads passwords."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A live schema: its tables by their names without prefix, as this driver may use them, and what they lack.
+
+    ``missing`` are needed tables and columns, ``absent`` optional ones, both as ``table`` or ``table.column``;
+    ``foreign`` are columns of the known tables that this driver does not know. ``connector`` are the tables of Aurora 8's
+    mail server, if the store has one.
+    """
+
+    prefix: str
+    metadata: MetaData
+    connector: MetaData | None
+    missing: tuple[str, ...]
+    absent: tuple[str, ...]
+    foreign: tuple[str, ...]
+    hint: str = ""
+
+    def __getitem__(self, name: str) -> Table:
+        return self.metadata.tables[f"{self.prefix}{name}"]
+
+    def has(self, name: str, column: str | None = None) -> bool:
+        """Tell whether the server has this table, or this column of it."""
+        found = self.metadata.tables.get(f"{self.prefix}{name}")
+        return found is not None and (column is None or column in found.c)
+
+    @property
+    def ledger(self) -> tuple[Table, Table] | None:
+        """The tables of deleted mailboxes, if they were made."""
+        found = [self.metadata.tables[name] for name in LEDGER if name in self.metadata.tables]
+        return (found[0], found[1]) if len(found) == len(LEDGER) else None
+
+    def connected(self, name: str) -> Table:
+        """Return a table of the connector."""
+        tables = self.connector.tables if self.connector else {}
+        return next(table for table in tables.values() if table.name == name)
+
+    def require(self) -> None:
+        """Raise SchemaMismatch if anything needed is missing."""
+        if self.missing:
+            raise SchemaMismatch(
+                f"this is not an AfterLogic WebMail or Aurora 7 database; missing: {', '.join(self.missing)}. "
+                f"{self.hint or 'Check the URL and table_prefix, or make one with mailstore schema create'}"
+            )
+
+
+def detect(connection: Connection, engine: str, prefix: str, connector: str) -> Schema:
+    """Read which tables and columns the server has; `connector` is the name of its mail server's database, if any."""
+    live = read_live(connection, engine)
+    missing = list(_gaps(live, NEEDED, prefix))
+    mail = None
+    if connector:
+        mail_live = read_live(connection, engine, connector)
+        missing += [f"{connector}.{gap}" for gap in _gaps(mail_live, _CONNECTOR_COLUMNS, "")]
+        mail = define_connector(connector, mail_live)
+    known: dict[str, Iterable[str]] = {name: spec.columns for name, spec in WEBMAIL.items()}
+    known |= DATA_KEYS
+    absent = [gap for gap in _gaps(live, known, prefix) if gap not in missing]
+    absent += [name for name in LEDGER if name not in live]
+    foreign = tuple(
+        f"{prefix}{name}.{column}"
+        for name, spec in sorted(WEBMAIL.items())
+        for column in live.get(f"{prefix}{name}", {})
+        if column not in spec.columns
+    )
+    hint = _HINT if "password" in live.get(f"{prefix}awm_accounts", {}) else ""
+    return Schema(prefix, define(prefix, live), mail, tuple(missing), tuple(absent), foreign, hint)
+
+
+_CONNECTOR_COLUMNS: Mapping[str, Iterable[str]] = {
+    name: [column for column in spec.columns if (name, column) != ("awm_account_quotas", "id")]  # since 2024 only
+    for name, spec in CONNECTOR.items()
+}
+_HINT = (
+    "It is the database of Aurora 8's mail server, whose tables have the same names: "
+    "open the webmail's database and name this one as mta_database"
+)
+
+
+def _gaps(live: Live, wanted: Mapping[str, Iterable[str]], prefix: str) -> Iterator[str]:
+    for name, columns in sorted(wanted.items()):
+        table = f"{prefix}{name}"
+        if table not in live:
+            yield table
+            continue
+        yield from (f"{table}.{column}" for column in sorted(columns) if column not in live[table])
+
+
+def create(connection: Connection, engine: str, prefix: str) -> list[str]:
+    """Create the complete webmail schema and the ledger in an empty database. Returns the names of the tables made.
+
+    Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
+    """
+    metadata = define(prefix)
+    _refuse_present(read_live(connection, engine), metadata)
+    metadata.create_all(connection, checkfirst=False)
+    if engine == "mysql":
+        connection.execute(text(_DECODE))
+    else:
+        # MySQL's collation compares addresses without regard to case; here the driver does, and needs an index for it.
+        email = metadata.tables[f"{prefix}awm_accounts"].c.email
+        Index(f"{prefix}awm_accounts_lower_email", func.lower(email)).create(connection)
+    return sorted(metadata.tables)
+
+
+def create_connector(connection: Connection, engine: str, database: str) -> list[str]:
+    """Create the tables of Aurora 8's mail server in the empty database of that name. Raises SchemaMismatch."""
+    metadata = define_connector(database)
+    _refuse_present(read_live(connection, engine, database), metadata)
+    metadata.create_all(connection, checkfirst=False)
+    return sorted(metadata.tables)
+
+
+def create_ledger(connection: Connection, engine: str) -> bool:
+    """Add the tables of deleted mailboxes to an existing database. Returns False if they were there."""
+    live = read_live(connection, engine)
+    if all(name in live for name in LEDGER):
+        return False
+    metadata = MetaData()
+    define_own_tables(metadata)
+    metadata.create_all(
+        connection, tables=[metadata.tables[name] for name in LEDGER if name not in live], checkfirst=False
+    )
+    return True
+
+
+def _refuse_present(live: Live, metadata: MetaData) -> None:
+    present = sorted({table.name for table in metadata.tables.values()} & live.keys())
+    if present:
+        raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")

@@ -1,0 +1,190 @@
+"""The AfterLogic store: opens a webmail database and puts the parts of this package together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Never, Self
+
+from mailstore import store
+from mailstore.config import StoreConfig
+from mailstore.drift import check_homes
+from mailstore.errors import ConfigurationError, NotSupported
+from mailstore.maildir import Homes
+from mailstore.model import Capability, Finding
+from mailstore.sql.afterlogic import schema
+from mailstore.sql.afterlogic.accounts import Accounts
+from mailstore.sql.afterlogic.check import Checker
+from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.deleted import DeletedMailboxes
+from mailstore.sql.afterlogic.domains import Domains
+from mailstore.sql.afterlogic.installation import Installation
+from mailstore.sql.afterlogic.mail_server import MailServer
+from mailstore.sql.afterlogic.names import NameSpace
+from mailstore.sql.afterlogic.rest import Rest
+from mailstore.sql.afterlogic.tenants import Tenants
+from mailstore.sql.connect import shown
+from mailstore.sql.files import database, require_file
+
+__all__ = ["AfterLogicStore", "create_own_table", "create_schema", "open_store"]
+
+_ALWAYS = frozenset(
+    {
+        Capability.DOMAINS,
+        Capability.TRANSACTIONS,
+        Capability.ACCOUNT_QUOTAS,
+        Capability.DISABLING,
+    }
+)
+
+
+def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
+    """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    _check_options(config)
+    db = database(config, password)
+    require_file(db)
+    try:
+        with db.reading() as connection:
+            found = schema.detect(connection, db.kind, config.table_prefix, config.mta_database)
+        found.require()
+    except BaseException:
+        db.close()
+        raise
+    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
+    data = Path(config.webmail_data) if config.webmail_data else None
+    installation = Installation(data, lite=config.webmail_edition == "lite")
+    return AfterLogicStore(Context(db, found, config, shown(config.url), installation, homes))
+
+
+def create_schema(config: StoreConfig, password: str | None) -> list[str]:
+    """Make the complete schema in the empty database of `config`. Returns the names of the tables."""
+    _check_options(config)
+    db = database(config, password)
+    try:
+        with db.writing() as tx:
+            made = schema.create(tx.connection, db.kind, config.table_prefix)
+            if config.mta_database:
+                made += schema.create_connector(tx.connection, db.kind, config.mta_database)
+            return made
+    finally:
+        db.close()
+
+
+def create_own_table(config: StoreConfig, password: str | None) -> bool:
+    """Add the tables that keep the mailboxes of deleted accounts. Returns False if they were there."""
+    db = database(config, password)
+    try:
+        with db.writing() as tx:
+            return schema.create_ledger(tx.connection, db.kind)
+    finally:
+        db.close()
+
+
+class AfterLogicStore(store.Store):
+    """See `mailstore.store.Store`. `tenants` and `rest` are this store's own."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._server = MailServer(context)
+        self._names = NameSpace(context, self._server)
+        self._accounts = Accounts(context, self._names, self._server)
+        self._domains = Domains(context, self._names, self._server)
+
+    @property
+    def name(self) -> str:
+        return self._context.name
+
+    @property
+    def key(self) -> str:
+        return self._context.key
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        found = {
+            Capability.ACCOUNT_ALIASES: self._server.serves_new_domains,
+            Capability.USAGE: self._server.usage is not None,
+            Capability.RETENTION: self._context.ledger is not None,
+        }
+        return _ALWAYS | {capability for capability, is_there in found.items() if is_there}
+
+    @property
+    def homes(self) -> Homes | None:
+        return self._context.homes
+
+    @property
+    def domains(self) -> Domains:
+        return self._domains
+
+    @property
+    def accounts(self) -> Accounts:
+        return self._accounts
+
+    @property
+    def aliases(self) -> Never:
+        raise self._lacking(Capability.ALIASES)
+
+    @property
+    def admins(self) -> Never:
+        raise self._lacking(Capability.ADMINS)
+
+    @property
+    def deleted(self) -> DeletedMailboxes:
+        return self._deleted
+
+    @cached_property
+    def _deleted(self) -> DeletedMailboxes:
+        return DeletedMailboxes(self._context, self._accounts, self._names, self._server)
+
+    @property
+    def tenants(self) -> Tenants:
+        """The tenants of an Aurora installation. Raises NotSupported in WebMail Lite."""
+        return Tenants(self._context)
+
+    @property
+    def rest(self) -> Rest:
+        """Logins and tokens of the REST API."""
+        return Rest(self._context)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._context.db.writing():
+            yield
+
+    def acting_as(self, admin: str) -> Self:  # noqa: ARG002 whoever that is
+        raise self._lacking(Capability.ADMINS)
+
+    def check(self) -> Iterator[Finding]:
+        yield from Checker(self._context, self._server).run()
+        if self.homes and self._context.ledger is not None:
+            yield from check_homes(self, self.homes, folder="")
+
+    @property
+    def config(self) -> StoreConfig:
+        """The options that the store was opened with."""
+        return self._context.config
+
+    def schema_report(self) -> schema.Schema:
+        """Return what the schema of this server has and lacks."""
+        return self._context.schema
+
+    def close(self) -> None:
+        self._context.db.close()
+
+    def _lacking(self, capability: Capability) -> NotSupported:
+        return NotSupported(f"{self.name} has no {capability.value}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _check_options(config: StoreConfig) -> None:
+    """Raise ConfigurationError for options that do not go together."""
+    if config.mta_database and not config.url.startswith("afterlogic+mysql:"):
+        raise ConfigurationError("mta_database: Aurora 8's mail server keeps its tables in MySQL only")
+    if config.webmail_data and not config.webmail_data.startswith("/"):
+        raise ConfigurationError(f"webmail_data: {config.webmail_data!r} is not an absolute path")
