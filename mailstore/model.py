@@ -78,6 +78,10 @@ class Capability(Enum):
     ADMIN_LIMITS = "limits per admin"
     USAGE = "used quota and last login"
     TRANSACTIONS = "several operations in one transaction"
+    SPAM_POLICIES = "spam policies (option amavisd=)"
+    ACCESS_LISTS = "access lists (option amavisd=)"
+    THROTTLES = "throttles (option iredapd=)"
+    GREYLISTING = "greylisting (option iredapd=)"
 
 
 @dataclass(frozen=True, slots=True)

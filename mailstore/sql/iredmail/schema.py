@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import Connection, MetaData, Table, text
 
 from mailstore.errors import SchemaMismatch
-from mailstore.sql.iredmail.tables import OPTIONAL, OWN_TABLE, Live, LiveColumn, define
+from mailstore.sql.columns import Live, live_columns
+from mailstore.sql.iredmail.tables import OPTIONAL, OWN_TABLE, define
 
 __all__ = ["Schema", "create", "create_own_table", "detect"]
-
-_COLUMNS = {
-    "mysql": """
-        SELECT table_name, column_name, data_type,
-               is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
-        FROM information_schema.columns WHERE table_schema = DATABASE()""",
-    "postgresql": """
-        SELECT table_name, column_name, data_type, is_nullable = 'NO' AND column_default IS NULL
-        FROM information_schema.columns WHERE table_schema = current_schema()""",
-    "sqlite": """
-        SELECT m.name, c.name, lower(c.type), c."notnull" = 1 AND c.dflt_value IS NULL AND c.pk = 0
-        FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'""",
-}
 
 _TRIGGERS = {
     # Dovecot's quota dictionary inserts only username and numbers; panels sum up by domain.
@@ -75,9 +62,7 @@ class Schema:
 
 def detect(connection: Connection, engine: str) -> Schema:
     """Read which tables and columns the server has, in one statement."""
-    live: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
-    for table, column, type_, required in connection.execute(text(_COLUMNS[engine])):
-        live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
+    live = live_columns(connection, engine)
     complete = _complete(engine)
     missing, absent = _gaps(complete, live)
     return Schema(define(engine, live), missing, absent, _foreign(complete, live))
@@ -116,7 +101,7 @@ def create(connection: Connection, engine: str) -> list[str]:
 
     Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
     """
-    live = {str(row[0]) for row in connection.execute(text(_COLUMNS[engine]))}
+    live = live_columns(connection, engine).keys()
     metadata = define(engine)
     present = sorted(live & set(metadata.tables))
     if present:

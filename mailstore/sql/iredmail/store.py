@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
@@ -28,11 +28,10 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted import DeletedMailboxes
 from mailstore.sql.iredmail.domains import Domains
 from mailstore.sql.iredmail.rights import Actor
+from mailstore.sql.opening import DRIVERS, open_server
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
-_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
-_EXTRAS = {"mysql": ("pymysql", "mysql"), "postgresql": ("psycopg", "postgresql")}
 _MISSING = frozenset({Capability.LISTS})
 
 
@@ -155,15 +154,12 @@ class IRedMailStore(store.Store):
 
 def _database(config: StoreConfig, password: str | None) -> Database:
     kind = urlsplit(config.url).scheme.partition("+")[2]
-    _require_extra(kind)
-    url = make_url(_DRIVERS[kind] + config.url[config.url.index(":") :])
+    url = make_url(DRIVERS[kind] + config.url[config.url.index(":") :])
     if kind == "sqlite":
         if not (url.database or "").startswith("/"):
             raise ConfigurationError(f"{config.url}: give an absolute path, as in iredmail+sqlite:////var/lib/vmail.db")
         return Database(url)
-    if password is not None:
-        url = url.set(password=password)
-    return Database(url, _connect_args(kind, config))
+    return open_server(kind, url, password, socket=config.socket, tls_ca=config.tls_ca)
 
 
 def _require_file(db: Database) -> None:
@@ -171,28 +167,6 @@ def _require_file(db: Database) -> None:
     path = db.url.database or ""
     if db.kind == "sqlite" and not Path(path).exists():
         raise ConfigurationError(f"there is no database {path}; make it with 'mailstore schema create'")
-
-
-def _connect_args(kind: str, config: StoreConfig) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if config.socket:
-        arguments["unix_socket" if kind == "mysql" else "host"] = config.socket
-    if config.tls_ca and kind == "mysql":
-        arguments |= {"ssl_ca": config.tls_ca, "ssl_verify_cert": True, "ssl_verify_identity": True}
-    elif config.tls_ca:
-        arguments |= {"sslmode": "verify-full", "sslrootcert": config.tls_ca}
-    return arguments
-
-
-def _require_extra(kind: str) -> None:
-    """Raise ConfigurationError, saying what to install, if the driver of this engine is not there."""
-    if kind not in _EXTRAS:
-        return
-    module, extra = _EXTRAS[kind]
-    try:
-        __import__(module)
-    except ImportError as error:
-        raise ConfigurationError(f"this store needs the package {module}: pip install 'mailstore[{extra}]'") from error
 
 
 def _shown(url: str) -> str:

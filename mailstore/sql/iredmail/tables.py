@@ -7,9 +7,8 @@ out of them what a live server does not have, so that no statement ever names a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import (
     CHAR,
@@ -30,7 +29,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["ENABLE_COLUMNS", "LETTER_COLUMNS", "OPTIONAL", "OWN_TABLE", "Live", "LiveColumn", "define"]
+from mailstore.sql.columns import Live, LiveColumn
+
+__all__ = ["ENABLE_COLUMNS", "LETTER_COLUMNS", "OPTIONAL", "OWN_TABLE", "define"]
 
 OWN_TABLE = "mailstore_deleted"
 """The one table that is not iRedMail's: what a `deleted_mailboxes` record cannot hold. Optional."""
@@ -89,18 +90,6 @@ _ALSO_INDEXED = {
     "used_quota": {"domain"},
     "last_login": {"domain"},
 }
-
-
-@dataclass(frozen=True)
-class LiveColumn:
-    """A column that a server has: its SQL type in lower case, and whether an insert must give it a value."""
-
-    type: str
-    required: bool
-
-
-Live: TypeAlias = "Mapping[str, Mapping[str, LiveColumn]]"
-"""The columns of a live database, by table and column name."""
 
 
 def define(engine: str, live: Live | None = None) -> MetaData:
