@@ -57,7 +57,7 @@ def level_name(key: str) -> str:
     """Return the level of a key as `Level` writes it; a key that is no level stays as it is."""
     if key == EVERYBODY:
         return "global"
-    return key[1:] if key.startswith("@") and not key.startswith("@.") else key
+    return key[1:] if key.startswith("@") and not key.startswith("@.") and key != ANY_CLIENT else key
 
 
 def amavisd_priority(key: str) -> int:

@@ -117,14 +117,14 @@ class Database:
         self._local = threading.local()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, subject: str | None = None) -> Iterator[Connection]:
         """Give a connection to read with: that of this thread's transaction, else one for this context only."""
         current = self._current
         if current is not None:
-            with translated():
+            with translated(subject):
                 yield current.connection
             return
-        with translated(), self.engine.connect() as connection:
+        with translated(subject), self.engine.connect() as connection:
             yield connection
 
     @contextmanager

@@ -94,7 +94,7 @@ class Throttles(ABC):
 
     @abstractmethod
     def list(self) -> Iterator[Throttle]:
-        """Iterate over the throttles of all levels, sorted by level key and direction. Takes a global admin."""
+        """Iterate over the throttles of all levels, in the order in which they were made. Takes a global admin."""
 
     @abstractmethod
     def set(
