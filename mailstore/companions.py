@@ -168,7 +168,7 @@ class Companions:
         Returns what to call when the deletion is committed.
         """
         # All of them are asked: each might be the one that is down.
-        found = [companion.holds(names, directory) for companion, directory in self._each()]
+        found = [companion.holds(names, directory) for companion, directory in self._each() if names]
         return (lambda: self._sweep(names)) if any(found) else _nothing
 
     @contextmanager

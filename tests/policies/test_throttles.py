@@ -115,7 +115,7 @@ def test_the_stored_number_decides(pstore: Store, prig: PolicyRig) -> None:
     """A number of amavisd's scale beside iRedAPD's turns the order round."""
     pstore.throttles.set(BOB, "inbound", period=60, max_msgs=3)
     pstore.throttles.set("example.com", "inbound", period=60, max_msgs=5)
-    prig.execute("throttle", f"UPDATE throttle SET priority = 10 WHERE account = '{BOB}'")
+    prig.execute("throttle", "UPDATE throttle SET priority = 10 WHERE priority = 100")
     assert pstore.throttles.effective(BOB, "inbound").max_msgs == Limit("limit", 5)
     assert [finding.code for finding in pstore.check()] == ["policy-priority"]
     pstore.throttles.update(BOB, "inbound")

@@ -76,7 +76,8 @@ class AmavisdDatabase(Beside):
             own = self._policy_ids(old), self._policy_ids(new)
             others = users.c.policy_id.in_(own[0]) & (users.c.email != old)
             tx.execute(update(users).where(others).values(policy_id=own[1].limit(1).scalar_subquery()))
-            ids = dict(tx.execute(select(users.c.email, users.c.id).where(users.c.email.in_([old, new]))).tuples())
+            rows = tx.execute(select(users.c.email, users.c.id).where(users.c.email.in_([old, new])))
+            ids = {row.email: row.id for row in rows}
             if new in ids:
                 for one in self.tables.lists():
                     copy_rows(tx, one.table, one.mine == ids[old], **{one.mine.name: ids[new]})

@@ -90,8 +90,8 @@ class IRedAPDDatabase(Beside):
 
     def _rules(self, tx: Transaction, address: str) -> dict[str, int]:
         rule = self.tables.throttle.c
-        query = select(rule.kind, func.min(rule.id)).where(rule.account == address).group_by(rule.kind)
-        return dict(tx.execute(query).tuples().all())
+        query = select(rule.kind, func.min(rule.id).label("id")).where(rule.account == address).group_by(rule.kind)
+        return {row.kind: row.id for row in tx.execute(query)}
 
 
 def _of(table: Table, names: Collection[Level]) -> ColumnElement[bool]:
