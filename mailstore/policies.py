@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from mailstore.address import account_address, domain_name
 from mailstore.errors import InvalidAddress, InvalidQuota, InvalidValue
+from mailstore.model import Names
 from mailstore.quota import Quota
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "INHERIT",
     "NO_LIMIT",
     "AccessList",
+    "AccessListFields",
     "AccessVerdict",
     "Direction",
     "EffectivePolicy",
     "EffectiveThrottle",
+    "GreylistingFields",
     "GreylistingSetting",
     "GreylistingVerdict",
     "Level",
@@ -295,13 +298,20 @@ class EffectiveThrottle:
 class GreylistingSetting:
     """Whether mail for one level is greylisted; None inherits. ``whitelist`` are senders that never are.
 
-    ``exceptions`` are settings for single senders that other tools made: ``(sender, enabled)``.
+    ``exceptions`` are settings for single senders that other tools made.
     """
 
     level: str
     enabled: bool | None = None
     whitelist: tuple[str, ...] = ()
-    exceptions: tuple[tuple[str, bool], ...] = ()
+    exceptions: Mapping[str, bool] = field(default_factory=dict)
+
+
+class GreylistingFields(TypedDict, total=False):
+    """Optional parameters of `Greylisting.set`."""
+
+    enabled: bool
+    whitelist: Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +335,13 @@ class AccessList:
     whitelist: tuple[str, ...] = ()
     blacklist: tuple[str, ...] = ()
     custom: Mapping[str, str] = field(default_factory=dict)
+
+
+class AccessListFields(TypedDict, total=False):
+    """Optional parameters of `AccessLists.set`."""
+
+    whitelist: Names
+    blacklist: Names
 
 
 @dataclass(frozen=True, slots=True)

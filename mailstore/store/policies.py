@@ -24,10 +24,12 @@ from typing import Unpack
 from mailstore.model import Names
 from mailstore.policies import (
     AccessList,
+    AccessListFields,
     AccessVerdict,
     Direction,
     EffectivePolicy,
     EffectiveThrottle,
+    GreylistingFields,
     GreylistingSetting,
     GreylistingVerdict,
     PeriodLike,
@@ -147,11 +149,12 @@ class Greylisting(ABC):
         """Iterate over the levels that have anything set, sorted by level key. Takes a global admin."""
 
     @abstractmethod
-    def set(self, level: str, *, enabled: bool | None = None, whitelist: Names | None = None) -> GreylistingSetting:
+    def set(self, level: str, **fields: Unpack[GreylistingFields]) -> GreylistingSetting:
         """Switch greylisting on or off, and tell which senders are never greylisted; what is not given is left.
 
         Parameters
         ----------
+        enabled: whether unknown senders are told to try again.
         whitelist: the whole list, or an `Edit` of it: addresses, ``@domain``, ``@.domain`` (with subdomains), ``@.``
             (everybody), IP addresses and networks. What the daemon itself whitelisted stays unless an `Edit` removes it.
 
@@ -186,9 +189,7 @@ class AccessLists(ABC):
         """Return the lists of a level."""
 
     @abstractmethod
-    def set(
-        self, level: str, direction: Direction, *, whitelist: Names | None = None, blacklist: Names | None = None
-    ) -> AccessList:
+    def set(self, level: str, direction: Direction, **fields: Unpack[AccessListFields]) -> AccessList:
         """Set the lists of a level, or `Edit` them; what is not given is left.
 
         Entries are addresses, ``@domain``, ``@.domain`` (with subdomains), ``@.`` (everybody), IP addresses and IPv4

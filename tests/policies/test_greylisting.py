@@ -41,11 +41,11 @@ def test_rows_are_those_that_iredapd_reads(pstore: Store, prig: PolicyRig, level
 def test_exceptions_of_other_tools_stay(pstore: Store, prig: PolicyRig) -> None:
     prig.insert("greylisting", account=BOB, priority=100, sender="@b.org", sender_priority=60, active=0)
     stored = pstore.greylisting.set(BOB, enabled=True)
-    assert stored.exceptions == (("@b.org", False),)
+    assert stored.exceptions == {"@b.org": False}
     pstore.greylisting.delete(BOB)
-    assert pstore.greylisting.get(BOB) == GreylistingSetting(level=BOB, exceptions=(("@b.org", False),))
+    assert pstore.greylisting.get(BOB) == GreylistingSetting(level=BOB, exceptions={"@b.org": False})
     prig.execute("greylisting", "UPDATE greylisting SET active = 2")
-    assert pstore.greylisting.get(BOB).exceptions == (("@b.org", False),)
+    assert pstore.greylisting.get(BOB).exceptions == {"@b.org": False}
 
 
 def test_whitelists(pstore: Store, prig: PolicyRig) -> None:

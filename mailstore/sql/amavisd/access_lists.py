@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from sqlalchemy import and_, delete, insert, select, update
 
@@ -12,8 +12,9 @@ from mailstore import store
 from mailstore.address import account_address
 from mailstore.companions import Directory
 from mailstore.errors import InvalidValue
+from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
-from mailstore.policies import AccessList, AccessVerdict, Direction, Level, direction_of
+from mailstore.policies import AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
 from mailstore.policy_keys import amavisd_priority, iredapd_keys, level_name, peer_key
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
@@ -50,11 +51,10 @@ class AccessLists(store.AccessLists):
             custom={peer: mark for peer, mark in sorted(marks.items()) if mark not in _VERDICTS},
         )  # fmt: skip
 
-    def set(
-        self, level: str, direction: Direction, *, whitelist: Names | None = None, blacklist: Names | None = None
-    ) -> AccessList:
+    def set(self, level: str, direction: Direction, **fields: Unpack[AccessListFields]) -> AccessList:
+        reject_unknown(fields, AccessListFields)
         wanted, table = Level.parse(level), self._tables.list(direction_of(direction))
-        white, black = _checked(whitelist), _checked(blacklist)
+        white, black = _checked(fields.get("whitelist")), _checked(fields.get("blacklist"))
         _refuse_both(white, black)
         with writable(self._directory, wanted) as key, self._database.writing(self._directory, wanted) as tx:
             user_id = self._users.ensure(tx, key, self._users.lock(tx, key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import Table, delete, insert, select, update
 
@@ -12,13 +12,15 @@ from mailstore import store
 from mailstore.address import account_address, domain_name
 from mailstore.companions import Directory
 from mailstore.errors import InvalidValue, NotSupported
+from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
-from mailstore.policies import GreylistingSetting, GreylistingVerdict, Level
+from mailstore.policies import GreylistingFields, GreylistingSetting, GreylistingVerdict, Level
 from mailstore.policy_keys import EVERYBODY, iredapd_keys, iredapd_priority, level_name, peer_key
 from mailstore.sql.companion import Beside, grouped, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
 from mailstore.sql.paging import pages
+from mailstore.values import flag
 
 __all__ = ["Greylisting"]
 
@@ -66,14 +68,14 @@ class Greylisting(store.Greylisting):
         for key in keys:
             yield _setting(level_name(key), settings.get(key, ()), white.get(key, ()))
 
-    def set(self, level: str, *, enabled: bool | None = None, whitelist: Names | None = None) -> GreylistingSetting:
+    def set(self, level: str, **fields: Unpack[GreylistingFields]) -> GreylistingSetting:
+        reject_unknown(fields, GreylistingFields)
         wanted = Level.parse(level)
-        if enabled is not None and not isinstance(enabled, bool):
-            raise InvalidValue(f"enabled: True or False is wanted, not {enabled!r}")
-        white = _checked(whitelist, lambda name: peer_key(name, ipv6_networks=True))
+        active = flag("enabled")(fields["enabled"]) if "enabled" in fields else None
+        white = _checked(fields.get("whitelist"), lambda name: peer_key(name, ipv6_networks=True))
         with writable(self._directory, wanted) as key, self._database.writing(self._directory, wanted) as tx:
-            if enabled is not None:
-                self._switch(tx, key, int(enabled))
+            if active is not None:
+                self._switch(tx, key, active)
             if white is not None:
                 self._write_whitelist(tx, key, white)
             return self.get(str(wanted))
@@ -177,7 +179,7 @@ def _setting(
         level=level,
         enabled=switches.pop(EVERYBODY, None),
         whitelist=tuple(sorted(row["sender"] for row in white if not _is_automatic(row))),
-        exceptions=tuple(sorted(switches.items())),
+        exceptions=dict(sorted(switches.items())),
     )
 
 
