@@ -70,8 +70,11 @@ class Directory(Protocol):
     def target_domain(self, domain: str) -> str | None:
         """Return the domain that an alias domain stands for, the domain itself if it is none, None if it is not here."""
 
-    def join(self, database: Any) -> None:
-        """Let a transaction of the store that runs in this thread take in one of another database; else do nothing."""
+    def join(self, database: Any, called: str) -> None:
+        """Let a transaction of the store that runs in this thread take in one of another database; else do nothing.
+
+        `called` is the name of that database for errors.
+        """
 
 
 class Companion(Protocol):

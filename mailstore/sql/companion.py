@@ -39,7 +39,7 @@ class Directory(Protocol):
 
     def sees(self, domain: str) -> bool: ...
 
-    def join(self, database: Any) -> None: ...
+    def join(self, database: Any, called: str) -> None: ...
 
 
 def connect(name: str, url: str, password: str | None, tls_ca: str) -> Database:
@@ -64,8 +64,13 @@ class Beside:
             return live_columns(connection, self.db.kind)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give a connection to read with, which sees what this thread's transaction has changed."""
+    def reading(self, joining: Directory | None = None) -> Iterator[Connection]:
+        """Give a connection to read with, which sees what this thread's transaction has changed.
+
+        With `joining`, it stays open until that transaction ends: what is read has to lead to a change.
+        """
+        if joining is not None:
+            joining.join(self.db, self._called)
         with self.db.reading(self._called) as connection:
             yield connection
 
@@ -75,7 +80,7 @@ class Beside:
 
         With `level`, all writers of settings of that level wait for each other: not everything here has a unique key.
         """
-        directory.join(self.db)
+        directory.join(self.db, self._called)
         with self.db.writing(self._called) as tx:
             if level is not None:
                 # The names of MySQL's locks have 64 characters at most.

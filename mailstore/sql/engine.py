@@ -71,10 +71,13 @@ class Transaction:
             for action in reversed(self._afterwards):
                 actions.callback(action)
 
-    def join(self, other: Database) -> None:
-        """Open a transaction in another database that ends with this one: committed just before it, else rolled back."""
+    def join(self, other: Database, subject: str) -> None:
+        """Open a transaction in another database that ends with this one: committed just before it, else rolled back.
+
+        `subject` is named in the errors of that database.
+        """
         if other not in self._joined:
-            self._companions.enter_context(other.writing())
+            self._companions.enter_context(other.writing(subject))
             self._joined.add(other)
 
     @property
@@ -148,10 +151,10 @@ class Database:
             raise
         transaction.run_afterwards()
 
-    def let_join(self, other: Database) -> None:
+    def let_join(self, other: Database, subject: str) -> None:
         """Let this thread's running transaction, if there is one, take in a transaction of another database."""
         if self._current is not None:
-            self._current.join(other)
+            self._current.join(other, subject)
 
     @property
     def in_transaction(self) -> bool:

@@ -7,8 +7,9 @@ set -eu
 PACKAGES="mariadb-server postgresql
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
     dovecot-mysql dovecot-pgsql dovecot-sqlite
-    postfix postfix-mysql postfix-pgsql postfix-sqlite"
-PROGRAMS="mariadbd mariadb-install-db dovecot doveadm postmap postconf setpriv"
+    postfix postfix-mysql postfix-pgsql postfix-sqlite
+    amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl"
+PROGRAMS="mariadbd mariadb-install-db dovecot doveadm postmap postconf setpriv amavisd"
 POLICY=/usr/sbin/policy-rc.d
 
 # Servers live in sbin, which is not on an ordinary user's PATH.

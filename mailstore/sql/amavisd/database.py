@@ -49,8 +49,7 @@ class AmavisdDatabase(Beside):
     def holds(self, names: Collection[Level], directory: Directory) -> bool:
         """See `mailstore.companions.Companion`."""
         query = select(or_(exists().where(self._users_of(names)), exists().where(self._policies_of(names))))
-        directory.join(self.db)
-        with self.reading() as connection:
+        with self.reading(joining=directory) as connection:
             return bool(connection.execute(query).scalar())
 
     def remove(self, names: Collection[Level], directory: Directory) -> None:

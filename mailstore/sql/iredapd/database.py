@@ -49,8 +49,7 @@ class IRedAPDDatabase(Beside):
         """See `mailstore.companions.Companion`."""
         tables = (self.tables.throttle, self.tables.tracking, *self.tables.of_accounts())
         query = select(or_(*(exists().where(_of(table, names)) for table in tables)))
-        directory.join(self.db)
-        with self.reading() as connection:
+        with self.reading(joining=directory) as connection:
             return bool(connection.execute(query).scalar())
 
     def remove(self, names: Collection[Level], directory: Directory) -> None:

@@ -118,9 +118,9 @@ class SQLDirectory:
         with self._context.db.reading() as connection:
             return self._names.owners(connection, [domain]).get(domain)
 
-    def join(self, database: Database) -> None:
+    def join(self, database: Database, called: str) -> None:
         """See `mailstore.companions.Directory`."""
-        self._context.db.let_join(database)
+        self._context.db.let_join(database, called)
 
 
 def _in(owners: dict[str, str], address: str) -> str:
