@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import (
@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 
+from mailstore.companions import Directory
 from mailstore.errors import ConfigurationError, NotFound
 from mailstore.policies import Level
 from mailstore.policy_keys import key_of
@@ -29,17 +30,7 @@ from mailstore.sql.columns import Live, live_columns
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.opening import DRIVERS, open_server
 
-__all__ = ["Beside", "Directory", "connect", "copy_rows", "grouped", "orphans", "readable", "same_names", "writable"]
-
-
-class Directory(Protocol):
-    """What these databases need of `mailstore.companions.Directory`."""
-
-    def holding(self, level: Level, *, accounts_only: bool = False) -> Any: ...
-
-    def sees(self, domain: str) -> bool: ...
-
-    def join(self, database: Any, called: str) -> None: ...
+__all__ = ["Beside", "connect", "copy_rows", "grouped", "orphans", "readable", "same_names", "writable"]
 
 
 def connect(name: str, url: str, password: str | None, tls_ca: str) -> Database:
@@ -147,7 +138,7 @@ def grouped(rows: Iterable[Mapping[Any, Any]], key: str) -> dict[Any, list[Mappi
     return found
 
 
-def orphans(keys: Iterable[str], directory: Any) -> list[str]:
+def orphans(keys: Iterable[str], directory: Directory) -> list[str]:
     """Return the keys that stand for an address or a domain which is not in the store; other keys are nobody's."""
     named = {key: _level(key) for key in dict.fromkeys(keys)}
     wanted = {level for level in named.values() if level is not None}
