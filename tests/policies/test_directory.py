@@ -31,7 +31,7 @@ class Entries:
     names: set[str] = field(default_factory=lambda: {BOB, "example.com"})
 
     @contextmanager
-    def holding(self, level: Level, *, accounts_only: bool = False) -> Iterator[None]:
+    def holding(self, level: Level, *, accounts_only: bool = False) -> Iterator[None]:  # noqa: ARG002
         if level.kind != "global" and level.name not in self.names:
             raise NotFound(f"there is no {level}")
         yield
@@ -43,7 +43,7 @@ class Entries:
     def known(self, names: Collection[Level]) -> Collection[Level]:
         return {name for name in names if name.name in self.names}
 
-    def sees(self, domain: str) -> bool:
+    def sees(self, domain: str) -> bool:  # noqa: ARG002
         return True
 
     def require_everything(self, what: str) -> None:
