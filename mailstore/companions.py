@@ -13,6 +13,7 @@ rename is tried again, and `check` reports it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -180,8 +181,8 @@ class Companions:
         try:
             yield
         except NotFound:
-            mine = [name for _, directory in self._each() for name in names if directory.sees(name.domain)]
-            self.removing(mine)()
+            directory = self.directory if self.capabilities else None
+            self.removing([name for name in names if directory and directory.sees(name.domain)])()
             raise
 
     def findings(self) -> Iterator[Finding]:
@@ -247,9 +248,9 @@ class WithPolicies(Store):
     """A store with databases beside it."""
 
     @property
+    @abstractmethod
     def companions(self) -> Companions:
         """The databases."""
-        raise NotImplementedError
 
     @property
     def spam_policies(self) -> SpamPolicies:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.exc import ArgumentError
 
 from mailstore.companions import Directory
 from mailstore.errors import ConfigurationError, NotFound
@@ -35,10 +35,15 @@ __all__ = ["Beside", "connect", "copy_rows", "grouped", "orphans", "readable", "
 
 def connect(name: str, url: str, password: str | None, tls_ca: str) -> Database:
     """Return the database of a URL like ``mysql://amavisd@127.0.0.1/amavisd``. Raises ConfigurationError."""
-    kind = urlsplit(url).scheme
-    if kind not in {"mysql", "postgresql"}:
-        raise ConfigurationError(f"{name}: write mysql://USER@HOST/DATABASE or postgresql://..., not {kind or url!r}")
-    return open_server(kind, make_url(DRIVERS[kind] + url[len(kind) :]), password, tls_ca=tls_ca)
+    kind, separator, rest = url.partition("://")
+    if kind not in {"mysql", "postgresql"} or not separator:
+        raise ConfigurationError(f"{name}: write mysql://USER@HOST/DATABASE or postgresql://USER@HOST/DATABASE")
+    try:
+        parsed = make_url(f"{DRIVERS[kind]}://{rest}")
+    except (ArgumentError, ValueError):
+        # Without the cause: it shows the URL, which may hold a password.
+        raise ConfigurationError(f"{name}: this is no URL; are all special characters percent-encoded?") from None
+    return open_server(kind, parsed, password, tls_ca=tls_ca)
 
 
 class Beside:

@@ -38,6 +38,7 @@ _MISSING = frozenset({Capability.LISTS}) | BESIDE
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    companions = open_companions(config)
     db = _database(config, password)
     _require_file(db)
     try:
@@ -49,7 +50,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
         raise
     homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
     context = Context(db, found, config, _shown(config.url), homes)
-    return IRedMailStore(_with_companions(context, open_companions(config)))
+    return IRedMailStore(_with_companions(context, companions))
 
 
 def _with_companions(context: Context, companions: Companions) -> Context:
