@@ -184,6 +184,15 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             pattern="^[A-Za-z0-9_]{0,64}$",
         ),
     ] = ""
+    amavisd: Annotated[
+        str,
+        Meta(description="Database of amavisd, such as mysql://amavisd@127.0.0.1/amavisd. Empty: no spam policies."),
+    ] = ""
+    amavisd_password_file: Annotated[str, Meta(description="As password_file, for the database of amavisd.")] = ""
+    iredapd: Annotated[
+        str, Meta(description="Database of iRedAPD, such as mysql://iredapd@127.0.0.1/iredapd. Empty: no throttles.")
+    ] = ""
+    iredapd_password_file: Annotated[str, Meta(description="As password_file, for the database of iRedAPD.")] = ""
 
     def __post_init__(self) -> None:
         if self.password_scheme.upper() not in WRITABLE_SCHEMES:

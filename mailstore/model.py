@@ -93,6 +93,10 @@ class Capability(Enum):
     RETENTION = "records of deleted mailboxes"
     ARCHIVE = "a list of the mailboxes on disk whose accounts are gone"
     READY_HASHES = "password hashes made elsewhere"
+    SPAM_POLICIES = "spam policies (option amavisd=)"
+    ACCESS_LISTS = "access lists (option amavisd=)"
+    THROTTLES = "throttles (option iredapd=)"
+    GREYLISTING = "greylisting (option iredapd=)"
 
 
 @dataclass(frozen=True, slots=True)

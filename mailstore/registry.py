@@ -15,7 +15,14 @@ from mailstore.errors import ConfigurationError
 if TYPE_CHECKING:
     from mailstore.store import Store
 
-__all__ = ["DRIVERS", "open_config", "open_store", "resolve_password", "resolve_password_file", "with_query_options"]
+__all__ = [
+    "DRIVERS",
+    "open_config",
+    "open_store",
+    "resolve_companion_password",
+    "resolve_password",
+    "with_query_options",
+]
 
 DRIVERS: Mapping[str, str] = {
     "iredmail+mysql": "mailstore.sql.iredmail.store",
@@ -73,43 +80,47 @@ def open_config(config: StoreConfig, *, password: str | None = None) -> Store:
     scheme = urlsplit(config.url).scheme
     if scheme not in DRIVERS:
         raise ConfigurationError(f"unknown kind of store {scheme!r}; known are {', '.join(sorted(DRIVERS))}")
+    if (config.amavisd or config.iredapd) and not scheme.startswith("iredmail+"):
+        raise ConfigurationError(f"amavisd= and iredapd= go with iRedMail's stores, not with {scheme}")
     store: Store = import_module(DRIVERS[scheme]).open_store(config, password or resolve_password(config))
     return store
 
 
 def resolve_password(config: StoreConfig) -> str | None:
     """Return the database password from the URL, `password_file` or the environment; None if there is none."""
-    in_url = urlsplit(config.url).password
-    if in_url is not None:
+    return _password(config.url, "password_file", config.password_file, PASSWORD_VARIABLE)
+
+
+def resolve_companion_password(config: StoreConfig, name: str) -> str | None:
+    """Return the password of the database that the option `name` gives, likewise: ``$MAILSTORE_AMAVISD_PASSWORD``."""
+    option = f"{name}_password_file"
+    return _password(getattr(config, name), option, getattr(config, option), f"MAILSTORE_{name.upper()}_PASSWORD")
+
+
+def _password(url: str, option: str, file: str, variable: str) -> str | None:
+    if urlsplit(url).password is not None:
         return None  # the driver takes it, with its percent-encoding, from the URL itself
-    if not config.password_file:
-        return os.environ.get(PASSWORD_VARIABLE)
-    return resolve_password_file(config.password_file)
-
-
-def resolve_password_file(name: str) -> str | None:
-    """Return the first line of a password file, which is a systemd credential if its name is relative; None without one."""
-    if not name:
-        return None
-    path = Path(name)
+    if not file:
+        return os.environ.get(variable)
+    path = Path(file)
     if not path.is_absolute():
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         if credentials is None:
-            return _password_without_credentials(name)
+            return _password_without_credentials(option, file, variable)
         path = Path(credentials) / path
     try:
         return path.read_text(encoding="utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read password_file {path}: {error}") from error
+        raise ConfigurationError(f"cannot read {option} {path}: {error}") from error
 
 
-def _password_without_credentials(name: str) -> str:
+def _password_without_credentials(option: str, file: str, variable: str) -> str:
     """Return the password for a process that systemd did not start, under a configuration that names a credential."""
-    password = os.environ.get(PASSWORD_VARIABLE)
+    password = os.environ.get(variable)
     if password is None:
         raise ConfigurationError(
-            f"password_file {name!r} is a systemd credential, and there are none here; "
-            f"set ${PASSWORD_VARIABLE}, or give an absolute path"
+            f"{option} {file!r} is a systemd credential, and there are none here; "
+            f"set ${variable}, or give an absolute path"
         )
     return password
 

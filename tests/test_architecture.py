@@ -38,6 +38,7 @@ CONTRACT = {
     "mailstore.model",
     "mailstore.notices",
     "mailstore.passwords",
+    "mailstore.policies",
     "mailstore.quota",
     "mailstore.secret",
     "mailstore.store",
@@ -46,8 +47,10 @@ CONTRACT = {
 }
 """What everything else may build on; of these modules none imports a driver, a toolkit or the command line."""
 SHARED = CONTRACT | {
+    "mailstore.companions",
     "mailstore.drift",
     "mailstore.lookups",
+    "mailstore.policy_keys",
     "mailstore.purge",
     "mailstore.registry",
     *(f"mailstore.iredmail.{path.stem}" for path in (LIBRARY / "iredmail").glob("[!_]*.py")),

@@ -14,9 +14,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from mailstore.errors import InvalidQuota
+from mailstore.errors import InvalidQuota, InvalidValue
 from mailstore.fields import AccountFields, AdminFields, BulkAccountFields, DomainFields, MailingListFields
 from mailstore.model import UNSET, Edit
+from mailstore.policies import GreylistingFields, Limit, Throttle, ThrottleFields
 from mailstore.quota import Quota
 
 __all__ = ["parameter_types", "require_change", "takes_fields"]
@@ -72,6 +73,22 @@ _HELP: Mapping[str, str] = {
     "max_quota": "Quota that it may allocate in total.",
     "may_view_mail_log": "Whether it sees the mail log in the panel.",
     "may_manage_quarantine": "Whether it manages the quarantine in the panel.",
+    "bypass_spam_checks": "Leave out the check for spam.",
+    "bypass_virus_checks": "Leave out the check for viruses.",
+    "bypass_banned_checks": "Leave out the check for forbidden kinds of files.",
+    "bypass_header_checks": "Leave out the check for bad headers.",
+    "quarantine_spam": "Quarantine spam; no delivers it.",
+    "quarantine_virus": "Quarantine infected mail; no delivers it.",
+    "quarantine_banned": "Quarantine mail with forbidden files; no delivers it.",
+    "quarantine_bad_header": "Quarantine mail with bad headers; no delivers it.",
+    "prefix_spam_in_subject": "Begin the subject of spam with [SPAM].",
+    "always_insert_x_spam_headers": "Insert X-Spam headers however low the score.",
+    "spam_score": "From which score on mail is spam.",
+    "msg_size": "Of one message: 10M.",
+    "max_msgs": "Messages in the period, one for each recipient.",
+    "max_recipients": "Of one message.",
+    "whitelist": "An address, @DOMAIN, @.DOMAIN, @., IP address or network that is always accepted.",
+    "blacklist": "An address, @DOMAIN, @.DOMAIN, @., IP address or network that is refused.",
 }
 _SPECIAL_HELP: Mapping[tuple[type, str], str] = {
     (DomainFields, "quota"): "For all accounts together: 100G, or 'unlimited'.",
@@ -83,6 +100,12 @@ _SPECIAL_HELP: Mapping[tuple[type, str], str] = {
     (MailingListFields, "members"): "Address that gets the list's mail.",
     (MailingListFields, "moderators"): "Address, or *@DOMAIN, that may send whatever the access policy is.",
     (BulkAccountFields, "enabled"): "Whether they work at all.",
+    (ThrottleFields, "max_quota"): "Size of all messages in the period: 1G.",
+    (GreylistingFields, "enabled"): "Whether unknown senders are told to try again.",
+    (
+        GreylistingFields,
+        "whitelist",
+    ): "An address, @DOMAIN, @.DOMAIN, @., IP address or network that is never greylisted.",
 }
 _NAMED_ONE_BY_ONE = {"catch_all": "catch-all", "forwarding": "forwarding", "aliases": "alias"}
 
@@ -108,6 +131,39 @@ class _LimitType(click.ParamType["int | None"]):
         if not str(value).isdecimal():
             self.fail(f"{value!r} is neither a number nor 'unlimited'", param, ctx)
         return int(value)
+
+
+class _SwitchType(click.ParamType["bool | None"]):
+    name = "yes|no|inherit"
+    _WORDS: Mapping[str, bool | None] = {"yes": True, "no": False, "inherit": None}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool | None:
+        if str(value).lower() not in self._WORDS:
+            self.fail(f"{value!r} is neither yes nor no nor inherit", param, ctx)
+        return self._WORDS[str(value).lower()]
+
+
+class _ScoreType(click.ParamType["float | None"]):
+    name = "number|inherit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        try:
+            return None if str(value).lower() == "inherit" else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'inherit'", param, ctx)
+
+
+class _LimitOrInheritType(click.ParamType[Limit]):
+    name = "limit|unlimited|inherit"
+
+    def __init__(self, *, in_bytes: bool) -> None:
+        self._in_bytes = in_bytes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Limit:
+        try:
+            return Limit.parse(value, in_bytes=self._in_bytes)
+        except InvalidValue as error:
+            self.fail(str(error), param, ctx)
 
 
 def parameter_types(kind: type) -> dict[str, str]:
@@ -190,6 +246,13 @@ class _Field:
                 yield click.option(f"--{self.dashed}/--no-{self.dashed}", default=None, help=self.help)
             case "QuotaLike":
                 yield click.option(f"--{self.dashed}", type=_QuotaType(), help=self.help)
+            case "bool | None":
+                yield click.option(f"--{self.dashed}", type=_SwitchType(), help=self.help)
+            case "float | None":
+                yield click.option(f"--{self.dashed}", type=_ScoreType(), help=self.help)
+            case "LimitLike":
+                limit = _LimitOrInheritType(in_bytes=Throttle.LIMITS[self.name])
+                yield click.option(f"--{self.dashed}", type=limit, help=self.help)
             case "int | None":
                 yield click.option(f"--{self.dashed}", type=_LimitType(), help=self.help)
             case _:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from mailstore.policies import Limit
+
 __all__ = [
     "Deleted",
     "DeletedAccount",
     "DeletedDomain",
     "DeletedRows",
+    "DeletedSetting",
+    "EffectiveLimit",
+    "EffectiveSetting",
     "ImportedRow",
     "Purged",
     "SchemaPart",
+    "SpfDomain",
     "Updated",
     "Verified",
 ]
@@ -61,6 +67,41 @@ class Updated:
     domain: str
     dry_run: bool
     accounts: int
+
+
+@dataclass(frozen=True)
+class DeletedSetting:
+    """A level that has a setting no more; `direction` only where there are two."""
+
+    level: str
+    dry_run: bool
+    direction: str = ""
+
+
+@dataclass(frozen=True)
+class EffectiveSetting:
+    """What applies, and the level that it comes from; an empty one stands for the scanner's own configuration."""
+
+    setting: str
+    value: bool | float | None
+    level: str
+
+
+@dataclass(frozen=True)
+class EffectiveLimit:
+    """What applies in which period (seconds), and the level that it comes from; an empty one for none."""
+
+    limit: str
+    value: Limit
+    period: int | None
+    level: str
+
+
+@dataclass(frozen=True)
+class SpfDomain:
+    """A domain whose servers are never greylisted."""
+
+    domain: str
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ NOUNS = (
     "alias",
     "list",
     "admin",
+    "policy",
+    "throttle",
+    "greylisting",
+    "access-list",
     "deleted",
     "purge",
     "check",
@@ -35,7 +39,7 @@ NOUNS = (
     "password",
     "completion",
 )
-"""The commands in the order of the help; each is ``mailstore.cli.NOUN.NOUN``."""
+"""The commands in the order of the help; each is ``mailstore.cli.NOUN.NOUN``, with ``_`` for ``-``."""
 
 _EPILOG = """\
 Formats: 'table' is for people and the default on a terminal. 'lines' is the default elsewhere: one record a line, the
@@ -60,7 +64,8 @@ class _Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in NOUNS:
             return None
-        command: click.Command = getattr(import_module(f"mailstore.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"mailstore.cli.{name}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastLogin, MailingList, Usage
+from mailstore.policies import Limit, SpamPolicy, SpamPolicyFields, period_text
 from mailstore.quota import Quota
 
 __all__ = ["flat", "listed", "names", "nested", "text"]
@@ -16,12 +17,16 @@ __all__ = ["flat", "listed", "names", "nested", "text"]
 _PARTS: Mapping[str, type] = {"usage": Usage, "last_login": LastLogin}
 """The fields that are records themselves, wherever they occur; a row has one column for each of their fields."""
 
+_INHERITABLE = {"enabled", *SpamPolicyFields.__annotations__}
+"""The columns in which nothing means that the next level is asked."""
+
 _LISTED: Mapping[type, tuple[str, ...]] = {
     Domain: ("domain", "name", "enabled", "quota", "max_accounts", "alias_domains"),
     Account: ("address", "name", "enabled", "quota", "usage.bytes", "forwarding", "aliases"),
     Alias: ("address", "name", "enabled", "access_policy", "members"),
     MailingList: ("address", "name", "kind", "enabled", "access_policy", "members"),
     Admin: ("address", "name", "enabled", "kind", "global_admin", "domains"),
+    SpamPolicy: ("level", "spam_score", "quarantine_spam", "quarantine_virus", "bypass_spam_checks"),
     DeletedMailbox: ("address", "id", "due", "usage.bytes", "restorable", "home", "error"),
 }
 
@@ -54,7 +59,7 @@ def flat(record: object) -> dict[str, Any]:
 def nested(value: Any) -> Any:
     """Return a value as JSON holds it: times in ISO format, quotas as ``1G`` or ``unlimited``, no limit as null."""
     match value:
-        case Quota():
+        case Quota() | Limit():
             return str(value)
         case datetime():
             return f"{value.isoformat()}Z"
@@ -73,7 +78,9 @@ def text(column: str, value: Any) -> str:
     """Return a value as it stands in rows, in the form in which options take it."""
     match value:
         case None:
-            return "unlimited" if column.startswith("max_") else ""
+            return "inherit" if column in _INHERITABLE else "unlimited" if column.startswith("max_") else ""
+        case int() if column == "period":
+            return period_text(value)
         case bool():
             return "yes" if value else "no"
         case tuple() | list():

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
@@ -48,6 +48,9 @@ class Transaction:
         self.in_doubt = False
         self._undo: list[Callable[[], None]] = []
         self._at_end: list[Callable[[], None]] = []
+        self._afterwards: list[Callable[[], None]] = []
+        self._joined: set[Database] = set()
+        self._companions = ExitStack()
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call `undo` if the transaction (or the operation in it that registers this) does not come about."""
@@ -56,6 +59,31 @@ class Transaction:
     def at_end(self, action: Callable[[], None]) -> None:
         """Call `action` when the outermost transaction has ended, either way, while its connection is still open."""
         self._at_end.append(action)
+
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Call `action` when the outermost transaction is committed and over, if the operation in hand comes about."""
+        self._afterwards.append(action)
+        self.on_rollback(lambda: self._afterwards.remove(action))
+
+    def run_afterwards(self) -> None:
+        """Run what `afterwards` collected, to the end; what failed is raised then."""
+        with ExitStack() as actions:
+            for action in reversed(self._afterwards):
+                actions.callback(action)
+
+    def join(self, other: Database, subject: str) -> None:
+        """Open a transaction in another database that ends with this one: committed just before it, else rolled back.
+
+        `subject` is named in the errors of that database.
+        """
+        if other not in self._joined:
+            self._companions.enter_context(other.writing(subject))
+            self._joined.add(other)
+
+    @property
+    def companions(self) -> ExitStack:
+        """The transactions that joined this one."""
+        return self._companions
 
     def undo_from(self, mark: int) -> None:
         """Undo what was registered after the first `mark` entries, latest first."""
@@ -92,14 +120,14 @@ class Database:
         self._local = threading.local()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, subject: str | None = None) -> Iterator[Connection]:
         """Give a connection to read with: that of this thread's transaction, else one for this context only."""
         current = self._current
         if current is not None:
-            with translated():
+            with translated(subject):
                 yield current.connection
             return
-        with translated(), self.engine.connect() as connection:
+        with translated(subject), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -121,6 +149,12 @@ class Database:
             if transaction is not None and transaction.in_doubt:
                 error.state = _IN_DOUBT
             raise
+        transaction.run_afterwards()
+
+    def let_join(self, other: Database, subject: str) -> None:
+        """Let this thread's running transaction, if there is one, take in a transaction of another database."""
+        if self._current is not None:
+            self._current.join(other, subject)
 
     @property
     def in_transaction(self) -> bool:
@@ -138,7 +172,8 @@ class Database:
             try:
                 committing = False
                 with connection.begin():
-                    yield transaction
+                    with transaction.companions:
+                        yield transaction
                     committing = True
             except BaseException:
                 transaction.in_doubt = committing and connection.invalidated

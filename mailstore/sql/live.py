@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, Table, text
+from sqlalchemy.types import NullType
 
-__all__ = ["Live", "LiveColumn", "read_live"]
+from mailstore.errors import SchemaMismatch
+
+__all__ = ["Live", "LiveColumn", "live_table", "read_live"]
 
 _COLUMNS = {
     "mysql": """
@@ -43,3 +46,19 @@ def read_live(connection: Connection, engine: str, schema: str | None = None) ->
     for table, column, type_, required in connection.execute(text(_COLUMNS[engine]), {"schema": schema}):
         live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
     return live
+
+
+def live_table(metadata: MetaData, live: Live, name: str, known: Sequence[Column[Any]], optional: Set[str]) -> Table:
+    """Return a table with the columns that the server has: the known ones with their types, the others as they are.
+
+    Raises SchemaMismatch if the table, or a known column that is not optional, is missing.
+    """
+    found = live.get(name, {})
+    missing = [column.name for column in known if column.name not in found and column.name not in optional]
+    if missing:
+        raise SchemaMismatch(
+            f"the database lacks {name if not found else f'{name}.{missing[0]}'}; is this the right URL, and up to date?"
+        )
+    names = {column.name for column in known}
+    foreign = (Column(other, NullType()) for other in found if other not in names)
+    return Table(name, metadata, *(column for column in known if column.name in found), *foreign)

@@ -24,14 +24,19 @@ from mailstore.store.base import Store
 from mailstore.store.deleted import Claim, DeletedMailboxes
 from mailstore.store.domains import Domains
 from mailstore.store.lists import MailingLists
+from mailstore.store.policies import AccessLists, Greylisting, SpamPolicies, Throttles
 
 __all__ = [
+    "AccessLists",
     "Accounts",
     "Admins",
     "Aliases",
     "Claim",
     "DeletedMailboxes",
     "Domains",
+    "Greylisting",
     "MailingLists",
+    "SpamPolicies",
     "Store",
+    "Throttles",
 ]

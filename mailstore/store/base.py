@@ -17,6 +17,7 @@ from mailstore.store.aliases import Aliases
 from mailstore.store.deleted import DeletedMailboxes
 from mailstore.store.domains import Domains
 from mailstore.store.lists import MailingLists
+from mailstore.store.policies import AccessLists, Greylisting, SpamPolicies, Throttles
 
 __all__ = ["RolledBack", "Store"]
 
@@ -77,6 +78,31 @@ class Store(ABC):
     @abstractmethod
     def deleted(self) -> DeletedMailboxes:
         """Mailboxes of deleted accounts."""
+
+    @property
+    def spam_policies(self) -> SpamPolicies:
+        """What the content scanner does; raises NotSupported without `Capability.SPAM_POLICIES`."""
+        raise self._without("spam policies", "amavisd")
+
+    @property
+    def access_lists(self) -> AccessLists:
+        """Whitelists and blacklists; raises NotSupported without `Capability.ACCESS_LISTS`."""
+        raise self._without("access lists", "amavisd")
+
+    @property
+    def throttles(self) -> Throttles:
+        """How much may be sent and received; raises NotSupported without `Capability.THROTTLES`."""
+        raise self._without("throttles", "iredapd")
+
+    @property
+    def greylisting(self) -> Greylisting:
+        """Whom to tell to try again; raises NotSupported without `Capability.GREYLISTING`."""
+        raise self._without("greylisting", "iredapd")
+
+    def _without(self, feature: str, option: str) -> NotSupported:
+        return NotSupported(
+            f"{self.name} has no {feature}: the option {option}=, the URL of that database, is not given"
+        )
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:

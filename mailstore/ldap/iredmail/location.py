@@ -11,7 +11,7 @@ from mailstore.ldap.endpoint import Endpoint
 from mailstore.ldap.iredmail.companion import Companion
 from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.names import parse_dn
-from mailstore.registry import resolve_password_file
+from mailstore.registry import resolve_companion_password
 
 __all__ = ["companion_of", "endpoint_of", "places_of", "shown"]
 
@@ -46,7 +46,7 @@ def places_of(config: StoreConfig) -> Places:
 def companion_of(config: StoreConfig) -> Companion:
     """Return the SQL database that belongs to a directory."""
     key = hashlib.sha256(shown(config.url).encode()).hexdigest()[:12]
-    return Companion(config, key, resolve_password_file(config.retention_password_file))
+    return Companion(config, key, resolve_companion_password(config, "retention"))
 
 
 def shown(url: str) -> str:

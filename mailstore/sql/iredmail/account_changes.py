@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 
 from mailstore.address import account_address, addresses
+from mailstore.companions import levels
 from mailstore.fields import plain
 from mailstore.iredmail.panel import panel_hash
 from mailstore.iredmail.policy import DomainPolicy
@@ -114,6 +115,7 @@ class AccountChange:
         wanted = set(edit.apply(present)) if isinstance(edit, Edit) else set(edit or ())
         gone, new = present - wanted, wanted - present
         if gone:
+            tx.afterwards(self._context.companions.removing(levels(gone)))
             tx.execute(delete(self._context.table("forwardings")).where(condition, columns.address.in_(gone)))
         owners = names.claim_aliases(tx, self._address, new)
         forwardings.add(tx, [alias_row(alias, self._address, owners[alias], active) for alias in sorted(new)])

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tr
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_name, domain_part
+from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.layout import has_stamp
@@ -151,7 +152,7 @@ class Accounts(store.Accounts):
 
     def rename(self, address: str, new_address: str) -> Account:
         old, new = account_address(address), account_address(new_address)
-        with self._context.writing(old) as tx:
+        with self._context.companions.finishing(levels([old])), self._context.writing(old) as tx:
             self._names.lock_owners(tx, {old, new})
             row = self._lock(tx, old)
             if old != new:
@@ -174,6 +175,7 @@ class Accounts(store.Accounts):
         values = {"username": new, "domain": domain_part(new), "modified": now()}
         tx.execute(update(mailbox).where(mailbox.c.username == old).values(values))
         self._cleanup.rename(tx, old, new)
+        tx.afterwards(self._context.companions.renaming(old, new))
 
     def _outlive_stamp(self, home: str | None) -> None:
         """Wait until the second in which the home was made is over, if only its time stamp keeps homes apart.
@@ -187,14 +189,19 @@ class Accounts(store.Accounts):
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)
-        with self._context.writing(address) as tx:
+        with self._context.companions.finishing(levels([address])), self._context.writing(address) as tx:
             self._names.lock_domain(tx, domain_part(address))
             self._lock(tx, address)
+            tx.afterwards(self._context.companions.removing(levels([address, *self._aliases_of(tx, address)])))
             # The record is written first: it copies what the clean-up is about to remove.
             record = self._retention.record(tx, address, due)
             self._cleanup.remove(tx, address)
             tx.execute(delete(self._mailbox).where(self._mailbox.c.username == address))
             return record
+
+    def _aliases_of(self, tx: Transaction, address: str) -> Sequence[str]:
+        query = select(self._forwardings.columns.address).where(self._forwardings.aliases_of(address))
+        return tx.execute(query).scalars().all() if self._context.companions.capabilities else ()
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = account_address(address)

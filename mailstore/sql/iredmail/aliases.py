@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, li
 
 from mailstore import store
 from mailstore.address import account_address, addresses, domain_name, domain_part, moderator
+from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
@@ -64,6 +65,7 @@ class Aliases(store.Aliases):
             row |= {"accesspolicy": "public", "created": now(), "modified": now(), **change.columns}
             self._context.insert(tx, "alias", row)
             self._write_lists(tx, address, change, row["active"])
+            self._context.companions.claiming(levels([address]))
             return self._get(tx.connection, address)
 
     def get(self, address: str) -> Alias:
@@ -115,7 +117,7 @@ class Aliases(store.Aliases):
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)
-        with self._context.writing(old) as tx:
+        with self._context.companions.finishing(levels([old])), self._context.writing(old) as tx:
             self._names.lock_owners(tx, {old, new})
             self._lock(tx, old)
             if old != new:
@@ -133,11 +135,13 @@ class Aliases(store.Aliases):
         values = {"address": new, "domain": domain_part(new), "modified": now()}
         tx.execute(update(self._table).where(self._table.c.address == old).values(values))
         self._cleanup.rename(tx, old, new)
+        tx.afterwards(self._context.companions.renaming(old, new))
 
     def delete(self, address: str) -> None:
         address = account_address(address)
-        with self._context.writing(address) as tx:
+        with self._context.companions.finishing(levels([address])), self._context.writing(address) as tx:
             self._lock(tx, address)
+            tx.afterwards(self._context.companions.removing(levels([address])))
             self._cleanup.remove(tx, address)
             tx.execute(delete(self._table).where(self._table.c.address == address))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 
 from mailstore.address import domain_part
+from mailstore.companions import Companions
 from mailstore.config import StoreConfig
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
@@ -28,7 +29,8 @@ __all__ = ["Context"]
 class Context:
     """One opened `vmail` database as one user of the library sees it.
 
-    ``actor`` is the admin on whose behalf everything happens; None may do everything.
+    ``actor`` is the admin on whose behalf everything happens; None may do everything. ``companions`` are the databases
+    beside this one.
     """
 
     db: Database
@@ -37,6 +39,7 @@ class Context:
     name: str
     homes: Homes | None = None
     actor: Actor | None = None
+    companions: Companions = field(default_factory=Companions)
 
     @property
     def key(self) -> str:

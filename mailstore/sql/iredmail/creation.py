@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import select
 
 from mailstore.bulk import Refusals, batches, grouped_by_columns, parse_accounts
+from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.layout import Layout
@@ -54,6 +55,7 @@ class Creation:
         new.mailbox |= self._home(tx, new, known_name=facts["deleted_before"]).columns()
         self._insert_mailboxes(tx, [new])
         self._insert_beside(tx, [new], owners)
+        self._context.companions.claiming(levels([new.address]))
 
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
@@ -65,6 +67,7 @@ class Creation:
             self._check_capacity(tx, new, refusals)
             refusals.stop_if_any()
             self._write(tx, [account for _, account in new])
+            self._context.companions.claiming(levels(account.address for _, account in new))
         return len(new)
 
     def _parse(self, address: str, hashed: Secret | None, fields: dict[str, Any], home: str | None) -> NewAccount:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 
 from mailstore import store
 from mailstore.address import domain_name
+from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Domain
@@ -56,6 +57,7 @@ class Domains(store.Domains):
             if self._context.actor and not self._context.actor.is_global(tx.connection):
                 self._let_actor_manage(tx, name)
             change.write_beside(tx, self._forwardings)
+            self._context.companions.claiming(levels(domains=[name]))
             return self._get(tx.connection, name)
 
     def get(self, domain: str) -> Domain:
@@ -106,6 +108,7 @@ class Domains(store.Domains):
                 self._refuse_served(tx, name)
             row = {"target_domain": target, "created": now(), "active": 1}
             self._context.insert(tx, "alias_domain", [{"alias_domain": name, **row} for name in new])
+            self._context.companions.claiming(levels(domains=new))
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
@@ -115,16 +118,19 @@ class Domains(store.Domains):
             for name in wanted:
                 if name not in present:
                     raise NotFound(f"{name} is no alias domain of {target}", subject=name)
+            tx.afterwards(self._context.companions.removing(levels(domains=wanted)))
             self._remove_alias_domains(tx, target, wanted)
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         name, due = domain_name(domain), due_date(keep_mailbox_days)
-        with self._context.writing(name) as tx:
+        with self._context.companions.finishing(levels(domains=[name])), self._context.writing(name) as tx:
             if self._context.actor:
                 self._context.actor.allow_deletion(tx)
             self._names.lock_domain(tx, name)
             if self._context.actor:
                 self._context.actor.refuse_global_admins_of(tx.connection, name)
+            gone = [name, *self._alias_domains_of(tx.connection, name)]
+            tx.afterwards(self._context.companions.removing(levels(domains=gone)))
             count = Retention(self._context).record_domain(tx, name, due)
             self._delete_rows(tx, name)
             return count

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from mailstore.address import domain_part, local_part
+from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
@@ -143,6 +144,7 @@ class NameSpace:
         owners = self.lock_owners(tx, aliases)
         self._refuse_each_other(tx.connection, owners, address)
         self.refuse_taken_aliases(tx.connection, owners)
+        self._context.companions.claiming(levels(aliases))
         return owners
 
     def _refuse_each_other(self, connection: Connection, aliases: Mapping[str, str], account: str) -> None:

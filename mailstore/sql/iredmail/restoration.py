@@ -11,6 +11,7 @@ from sqlalchemy import Date, DateTime, column, exc, insert, select
 from sqlalchemy import table as bare_table
 
 from mailstore.address import domain_part
+from mailstore.companions import levels
 from mailstore.errors import AlreadyExists
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.model import DeletedMailbox
@@ -83,6 +84,7 @@ class Restoration:
         if facts["leftovers"]:
             Cleanup(self._context).remove_leftovers(self._tx, address)
         self._insert("mailbox", row)
+        self._context.companions.claiming(levels([address]))
         if not self._rows:
             self._context.insert(self._tx, "forwardings", forwarding_row(address, address))
             return

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Self
 
-from mailstore import store
 from mailstore.address import any_address
+from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.maildir import Homes
@@ -22,16 +22,18 @@ from mailstore.sql.iredmail.aliases import Aliases
 from mailstore.sql.iredmail.check import Checker
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted import DeletedMailboxes
+from mailstore.sql.iredmail.directory import SQLDirectory
 from mailstore.sql.iredmail.domains import Domains
 from mailstore.sql.iredmail.rights import Actor
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
-_MISSING = frozenset({Capability.LISTS, Capability.PERMITTED_SENDERS, Capability.ARCHIVE})
+_MISSING = frozenset({Capability.LISTS, Capability.PERMITTED_SENDERS, Capability.ARCHIVE}) | BESIDE
 
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
+    companions = open_companions(config)
     db = database(config, password)
     require_file(db)
     try:
@@ -42,7 +44,12 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
         db.close()
         raise
     homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
-    return IRedMailStore(Context(db, found, config, shown(config.url), homes))
+    context = Context(db, found, config, shown(config.url), homes)
+    return IRedMailStore(_with_companions(context, companions))
+
+
+def _with_companions(context: Context, companions: Companions) -> Context:
+    return replace(context, companions=companions.seen_by(SQLDirectory(context)))
 
 
 def create_schema(config: StoreConfig, password: str | None) -> list[str]:
@@ -65,7 +72,7 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
         db.close()
 
 
-class IRedMailStore(store.Store):
+class IRedMailStore(WithPolicies):
     """See `mailstore.store.Store`."""
 
     def __init__(self, context: Context) -> None:
@@ -86,7 +93,7 @@ class IRedMailStore(store.Store):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return frozenset(Capability) - _MISSING
+        return (frozenset(Capability) - _MISSING) | self.companions.capabilities
 
     @property
     def homes(self) -> Homes | None:
@@ -124,10 +131,15 @@ class IRedMailStore(store.Store):
         actor = Actor(self._context.schema, any_address(admin))
         with self._context.db.reading() as connection:
             actor.require_enabled(connection)
-        return type(self)(replace(self._context, actor=actor))
+        return type(self)(_with_companions(replace(self._context, actor=actor), self._context.companions))
+
+    @property
+    def companions(self) -> Companions:
+        return self._context.companions
 
     def check(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        yield from self.companions.findings()
         if self.homes:
             yield from check_homes(self, self.homes)
 
@@ -142,6 +154,7 @@ class IRedMailStore(store.Store):
 
     def close(self) -> None:
         self._context.db.close()
+        self.companions.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

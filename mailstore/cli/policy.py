@@ -1,0 +1,82 @@
+"""``mailstore policy``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.results import DeletedSetting, EffectiveSetting
+from mailstore.cli.session import Caution, Session, destroys, pass_session
+from mailstore.policies import SpamPolicy, SpamPolicyFields
+
+__all__ = ["policy"]
+
+
+@click.group()
+def policy() -> None:
+    """What the content scanner (amavisd) does with mail; LEVEL is 'global', a domain or an address."""
+
+
+@policy.command()
+@click.argument("level")
+@pass_session
+def show(session: Session, level: str) -> None:
+    """Show what a level itself says; 'effective' shows what applies."""
+    session.output.one(session.store.spam_policies.get(level))
+
+
+@policy.command()
+@click.argument("address")
+@pass_session
+def effective(session: Session, address: str) -> None:
+    """Show what applies to mail for an address, and which level says so.
+
+    A setting without a level is left to the configuration of amavisd.
+    """
+    found = session.store.spam_policies.effective(address)
+    rows = (
+        EffectiveSetting(name, getattr(found.policy, name), found.levels.get(name, ""))
+        for name in SpamPolicyFields.__annotations__
+    )
+    session.output.many(EffectiveSetting, rows)
+
+
+@policy.command("list")
+@pass_session
+def list_policies(session: Session) -> None:
+    """List the policies of all levels."""
+    session.output.many(SpamPolicy, session.store.spam_policies.list())
+
+
+@policy.command("set")
+@click.argument("level")
+@takes_fields(SpamPolicyFields, editing=True)
+@pass_session
+def set_policy(session: Session, level: str, fields: dict[str, Any]) -> None:
+    """Set the whole policy of a level; what no option names is inherited from then on."""
+    stored = session.store.spam_policies.set(level, **fields)
+    session.output.done(f"set the policy of {stored.level}", stored)
+
+
+@policy.command()
+@click.argument("level")
+@takes_fields(SpamPolicyFields, editing=True)
+@pass_session
+def update(session: Session, level: str, fields: dict[str, Any]) -> None:
+    """Change the policy of a level; what no option names stays as it is."""
+    require_change(fields)
+    stored = session.store.spam_policies.update(level, **fields)
+    session.output.done(f"updated the policy of {stored.level}", stored)
+
+
+@policy.command()
+@click.argument("level")
+@destroys
+@pass_session
+def delete(session: Session, level: str, caution: Caution) -> None:
+    """Remove the policy of a level, which then inherits everything."""
+    with session.carefully(f"Delete the policy of {level}?", caution) as store:
+        store.spam_policies.delete(level)
+    session.output.done(caution.tell("deleted", f"the policy of {level}"), DeletedSetting(level, caution.dry_run))

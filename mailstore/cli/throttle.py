@@ -1,0 +1,105 @@
+"""``mailstore throttle``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.results import Deleted, DeletedSetting, EffectiveLimit
+from mailstore.cli.session import Caution, Session, destroys, pass_session
+from mailstore.policies import DIRECTIONS, Direction, Throttle, ThrottleFields
+
+__all__ = ["DIRECTION", "throttle"]
+
+DIRECTION = click.argument("direction", type=click.Choice(DIRECTIONS))
+_PERIOD_HELP = "In which limits are counted: 90s, 15m, 1h, 7d."
+
+
+@click.group()
+def throttle() -> None:
+    """How much may be sent and received (iRedAPD); LEVEL is 'global', a domain or an address."""
+
+
+@throttle.command()
+@click.argument("level")
+@DIRECTION
+@pass_session
+def show(session: Session, level: str, direction: Direction) -> None:
+    """Show what a level itself says; 'effective' shows what applies."""
+    session.output.one(session.store.throttles.get(level, direction))
+
+
+@throttle.command()
+@click.argument("address")
+@DIRECTION
+@click.option("--client", metavar="IP", help="The IP address of the other side, which may have limits of its own.")
+@pass_session
+def effective(session: Session, address: str, direction: Direction, client: str | None) -> None:
+    """Show what applies to an address, and which level says so."""
+    found = session.store.throttles.effective(address, direction, client=client)
+    session.output.many(
+        EffectiveLimit,
+        (
+            EffectiveLimit(
+                name, getattr(found, name), origin.period if origin else None, origin.level if origin else ""
+            )
+            for name in Throttle.LIMITS
+            for origin in [found.origins.get(name)]
+        ),
+    )
+
+
+@throttle.command("list")
+@pass_session
+def list_throttles(session: Session) -> None:
+    """List the throttles of all levels."""
+    session.output.many(Throttle, session.store.throttles.list())
+
+
+@throttle.command("set")
+@click.argument("level")
+@DIRECTION
+@click.option("--period", required=True, help=_PERIOD_HELP)
+@takes_fields(ThrottleFields, editing=True)
+@pass_session
+def set_throttle(session: Session, level: str, direction: Direction, period: str, fields: dict[str, Any]) -> None:
+    """Set the whole throttle of a level; limits that no option names are inherited from then on. Counters go on."""
+    stored = session.store.throttles.set(level, direction, period=period, **fields)
+    session.output.done(f"set the {direction} throttle of {stored.level}", stored)
+
+
+@throttle.command()
+@click.argument("level")
+@DIRECTION
+@click.option("--period", help=_PERIOD_HELP)
+@takes_fields(ThrottleFields, editing=True)
+@pass_session
+def update(session: Session, level: str, direction: Direction, period: str | None, fields: dict[str, Any]) -> None:
+    """Change the throttle of a level; what no option names stays as it is. Counters go on."""
+    require_change(fields, {"period": period} if period else {})
+    stored = session.store.throttles.update(level, direction, period=period, **fields)
+    session.output.done(f"updated the {direction} throttle of {stored.level}", stored)
+
+
+@throttle.command()
+@click.argument("address")
+@pass_session
+def reset(session: Session, address: str) -> None:
+    """Let an address start again from zero, as if it had sent and received nothing yet."""
+    session.store.throttles.reset(address)
+    session.output.done(f"reset the counters of {address}", Deleted(address))
+
+
+@throttle.command()
+@click.argument("level")
+@DIRECTION
+@destroys
+@pass_session
+def delete(session: Session, level: str, direction: Direction, caution: Caution) -> None:
+    """Remove the throttle of a level with its counters; it then inherits."""
+    with session.carefully(f"Delete the {direction} throttle of {level}?", caution) as store:
+        store.throttles.delete(level, direction)
+    message = caution.tell("deleted", f"the {direction} throttle of {level}")
+    session.output.done(message, DeletedSetting(level, caution.dry_run, direction))

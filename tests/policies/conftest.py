@@ -1,0 +1,48 @@
+"""Stores with databases of amavisd and iRedAPD beside them, on both engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from mailstore.passwords import hash_password
+from tests.policies.rig import PolicyRig
+from tests.rigs import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mailstore.sql.iredmail.store import IRedMailStore
+    from tests.stores import StoreRig
+
+READY = hash_password("secret")
+SERVERS = {"mysql": "mariadb", "postgresql": "postgresql"}
+
+
+@pytest.fixture(scope="session", params=sorted(SERVERS))
+def policy_rig(request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]) -> Iterator[PolicyRig]:
+    """The databases of one engine, for the whole run."""
+    rig = PolicyRig(request.param, cast("Rig", rigs(request.param)), request.getfixturevalue(SERVERS[request.param]))
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def prig(policy_rig: PolicyRig) -> PolicyRig:
+    """The databases, emptied."""
+    policy_rig.clear()
+    return policy_rig
+
+
+@pytest.fixture
+def pstore(prig: PolicyRig) -> Iterator[IRedMailStore]:
+    """A store with both databases and some accounts; afterwards nothing may be wrong, and no connection lost."""
+    store = prig.shared
+    store.domains.create("example.com")
+    store.domains.create("example.org")
+    for address in ("bob@example.com", "eve@example.com"):
+        store.accounts.create(address, password_hash=READY)
+    yield store
+    assert [finding for finding in store.check() if finding.severity == "error"] == []
+    assert prig.busy_connections() == 0

@@ -1,0 +1,127 @@
+"""A process that is killed at any step leaves every account with its own settings, and a rerun finishes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mailstore import AlreadyExists, NotFound
+from mailstore.policies import SpamPolicy
+from tests.faults.children import fork
+from tests.policies.conftest import READY
+from tests.policies.test_lifecycle import content, furnish, leave
+
+if TYPE_CHECKING:
+    from mailstore.sql.iredmail.store import IRedMailStore
+    from tests.policies.rig import PolicyRig
+    from tests.rigs import Rig
+
+BOB, NEW = "bob@example.com", "robert@example.com"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is killed, and what an account of either name must have whenever it is there."""
+
+    run: Callable[[IRedMailStore], Any]
+    bob: bool
+    """Whether bob is there before; he then has settings of his own."""
+    final: str | None
+    """Who is there afterwards."""
+
+
+OPERATIONS = {
+    "rename": Operation(lambda store: store.accounts.rename(BOB, NEW), bob=True, final=NEW),
+    "delete": Operation(lambda store: store.accounts.delete(BOB), bob=True, final=None),
+    "create": Operation(lambda store: store.accounts.create(NEW, password_hash=READY), bob=False, final=NEW),
+}
+
+
+def kill_at_step(store: IRedMailStore, number: int) -> None:
+    """Make this process kill itself at its step `number`: before and after a commit of any of the databases.
+
+    What is not committed is rolled back, wherever between two commits it stops.
+    """
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        taken += 1
+        if taken == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(commit: Callable[[Any], None]) -> Callable[[Any], None]:
+        def commit_in_steps(connection: Any) -> None:
+            step()
+            commit(connection)
+            step()
+
+        return commit_in_steps
+
+    companions: Any = store.companions
+    for database in (store._context.db, companions.amavisd.db, companions.iredapd.db):
+        vars(database.engine.dialect)["do_commit"] = watched(database.engine.dialect.do_commit)
+
+
+def killed_at(rig: PolicyRig, operation: Operation, number: int) -> bool:
+    """Run the operation in a process that dies at a step; tell whether it got that far."""
+
+    def run() -> None:
+        kill_at_step(rig.shared, number)
+        operation.run(rig.shared)
+
+    engines = [rig.accounts.engine, *rig.engines.values()]
+    forkable = SimpleNamespace(
+        shared=rig.shared, engine=SimpleNamespace(dispose=lambda: [engine.dispose() for engine in engines])
+    )
+    child = fork(cast("Rig", forkable), run)
+    assert child.wait() is None
+    return child.killed
+
+
+def prepare(store: IRedMailStore, rig: PolicyRig, operation: Operation) -> None:
+    """Make what the operation finds, with leftovers of a former holder of the new name."""
+    for address in (BOB, NEW):
+        if store.accounts.exists(address):
+            store.accounts.delete(address)
+    if operation.bob:
+        store.accounts.create(BOB, password_hash=READY)
+        furnish(store, rig, BOB)
+    rig.execute("mailaddr", "DELETE FROM mailaddr WHERE id NOT IN (SELECT sid FROM wblist)")
+    leave(rig, NEW)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_killed_at_every_step(pstore: IRedMailStore, prig: PolicyRig, name: str) -> None:
+    operation = OPERATIONS[name]
+    prepare(pstore, prig, operation)
+    wanted = content(pstore, prig, BOB if operation.bob else "eve@example.com")
+    for number in count(1):
+        if not killed_at(prig, operation, number):
+            break
+        holders = [address for address in (BOB, NEW) if pstore.accounts.exists(address)]
+        assert len(holders) == (1 if operation.bob and name == "rename" else len(holders))
+        for address in holders:
+            assert content(pstore, prig, address) == wanted, f"{address} after step {number}"
+        done = operation.final in holders if operation.final else not holders
+        try:
+            operation.run(pstore)
+        except (AlreadyExists, NotFound):
+            assert done, f"after step {number}"
+        for address in (BOB, NEW):  # whatever is left reaches nobody
+            if not pstore.accounts.exists(address):
+                pstore.accounts.create(address, password_hash=READY)
+                assert pstore.spam_policies.get(address) == SpamPolicy(level=address)
+                assert pstore.throttles.get(address, "inbound").period is None
+        assert [finding for finding in pstore.check() if finding.severity == "error"] == []
+        prepare(pstore, prig, operation)
+    assert number > 5
+    if not pstore.accounts.exists(NEW):
+        pstore.accounts.create(NEW, password_hash=READY)
