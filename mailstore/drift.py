@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from mailstore.errors import HomeError, InvalidValue
 from mailstore.maildir import Homes
-from mailstore.model import Finding
+from mailstore.model import Capability, DeletedMailbox, Finding
 from mailstore.store import Store
 
 __all__ = ["check_homes"]
 
 
 def check_homes(store: Store, homes: Homes, *, folder: str | None = None) -> Iterator[Finding]:
-    """Compare accounts, records of deleted mailboxes, and directories; `folder` is that of `Homes.find_homes`.
+    """Compare accounts, records of deleted mailboxes, and directories; `folder` is as in `Homes.find_homes`.
 
     Keeps the paths of all homes in memory, about 150 bytes for each account.
     """
@@ -24,13 +24,17 @@ def check_homes(store: Store, homes: Homes, *, folder: str | None = None) -> Ite
         known[home] = address
         yield from _check_home(homes, address, home)
     yield from _check_nesting(known)
-    for record in store.deleted.list():
+    for record in _records(store):
         if record.home in known:
             message = f"its mailbox {record.home} is the home of {known[record.home]} now; the purge will not touch it"
             yield Finding("record-in-use", record.address, message, "notice")
         known.setdefault(record.home, record.address)
         yield from _check_record(homes, record.address, record.home)
     yield from _check_unclaimed(homes, known, folder)
+
+
+def _records(store: Store) -> Iterator[DeletedMailbox]:
+    return store.deleted.list() if Capability.RETENTION in store.capabilities else iter(())
 
 
 def _check_home(homes: Homes, address: str, home: str) -> Iterator[Finding]:

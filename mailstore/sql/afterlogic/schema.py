@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from sqlalchemy import Connection, Index, MetaData, Table, func, text
 from mailstore.errors import SchemaMismatch
 from mailstore.sql.afterlogic.tables import CONNECTOR, LEDGER, NEEDED, WEBMAIL, define, define_connector
 from mailstore.sql.afterlogic.user_data import DATA_KEYS
+from mailstore.sql.columns import Live, LiveColumn, live_columns
 from mailstore.sql.ledger import define_own_tables
-from mailstore.sql.live import Live, read_live
 
 __all__ = ["Schema", "create", "create_connector", "create_ledger", "detect"]
 
@@ -78,11 +79,11 @@ class Schema:
 
 def detect(connection: Connection, engine: str, prefix: str, connector: str) -> Schema:
     """Read which tables and columns the server has; `connector` is the name of its mail server's database, if any."""
-    live = read_live(connection, engine)
+    live = live_columns(connection, engine)
     missing = list(_gaps(live, NEEDED, prefix))
     mail = None
     if connector:
-        mail_live = read_live(connection, engine, connector)
+        mail_live = _columns_of(connection, connector)
         missing += [f"{connector}.{gap}" for gap in _gaps(mail_live, _CONNECTOR_COLUMNS, "")]
         mail = define_connector(connector, mail_live)
     known: dict[str, Iterable[str]] = {name: spec.columns for name, spec in WEBMAIL.items()}
@@ -109,6 +110,15 @@ _HINT = (
 )
 
 
+def _columns_of(connection: Connection, database: str) -> Live:
+    """Return the columns of another database on the same MySQL server."""
+    query = text("SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = :name")
+    found: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
+    for table, column, kind in connection.execute(query, {"name": database}):
+        found[str(table)][str(column)] = LiveColumn(str(kind).lower(), required=False)
+    return found
+
+
 def _gaps(live: Live, wanted: Mapping[str, Iterable[str]], prefix: str) -> Iterator[str]:
     for name, columns in sorted(wanted.items()):
         table = f"{prefix}{name}"
@@ -124,7 +134,7 @@ def create(connection: Connection, engine: str, prefix: str) -> list[str]:
     Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
     """
     metadata = define(prefix)
-    _refuse_present(read_live(connection, engine), metadata)
+    _refuse_present(live_columns(connection, engine), metadata)
     metadata.create_all(connection, checkfirst=False)
     if engine == "mysql":
         connection.execute(text(_DECODE))
@@ -135,17 +145,17 @@ def create(connection: Connection, engine: str, prefix: str) -> list[str]:
     return sorted(metadata.tables)
 
 
-def create_connector(connection: Connection, engine: str, database: str) -> list[str]:
+def create_connector(connection: Connection, database: str) -> list[str]:
     """Create the tables of Aurora 8's mail server in the empty database of that name. Raises SchemaMismatch."""
     metadata = define_connector(database)
-    _refuse_present(read_live(connection, engine, database), metadata)
+    _refuse_present(_columns_of(connection, database), metadata)
     metadata.create_all(connection, checkfirst=False)
     return sorted(metadata.tables)
 
 
 def create_ledger(connection: Connection, engine: str) -> bool:
     """Add the tables of deleted mailboxes to an existing database. Returns False if they were there."""
-    live = read_live(connection, engine)
+    live = live_columns(connection, engine)
     if all(name in live for name in LEDGER):
         return False
     metadata = MetaData()

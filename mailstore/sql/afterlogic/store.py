@@ -66,7 +66,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
         with db.writing() as tx:
             made = schema.create(tx.connection, db.kind, config.table_prefix)
             if config.mta_database:
-                made += schema.create_connector(tx.connection, db.kind, config.mta_database)
+                made += schema.create_connector(tx.connection, config.mta_database)
             return made
     finally:
         db.close()

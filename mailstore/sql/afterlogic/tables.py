@@ -28,8 +28,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
 from mailstore.sql.afterlogic.user_data import DATA_KEYS
+from mailstore.sql.columns import Live
 from mailstore.sql.ledger import define_own_tables
-from mailstore.sql.live import Live
 
 __all__ = ["CONNECTOR", "LEDGER", "NEEDED", "WEBMAIL", "define", "define_connector"]
 

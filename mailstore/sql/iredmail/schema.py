@@ -8,8 +8,8 @@ from functools import cache
 from sqlalchemy import Connection, MetaData, Table, text
 
 from mailstore.errors import SchemaMismatch
+from mailstore.sql.columns import Live, live_columns
 from mailstore.sql.iredmail.tables import OPTIONAL, OWN_TABLE, define
-from mailstore.sql.live import Live, read_live
 
 __all__ = ["Schema", "create", "create_own_table", "detect"]
 
@@ -62,7 +62,7 @@ class Schema:
 
 def detect(connection: Connection, engine: str) -> Schema:
     """Read which tables and columns the server has, in one statement."""
-    live = read_live(connection, engine)
+    live = live_columns(connection, engine)
     complete = _complete(engine)
     missing, absent = _gaps(complete, live)
     return Schema(define(engine, live), missing, absent, _foreign(complete, live))
@@ -101,9 +101,9 @@ def create(connection: Connection, engine: str) -> list[str]:
 
     Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
     """
-    live = read_live(connection, engine)
+    live = live_columns(connection, engine).keys()
     metadata = define(engine)
-    present = sorted(live.keys() & metadata.tables.keys())
+    present = sorted(live & set(metadata.tables))
     if present:
         raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
     metadata.create_all(connection, checkfirst=False)

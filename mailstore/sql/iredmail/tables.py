@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
-from mailstore.sql.live import Live, LiveColumn
+from mailstore.sql.columns import Live, LiveColumn
 
 __all__ = ["ENABLE_COLUMNS", "LETTER_COLUMNS", "OPTIONAL", "OWN_TABLE", "define"]
 
