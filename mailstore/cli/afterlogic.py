@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +24,46 @@ __all__ = ["afterlogic"]
 _Command = Callable[..., None]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_FLAGS = ("incoming_ssl", "outgoing_ssl")
-_SERVERS = {
-    "incoming_server": str, "incoming_port": int, "outgoing_server": str, "outgoing_port": int, "outgoing_auth": int,
-    "outgoing_login": str,
-}  # fmt: skip
-_ACCOUNT = {"incoming_login": str, **_SERVERS, "signature": str, "signature_use": int, "capabilities": str}
-_ACCOUNT_FLAGS = (*_FLAGS, "signature_html")
-_DOMAIN = {**_SERVERS, "site_name": str, "url": str, "default_skin": str, "default_tab": str, "default_language": str}
-_DOMAIN_FLAGS = (
-    *_FLAGS, "override", "allow_users_change_email_settings", "allow_webmail", "allow_contacts", "allow_calendar",
-    "allow_files", "allow_helpdesk", "allow_new_users_register", "allow_users_change_interface_settings",
-    "allow_users_add_new_accounts", "use_threads",
-)  # fmt: skip
+_Options = Mapping[str, tuple[type, str]]
+"""Settings by name: the type of the value, bool for a flag that can be given both ways, and what they are."""
+
+_SERVERS: _Options = {
+    "incoming_server": (str, "Host of the IMAP server."),
+    "incoming_port": (int, "Port of the IMAP server."),
+    "incoming_ssl": (bool, "Whether to connect to it with TLS."),
+    "outgoing_server": (str, "Host of the SMTP server."),
+    "outgoing_port": (int, "Port of the SMTP server."),
+    "outgoing_ssl": (bool, "Whether to connect to it with TLS."),
+    "outgoing_auth": (int, "SMTP login: 0 none, 1 an own one, 2 as for IMAP."),
+    "outgoing_login": (str, "User name at the SMTP server, if it has one of its own."),
+}
+_ACCOUNT: _Options = {
+    "incoming_login": (str, "User name at the IMAP server. Default: the address."),
+    **_SERVERS,
+    "signature": (str, "Signature of messages."),
+    "signature_html": (bool, "Whether the signature is HTML."),
+    "signature_use": (int, "Put it under messages: 0 never, 1 all, 2 only new ones."),
+    "capabilities": (str, "The product's 'capa' of the user."),
+}
+_DOMAIN: _Options = {
+    **_SERVERS,
+    "override": (bool, "Whether it has settings of its own; else the default domain's count."),
+    "allow_users_change_email_settings": (bool, "Users may change their mail servers."),
+    "allow_webmail": (bool, "Mail is there."),
+    "allow_contacts": (bool, "Contacts are there."),
+    "allow_calendar": (bool, "The calendar is there."),
+    "allow_files": (bool, "Files are there."),
+    "allow_helpdesk": (bool, "The helpdesk is there."),
+    "allow_new_users_register": (bool, "Whoever the IMAP server knows gets an account at first login."),
+    "allow_users_change_interface_settings": (bool, "Users may change the interface."),
+    "allow_users_add_new_accounts": (bool, "Users may link accounts."),
+    "use_threads": (bool, "Messages are shown in threads."),
+    "site_name": (str, "Title in the browser."),
+    "url": (str, "Address of the webmail for this domain."),
+    "default_skin": (str, "Skin of new users."),
+    "default_tab": (str, "What is shown first: mailbox, contacts, calendar, files or helpdesk."),
+    "default_language": (str, "Language of new users, by its English name."),
+}
 _NOT_KEPT = AccountFields.__annotations__.keys() - {"name", "enabled", "quota", "aliases"}
 _DOMAIN_NOT_KEPT = DomainFields.__annotations__.keys() - {"enabled"}
 
@@ -55,15 +82,14 @@ def _store(store: Store) -> AfterLogicStore:
     return store
 
 
-def _takes(values: dict[str, type], flags: tuple[str, ...]) -> Callable[[_Command], _Command]:
-    """Give a command options for settings; a flag can be given both ways."""
+def _takes(settings: _Options) -> Callable[[_Command], _Command]:
+    """Give a command options for settings."""
 
     def decorate(command: _Command) -> _Command:
-        for name in reversed(flags):
+        for name, (type_, help_text) in reversed(list(settings.items())):
             dashed = name.replace("_", "-")
-            command = click.option(f"--{dashed}/--no-{dashed}", default=None)(command)
-        for name, type_ in reversed(values.items()):
-            command = click.option(f"--{name.replace('_', '-')}", type=type_)(command)
+            given = f"--{dashed}/--no-{dashed}" if type_ is bool else f"--{dashed}"
+            command = click.option(given, type=type_, default=None, help=help_text)(command)
         return click.option("--outgoing-password-file", type=_FILE, help="Read the SMTP password from a file.")(command)
 
     return decorate
@@ -84,7 +110,7 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
 @takes_credentials(required=True)
 @click.option("--parent", metavar="ADDRESS", help="Link it to this account, whose user then has both.")
 @click.option("--default-domain", is_flag=True, default=None, help="Make it outside of all domains, if there is none.")
-@_takes(_ACCOUNT, _ACCOUNT_FLAGS)
+@_takes(_ACCOUNT)
 @takes_fields(AccountFields, editing=False, without=_NOT_KEPT)
 @pass_session
 def account_create(
@@ -104,7 +130,7 @@ def account_create(
 
 @afterlogic.command("account-update")
 @click.argument("address")
-@_takes(_ACCOUNT, _ACCOUNT_FLAGS)
+@_takes(_ACCOUNT)
 @takes_fields(AccountFields, editing=True, without=_NOT_KEPT)
 @pass_session
 def account_update(session: Session, /, address: str, fields: dict[str, Any], **settings: Any) -> None:
@@ -140,10 +166,16 @@ def linked(session: Session, parent: str) -> None:
 
 @afterlogic.command()
 @click.option("--domain", metavar="DOMAIN", help="Of this domain; without, those outside of all domains.")
-@click.option("--order-by", type=click.Choice(["email", "name", "last login"]), default="email", show_default=True)
-@click.option("--descending", is_flag=True)
+@click.option(
+    "--order-by",
+    type=click.Choice(["email", "name", "last login"]),
+    default="email",
+    show_default=True,
+    help="In which order.",
+)
+@click.option("--descending", is_flag=True, help="The other way round.")
 @click.option("--search", default="", metavar="TEXT", help="Only those with this text in their address or name.")
-@click.option("--page", "number", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--page", "number", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
 @click.option("--size", type=click.IntRange(1), default=100, show_default=True, help="How many a page has.")
 @pass_session
 def accounts(session: Session, /, **wanted: Any) -> None:
@@ -160,7 +192,7 @@ def accounts(session: Session, /, **wanted: Any) -> None:
 @click.argument("domain")
 @click.option("--tenant", metavar="LOGIN", help="The tenant that it belongs to (Aurora).")
 @click.option("--internal/--external", default=None, help="Whether the product's own mail server serves it.")
-@_takes(_DOMAIN, _DOMAIN_FLAGS)
+@_takes(_DOMAIN)
 @takes_fields(DomainFields, editing=False, without=_DOMAIN_NOT_KEPT)
 @pass_session
 def domain_create(session: Session, /, domain: str, fields: dict[str, Any], **settings: Any) -> None:
@@ -172,7 +204,7 @@ def domain_create(session: Session, /, domain: str, fields: dict[str, Any], **se
 
 @afterlogic.command("domain-update")
 @click.argument("domain")
-@_takes(_DOMAIN, _DOMAIN_FLAGS)
+@_takes(_DOMAIN)
 @takes_fields(DomainFields, editing=True, without=_DOMAIN_NOT_KEPT)
 @pass_session
 def domain_update(session: Session, /, domain: str, fields: dict[str, Any], **settings: Any) -> None:
@@ -196,9 +228,9 @@ def domain_delete(session: Session, domain: str, caution: Caution) -> None:
 
 @afterlogic.command()
 @click.option("--tenant", metavar="LOGIN", help="Only those of this tenant (Aurora).")
-@click.option("--descending", is_flag=True)
+@click.option("--descending", is_flag=True, help="The other way round.")
 @click.option("--search", default="", metavar="TEXT", help="Only those with this text in their name.")
-@click.option("--page", "number", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--page", "number", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
 @click.option("--size", type=click.IntRange(1), default=100, show_default=True, help="How many a page has.")
 @pass_session
 def domains(session: Session, /, **wanted: Any) -> None:
