@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
-from mailstore.errors import StoreError, StoreUnavailable
+from mailstore.errors import MailstoreError, StoreError, StoreUnavailable
 from mailstore.sql.failures import translated
 
 __all__ = ["Database", "Transaction"]
@@ -77,7 +77,7 @@ class Transaction:
         `subject` is named in the errors of that database.
         """
         if other not in self._joined:
-            self._companions.enter_context(other.writing(subject))
+            self._companions.enter_context(_ending_with(other.writing(subject)))
             self._joined.add(other)
 
     @property
@@ -101,6 +101,23 @@ class Transaction:
                 self._at_end.pop()()
         except exc.DBAPIError:
             self.connection.invalidate()  # the server then drops what was to be released
+
+
+class _Abandoned(Exception):
+    """Ends a transaction that joined another one which fails."""
+
+
+@contextmanager
+def _ending_with(transaction: AbstractContextManager[Transaction]) -> Iterator[None]:
+    """Run a transaction that joined another one: what fails there is not for this one to explain, it only ends it."""
+    transaction.__enter__()
+    try:
+        yield
+    except BaseException:
+        with suppress(MailstoreError):  # if it cannot even be rolled back, its server does that
+            transaction.__exit__(_Abandoned, _Abandoned(), None)
+        raise
+    transaction.__exit__(None, None, None)
 
 
 class Database:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
-from mailstore import NotFound, StoreUnavailable, open_store
+from mailstore import NotFound, SchemaMismatch, StoreUnavailable, open_store
+from mailstore.companions import levels
 from mailstore.sql import engine as engine_module
 from tests.faults.proxy import Proxy
 from tests.faults.steps import commit_replaced
@@ -156,6 +157,22 @@ def test_down_before_the_companion_has_committed(elsewhere: IRedMailStore, prig:
     assert elsewhere.spam_policies.get(NEW).spam_score == 4
     assert elsewhere.throttles.get(NEW, "inbound").max_msgs.value == 3
     assert len(prig.rows("throttle")) == len(prig.rows("policy")) == 1
+
+
+def test_an_error_names_the_database_that_it_comes_from(pstore: IRedMailStore, prig: PolicyRig) -> None:
+    pstore.spam_policies.set(BOB, spam_score=4)
+    before = prig.everything()
+
+    def fail() -> None:
+        with pstore._context.db.writing("the accounts") as tx:
+            pstore.companions.claiming(levels([BOB]))  # as if somebody took that name
+            tx.execute(text("SELECT nonsense FROM nothing"))
+
+    with pytest.raises(SchemaMismatch) as caught:
+        fail()
+    assert str(caught.value).startswith("the accounts: ")
+    assert "amavisd" not in str(caught.value)
+    assert prig.everything() == before
 
 
 class _Crash(Exception):

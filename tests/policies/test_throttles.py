@@ -156,6 +156,12 @@ def test_keys_and_their_order() -> None:
     assert iredapd_keys("u@b.com", "a.com")[-4:] == ("u@a.com", "@a.com", "@.a.com", "@.com")
 
 
+def test_throttles_for_foreign_senders_are_left_alone(pstore: Store, prig: PolicyRig) -> None:
+    prig.insert("throttle", account="@bulk.example", kind="external", priority=60, period=60, max_msgs=3)
+    assert list(pstore.check()) == []
+    assert list(pstore.throttles.list()) == []
+
+
 @pytest.mark.parametrize("period", [0, -1, "0h", "1w", "", 1 << 32, True, None])
 def test_bad_periods(pstore: Store, prig: PolicyRig, period: Any) -> None:
     with pytest.raises(InvalidValue, match="period"):
