@@ -1,7 +1,7 @@
 """Mail addresses and domain names: parse, normalise, refuse.
 
 Everything is stored in lower case with the domain in its A-label (punycode) form, because that is the only form that
-every reader finds: Postfix and Dovecot fold their lookup keys to lower case before they ask (iRedMail dossier 1.3).
+every reader finds: Postfix and Dovecot fold their lookup keys to lower case before they ask.
 The syntax is left to the packages `email-validator` (local part) and `idna` (domain); what is added here is what mail
 stores need beyond syntax.
 """

@@ -102,7 +102,7 @@ RESOLVED: dict[str, str] = {
     "rob@example.com": CATCH_ALL,
     "sales@alias.example": f"{BOB},ann@other.org",
     "eve@alias.example": "eve@other.org",
-    # With a catch-all there is no way to switch an address off (dossier, trap 3).
+    # With a catch-all there is no way to switch an address off.
     "cut@example.com": CATCH_ALL,
     "cut@alias.example": CATCH_ALL,
     "nobody@example.com": CATCH_ALL,

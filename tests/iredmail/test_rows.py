@@ -17,7 +17,7 @@ BOB, NEW = "bob@example.com", "new@other.com"
 
 
 def referring(address: str, domain: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return a row for every column that may hold an address (dossier, section 2.9)."""
+    """Return a row for every column that may hold an address."""
     here, third = {"domain": domain}, {"domain": "third.com"}
     to_bob = {"forwarding": address, "dest_domain": domain}
     return [

@@ -295,7 +295,7 @@ class Admins(store.Admins):
         if wanted:
             self._list(tx, address, [GLOBAL])
         if table == "mailbox":
-            # Readers ask only for isglobaladmin; upstream's own tools disagree on isadmin (dossier 2.2).
+            # Readers ask only for isglobaladmin; upstream's own tools disagree on isadmin.
             tx.execute(
                 update(self._mailbox).where(self._mailbox.c.username == address).values(isglobaladmin=int(wanted))
             )

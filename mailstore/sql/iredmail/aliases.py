@@ -104,7 +104,7 @@ class Aliases(store.Aliases):
             tx.execute(update(self._table).where(self._table.c.address == address).values(values))
             active = values.get("active", row["active"])
             if active != row["active"]:
-                # Postfix never looks at `alias`: what stops the mail are the member rows (dossier 2.6).
+                # Postfix never looks at `alias`: what stops the mail are the member rows.
                 self._forwardings.set_active(tx, self._forwardings.members_of(address), active)
             self._write_lists(tx, address, change, active)
             return self._get(tx.connection, address)

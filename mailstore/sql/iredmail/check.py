@@ -1,4 +1,4 @@
-"""What a healthy `vmail` database holds to, as queries that find the exceptions (dossier sections 2 and 11)."""
+"""What a healthy `vmail` database holds to, as queries that find the exceptions."""
 
 from __future__ import annotations
 

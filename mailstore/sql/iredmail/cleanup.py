@@ -1,6 +1,6 @@
 """Everywhere an address may stand: what a deletion removes, a rename follows, and a new account must not inherit.
 
-`REFERENCES` is the clean-up matrix of the dossier (2.9) as data. iRedAdmin leaves part of it behind when it deletes (relay
+`REFERENCES` says as data where addresses stand. iRedAdmin leaves part of it behind when it deletes (relay
 hosts, shares, last logins), so leftovers of that kind must be expected under every new name.
 """
 

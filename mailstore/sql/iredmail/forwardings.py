@@ -1,4 +1,4 @@
-"""Rows of `forwardings`: every expansion of an address into another one, told apart by flags (dossier 2.5 and 2.6)."""
+"""Rows of `forwardings`: every expansion of an address into another one, told apart by flags."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Forwardings:
 def split_forwarding(account: str, destinations: Collection[str]) -> tuple[tuple[str, ...], bool]:
     """Return what the `is_forwarding` rows of an account say: the other destinations, sorted, and whether a copy is kept.
 
-    An account without any row keeps its mail: Postfix rewrites nothing then (dossier 8.1).
+    An account without any row keeps its mail: Postfix rewrites nothing then.
     """
     if not destinations or destinations == [account]:
         return (), True

@@ -1,4 +1,4 @@
-"""Where a new account's home lies, and the three columns that say so (dossier section 4)."""
+"""Where a new account's home lies, and the three columns that say so."""
 
 from __future__ import annotations
 

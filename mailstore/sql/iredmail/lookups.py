@@ -1,6 +1,6 @@
 """Dovecot's and Postfix's configuration for an iRedMail database, on all engines.
 
-The queries are written from the conditions that iRedMail's own readers apply (dossier sections 8.1 and 8.2), so that a
+The queries are written from the conditions that iRedMail's own readers apply, so that a
 store means the same to a server set up with these files as to one that iRedMail set up. Where iRedMail's would end in a
 temporary error, or log nobody in, these are kinder: a service without a column of its own is decided by that of its next
 weaker variant, or refused; and an empty mail format or folder means the default. With Dovecot 2.4 a backup MX domain is

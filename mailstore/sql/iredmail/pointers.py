@@ -59,7 +59,7 @@ def _place(name: str, owner: str) -> tuple[str, dict[str, str]]:
 
 
 def _content(name: str, value: str) -> dict[str, Any]:
-    # The bcc rows of a domain work whatever `active` says (dossier 8.1), so it is always 1.
+    # The bcc rows of a domain work whatever `active` says, so it is always 1.
     return {"relayhost": value} if name == "outbound_relay" else {"bcc_address": value, "active": 1}
 
 

@@ -48,7 +48,7 @@ _ANCHORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """What must (still) be there for a row to come back: for each table, columns and where their value must be found.
 
-`used_quota` is not among them: an insert there adds up on some servers (dossier 1.4), and Dovecot counts again by itself.
+`used_quota` is not among them: an insert there adds up on some servers, and Dovecot counts again by itself.
 """
 _FORWARDERS = {
     "is_forwarding": "mailbox.username",

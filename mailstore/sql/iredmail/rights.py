@@ -1,4 +1,4 @@
-"""What an acting admin may see and do, looked up in the tables at every call (dossier 2.2, 3 and 7).
+"""What an acting admin may see and do, looked up in the tables at every call.
 
 Global admins may do everything. Others manage the domains listed for them in `domain_admins`: what lies in other domains
 does not exist for them. Creating and deleting domains and setting their limits takes the right to create domains, within the

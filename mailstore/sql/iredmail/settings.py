@@ -1,6 +1,6 @@
 """The ``settings`` columns: ``key:value;key:value;``, shared with other tools and therefore read, changed and written.
 
-iRedAdmin's reader breaks on a second colon in a value and on text in a number; its writer cannot keep 0 (dossier 3). What
+iRedAdmin's reader breaks on a second colon in a value and on text in a number; its writer cannot keep 0. What
 this module does not know stays as it is, in its place.
 """
 

@@ -1,4 +1,4 @@
-"""iRedMail's `vmail` database: the tables and columns of its current schema, for all engines (dossier section 1).
+"""iRedMail's `vmail` database: the tables and columns of its current schema, for all engines.
 
 `define` gives the complete tables, from which `schema create` makes a database. `mailstore.sql.iredmail.schema` leaves
 out of them what a live server does not have, so that no statement ever names a column that is not there.
@@ -106,7 +106,7 @@ def define(engine: str, live: Live | None = None) -> MetaData:
 
 
 class _Kinds:
-    """The column kinds of the dossier's section 1.1, which differ between the engines."""
+    """The kinds of columns that differ between the engines."""
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
