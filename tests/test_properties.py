@@ -483,6 +483,7 @@ def shortened(rigs: Sequence[StoreRig], calls: list[Call]) -> list[Call]:
     return calls
 
 
+@pytest.mark.timeout(600)  # a minute on an idle machine: eighty sequences on every store
 @settings(
     derandomize=True,
     database=None,
