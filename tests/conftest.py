@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait for servers and disks about half of their time."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session")
 def scratch_root() -> Iterator[Path]:
     """A short directory that the servers' users may enter; pytest's own tmp_path they may not."""
