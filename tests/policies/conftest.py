@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 READY = hash_password("secret")
 SERVERS = {"mysql": "mariadb", "postgresql": "postgresql"}
+ON_DIRECTORIES = [f"{engine} beside ldap" for engine in SERVERS]
+"""Parameters of `policy_rig` for accounts in a directory."""
+EVERYWHERE = pytest.mark.parametrize("policy_rig", [*SERVERS, *ON_DIRECTORIES], indirect=True)
+"""Runs tests beside each kind of store."""
 
 
 @pytest.fixture(scope="session", params=sorted(SERVERS))
 def policy_rig(request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]) -> Iterator[PolicyRig]:
     """The databases of one engine, for the whole run."""
-    rig = PolicyRig(request.param, cast("Rig", rigs(request.param)), request.getfixturevalue(SERVERS[request.param]))
+    engine, _, accounts = request.param.partition(" beside ")
+    rig = PolicyRig(engine, cast("Rig", rigs(accounts or engine)), request.getfixturevalue(SERVERS[engine]))
     yield rig
     rig.close()
 

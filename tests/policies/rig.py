@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 
+from mailstore.sql.engine import Database
 from mailstore.sql.iredmail.store import IRedMailStore
 from tests.policies.schema import TABLES, create
 from tests.rigs import Rig
@@ -21,7 +22,11 @@ NAMES = {"amavisd": "vmail_amavisd", "iredapd": "vmail_iredapd"}
 
 @dataclass
 class PolicyRig:
-    """The databases, as other programs see them, and the store that writes to them."""
+    """The databases, as other programs see them, and the store that writes to them.
+
+    ``name`` is the engine of the databases. The accounts are in another one of the same server; tests that run everywhere
+    put an `LdapRig` there, too.
+    """
 
     name: str
     accounts: Rig
@@ -61,7 +66,7 @@ class PolicyRig:
         for option, engine in self.engines.items():
             with engine.begin() as connection:
                 # What refers to others goes first.
-                for table in reversed(TABLES[option]):
+                for table in reversed([*TABLES[option]]):
                     connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608
 
     def rows(self, table: str, **where: Any) -> list[dict[str, Any]]:
@@ -100,9 +105,15 @@ class PolicyRig:
 
     def busy_connections(self) -> int:
         """Return how many connections of `shared` are in use."""
-        companions = self.shared.companions
-        databases = [self.shared._context.db, companions.amavisd.db, companions.iredapd.db]  # type: ignore[union-attr]
-        return sum(int(getattr(database.engine.pool, "checkedout", lambda: 0)()) for database in databases)
+        pools = [database.engine.pool for database in self.databases()]
+        return sum(int(getattr(pool, "checkedout", lambda: 0)()) for pool in pools)
+
+    def databases(self) -> list[Database]:
+        """Return the databases that `shared` writes to: that with its accounts or records, and those beside."""
+        store: Any = self.shared
+        context = store._context
+        own = context.companion.db if hasattr(context, "companion") else context.db
+        return [own, store.companions.amavisd.db, store.companions.iredapd.db]
 
     def close(self) -> None:
         """Give back everything."""

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mailstore import AlreadyExists, NotFound
+from mailstore.ldap.iredmail import check_domains, locks
 from mailstore.policies import SpamPolicy
 from tests.faults.children import fork
-from tests.policies.conftest import READY
+from tests.ldap.faults import WRITES
+from tests.policies.conftest import EVERYWHERE, READY
 from tests.policies.test_lifecycle import content, furnish, leave
 
 if TYPE_CHECKING:
     from mailstore.sql.iredmail.store import IRedMailStore
     from tests.policies.rig import PolicyRig
-    from tests.rigs import Rig
+    from tests.stores import StoreRig
 
+pytestmark = EVERYWHERE
 BOB, NEW = "bob@example.com", "robert@example.com"
 
 
@@ -44,8 +47,14 @@ OPERATIONS = {
 }
 
 
-def kill_at_step(store: IRedMailStore, number: int) -> None:
-    """Make this process kill itself at its step `number`: before and after a commit of any of the databases.
+@pytest.fixture(autouse=True)
+def _locks_of_the_dead_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (locks, check_domains):
+        monkeypatch.setattr(module, "LIFETIME_SECONDS", -1)
+
+
+def kill_at_step(rig: PolicyRig, number: int) -> None:
+    """Make this process kill itself at its step `number`: before and after a commit of any database, or a directory's write.
 
     What is not committed is rolled back, wherever between two commits it stops.
     """
@@ -65,23 +74,25 @@ def kill_at_step(store: IRedMailStore, number: int) -> None:
 
         return commit_in_steps
 
-    companions: Any = store.companions
-    for database in (store._context.db, companions.amavisd.db, companions.iredapd.db):
+    for database in rig.databases():
         vars(database.engine.dialect)["do_commit"] = watched(database.engine.dialect.do_commit)
+    directory = getattr(rig.shared._context, "directory", None)
+    if directory is not None:
+        directory.observers.append(lambda kind, _dn: step() if kind in WRITES else None)
 
 
 def killed_at(rig: PolicyRig, operation: Operation, number: int) -> bool:
     """Run the operation in a process that dies at a step; tell whether it got that far."""
 
     def run() -> None:
-        kill_at_step(rig.shared, number)
+        kill_at_step(rig, number)
         operation.run(rig.shared)
 
-    engines = [rig.accounts.engine, *rig.engines.values()]
-    forkable = SimpleNamespace(
-        shared=rig.shared, engine=SimpleNamespace(dispose=lambda: [engine.dispose() for engine in engines])
-    )
-    child = fork(cast("Rig", forkable), run)
+    def close() -> None:
+        rig.close()
+        rig.accounts.close()
+
+    child = fork(cast("StoreRig", SimpleNamespace(close=close)), run)
     assert child.wait() is None
     return child.killed
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import Edit, NotFound
+from mailstore import Capability, Edit, NotFound
 from mailstore.policies import SpamPolicy
-from tests.policies.conftest import READY
+from tests.policies.conftest import EVERYWHERE, READY
 from tests.policies.rig import shipped
 
 if TYPE_CHECKING:
     from mailstore import Store
     from tests.policies.rig import PolicyRig
 
+pytestmark = EVERYWHERE
 BOB, NEW, EVE = "bob@example.com", "robert@example.org", "eve@example.com"
 
 
@@ -56,6 +57,13 @@ def content(store: Store, rig: PolicyRig, level: str) -> dict[str, Any]:
 def mentions(rig: PolicyRig, text: str) -> list[str]:
     """Return the tables whose rows mention a text."""
     return sorted(table for table, rows in rig.everything().items() if text in str(rows))
+
+
+@pytest.fixture
+def transactions(pstore: Store) -> None:
+    """Skip the test where the store has none."""
+    if Capability.TRANSACTIONS not in pstore.capabilities:
+        pytest.skip(f"{pstore.name} has no transactions")
 
 
 @pytest.fixture
@@ -197,6 +205,7 @@ def test_aliases_that_go(pstore: Store, prig: PolicyRig) -> None:
     assert prig.rows("throttle") == []
 
 
+@pytest.mark.usefixtures("transactions")
 def test_several_changes_in_one_transaction(pstore: Store, prig: PolicyRig) -> None:
     pstore.spam_policies.set(BOB, spam_score=4)
     with pstore.transaction():
@@ -216,6 +225,7 @@ def test_several_changes_in_one_transaction(pstore: Store, prig: PolicyRig) -> N
     assert pstore.throttles.get(EVE, "inbound").max_msgs.value == 3
 
 
+@pytest.mark.usefixtures("transactions")
 def test_a_transaction_that_fails_changes_nothing(pstore: Store, prig: PolicyRig) -> None:
     furnish(pstore, prig, BOB)
     leave(prig, NEW)
@@ -236,6 +246,7 @@ def test_a_transaction_that_fails_changes_nothing(pstore: Store, prig: PolicyRig
     pstore.accounts.create(NEW, password_hash=READY)
 
 
+@pytest.mark.usefixtures("transactions")
 def test_a_deletion_in_a_transaction_comes_about_at_its_end(pstore: Store, prig: PolicyRig) -> None:
     pstore.spam_policies.set(BOB, spam_score=4)
     with pstore.transaction():

@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import event
 
 from mailstore import AlreadyExists, NotFound
-from tests.policies.conftest import READY
+from tests.policies.conftest import EVERYWHERE, READY
 
 if TYPE_CHECKING:
     from mailstore.sql.iredmail.store import IRedMailStore
     from tests.policies.rig import PolicyRig
 
+pytestmark = EVERYWHERE
 BOB = "bob@example.com"
 
 

@@ -62,12 +62,21 @@ class AccountChange:
         names = self.aliases
         return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
 
+    @property
+    def removed_aliases(self) -> tuple[str, ...]:
+        """The aliases that the account shall not have any more, be they there or not."""
+        return tuple(self.aliases.remove) if isinstance(self.aliases, Edit) else ()
+
     def aliases_after(self, entry: Entry, known: AliasDomains) -> tuple[str, ...]:
         """Return the aliases that the account will have; `known` are all alias domains."""
         present, wanted = own_aliases(entry, known), self.aliases
         if isinstance(wanted, Edit):
             return wanted.apply(present)
         return present if wanted is None else tuple(wanted)
+
+    def served_after(self, entry: Entry, known: AliasDomains) -> set[str]:
+        """Return all names that the account will have."""
+        return known.served((self._address, *self.aliases_after(entry, known)))
 
     def build(self, entry: Entry, known: AliasDomains) -> list[Change]:
         """Return the changes of an account's entry; `known` are all alias domains."""
@@ -106,8 +115,7 @@ class AccountChange:
     def _aliases(self, entry: Entry, known: AliasDomains) -> list[Change]:
         if self.aliases is None:
             return []
-        served = known.served((self._address, *self.aliases_after(entry, known))) - {self._address}
-        return set_values(entry, "shadowAddress", sorted(served))
+        return set_values(entry, "shadowAddress", sorted(self.served_after(entry, known) - {self._address}))
 
     def _forwarding(self, entry: Entry) -> list[Change]:
         own = self._address

@@ -23,6 +23,7 @@ from mailstore.ldap.iredmail.name_space import AliasDomains, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount, secret
 from mailstore.ldap.iredmail.places import USERS
 from mailstore.ldap.iredmail.policy import check_accounts, policy_of
+from mailstore.ldap.iredmail.policy_changes import claim, clearing, names_in
 from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.ldap.iredmail.renaming import AccountRenaming, is_unfinished
 from mailstore.ldap.iredmail.retention import Retention
@@ -134,7 +135,7 @@ class Accounts(store.Accounts):
     def _update_aliases(self, address: str, change: AccountChange) -> Account:
         """Change an account together with its aliases, which nobody else may have."""
         new = change.new_aliases
-        with self._names.locked({address, *new}) as locks:
+        with clearing(self._context) as later, self._names.locked({address, *new}) as locks:
             entry = self._read(address)
             self._names.refuse_self(address, new)
             known = self._names.all_alias_domains()
@@ -145,6 +146,9 @@ class Accounts(store.Accounts):
                 policy = policy_of(locks.of(address).entry)
                 policy.check_account_quota(address, change.quota)
                 check_accounts(self._context, policy, adding=0, quota=change.quota, instead_of=entry)
+            claim(self._context, set().union(*wanted.values()) - names_in(entry))
+            later.remove(names_in(entry) - change.served_after(entry, known))
+            later.remove_again(change.removed_aliases)
             return self._update(address, change, known)
 
     def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
@@ -161,11 +165,15 @@ class Accounts(store.Accounts):
         old, new = account_address(address), account_address(new_address)
         if old == new:
             return self.get(old)
-        with self._names.locked({old, new}) as locks, self._context.changing(old) as changes:
+        with (
+            clearing(self._context, [old]) as later,
+            self._names.locked({old, new}) as locks,
+            self._context.changing(old) as changes,
+        ):
             entry = self._read_to_rename(old, new)
             self._refuse_global_admin(entry)
             known = self._names.all_alias_domains()
-            entry = AccountRenaming(self._context, self._names, locks, changes, entry, old, new).run(known)
+            entry = AccountRenaming(self._context, self._names, locks, changes, entry, old, new).run(known, later)
         renamed = self._entries.account(entry, known)
         self._outlive_stamp(renamed.home)
         return renamed
@@ -192,9 +200,14 @@ class Accounts(store.Accounts):
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)
-        with self._names.locked({address}) as locks, self._context.changing(address) as changes:
+        with (
+            clearing(self._context, [address]) as later,
+            self._names.locked({address}) as locks,
+            self._context.changing(address) as changes,
+        ):
             entry = self._read(address)
             self._refuse_global_admin(entry)
+            later.remove(names_in(entry))
             references = list(self._references.find(to_address(address, entry.dn), own=entry.dn))
             records = self._retention.record(changes, [entry], references, due)
             # The entry goes last: what is interrupted before is still an account, and can be deleted again.

@@ -12,6 +12,7 @@ from mailstore.ldap.iredmail.edits import remove_values
 from mailstore.ldap.iredmail.kinds import Entries, Kind
 from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.policy import check_number, is_active, policy_of
+from mailstore.ldap.iredmail.policy_changes import claim
 from mailstore.ldap.names import Filter, any_of, equals
 
 __all__ = ["SERVICES", "begun", "check_limit", "forget_members", "members_of", "require_primary", "take_name"]
@@ -43,6 +44,8 @@ def take_name(
     wanted = locks.names(address)
     found = list(names.holders(wanted, also=members_of(wanted)))
     names.refuse_taken({address: wanted}, found, own=own)
+    if own is None:
+        claim(context, wanted)
     if own is None or not own.has("shadowAddress", address):
         forget_members(context, changes, found, wanted)
 

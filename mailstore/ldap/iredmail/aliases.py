@@ -15,6 +15,7 @@ from mailstore.ldap.iredmail.edits import applied
 from mailstore.ldap.iredmail.entry_renaming import EntryRenaming
 from mailstore.ldap.iredmail.kinds import ALIAS, Entries
 from mailstore.ldap.iredmail.name_space import NameSpace
+from mailstore.ldap.iredmail.policy_changes import clearing, names_in
 from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.model import Alias, Edit
 
@@ -71,14 +72,23 @@ class Aliases(store.Aliases):
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)
         if old != new:
-            with self._names.locked({old, new}) as locks, self._context.changing(old) as changes:
-                EntryRenaming(self._context, self._entries, locks, changes, old, new).run()
+            with (
+                clearing(self._context, [old]) as later,
+                self._names.locked({old, new}) as locks,
+                self._context.changing(old) as changes,
+            ):
+                EntryRenaming(self._context, self._entries, locks, changes, old, new).run(later)
         return self.get(new)
 
     def delete(self, address: str) -> None:
         address = account_address(address)
-        with self._names.locked({address}) as locks, self._context.changing(address) as changes:
+        with (
+            clearing(self._context, [address]) as later,
+            self._names.locked({address}) as locks,
+            self._context.changing(address) as changes,
+        ):
             entry = self._entries.require(address)
+            later.remove(names_in(entry))
             gone = {address, entry.dn.lower()}
             # The entry goes last: what is interrupted before is still an alias, and can be deleted again.
             for other in list(self._references.find(to_address(address, entry.dn), own=entry.dn)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mailstore.companions import Companions
 from mailstore.config import StoreConfig
 from mailstore.errors import Conflict, NotFound, NotSupported
 from mailstore.ldap.changes import Changes, changing
@@ -35,7 +36,7 @@ class Context:
     """One opened directory as one user of the library sees it.
 
     ``companion`` is the SQL database beside it: records of deleted mailboxes, and what Dovecot notes there. ``actor`` is
-    the admin on whose behalf everything happens; None may do everything.
+    the admin on whose behalf everything happens; None may do everything. ``policies`` are amavisd's and iRedAPD's databases.
     """
 
     directory: Directory
@@ -45,6 +46,7 @@ class Context:
     companion: Companion
     homes: Homes | None = None
     actor: Actor | None = None
+    policies: Companions = field(default_factory=Companions)
 
     @property
     def key(self) -> str:

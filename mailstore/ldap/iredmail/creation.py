@@ -18,6 +18,7 @@ from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker
 from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
+from mailstore.ldap.iredmail.policy_changes import claim
 from mailstore.ldap.names import Filter, all_of, any_of, equals
 from mailstore.secret import Secret
 
@@ -43,6 +44,7 @@ class Creation:
             holders = self._find(locks, [new])
             self._take_names(locks, new, holders)
             check_accounts(self._context, policy, adding=1, quota=new.quota or 0)
+            self._claim([new])
             self._forget_former(changes, locks, [new.address], holders)
             known = known_names(self._context, [new.address])
             return self._write(changes, locks, new, known)
@@ -60,6 +62,7 @@ class Creation:
                 holders = self._find(locks, [account for _, account in ready])
                 addresses = [account.address for _, account in ready]
                 known = known_names(self._context, addresses)
+                self._claim([account for _, account in ready])
                 self._forget_former(changes, locks, addresses, holders)
                 for _, account in ready:
                     self._write(changes, locks, account, known)
@@ -97,6 +100,10 @@ class Creation:
         self._names.refuse_taken(wanted, holders)
         derived = set().union(*(locks.forms(address) for address in wanted))
         new.attributes["shadowAddress"] = sorted({*new.aliases, *derived})
+
+    def _claim(self, accounts: Sequence[NewAccount]) -> None:
+        """Remove what former holders of names, which nobody has any more, left in the databases beside."""
+        claim(self._context, {name for new in accounts for name in (new.address, *new.attributes["shadowAddress"])})
 
     def _forget_former(
         self, changes: Changes, locks: Locks, addresses: Sequence[str], holders: Sequence[Entry]

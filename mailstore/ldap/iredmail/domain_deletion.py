@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import islice
 
+from mailstore.address import domain_part
 from mailstore.errors import MailstoreError, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
@@ -21,6 +22,7 @@ from mailstore.ldap.iredmail.edits import set_value
 from mailstore.ldap.iredmail.locks import Lock
 from mailstore.ldap.iredmail.places import USERS
 from mailstore.ldap.iredmail.policy import alias_domains
+from mailstore.ldap.iredmail.policy_changes import Clearing, names_in
 from mailstore.ldap.iredmail.references import NAMES, References, to_domain
 from mailstore.ldap.iredmail.retention import Retention
 from mailstore.ldap.names import any_of, is_within, present
@@ -39,27 +41,28 @@ class DomainDeletion:
         self._domain = domain
         self._due = due
         self._dn = context.places.domain(domain)
+        self._names = {domain, *alias_domains(lock.entry)}
         self._references = References(context)
         self._retention = Retention(context)
 
-    def run(self) -> int:
-        """Do it. Returns the number of deleted accounts."""
+    def run(self, later: Clearing) -> int:
+        """Do it. Returns the number of deleted accounts. `later` gets what is to be done when the deletion is over."""
+        later.remove(domains=self._names)
         with self._context.changing(self._domain) as changes:
             missing = NotFound(f"domain {self._domain} is gone", subject=self._domain)
             self._context.edit(changes, self._dn, _switched_off, missing)
             others = [entry for entry in self._find_references() if not self._is_inside(entry)]
-            addresses = self._record(changes, others)
-            names = {self._domain, *alias_domains(self._lock.entry)}
+            addresses = self._record(changes, others, later)
             for other in others:
-                self._references.remove(changes, other, lambda value: self._goes(value, names))
+                self._references.remove(changes, other, self._goes)
                 self._lock.keep()
-            forget_names(self._context, changes, self._lock, names, outside=self._dn)
+            forget_names(self._context, changes, self._lock, self._names, outside=self._dn)
             # Before the entries go: nobody who is interrupted later would know any more whom this concerned.
             self._forget(changes, addresses)
         self._delete_entries(len(addresses))
         return len(addresses)
 
-    def _record(self, changes: Changes, others: Sequence[Entry]) -> list[str]:
+    def _record(self, changes: Changes, others: Sequence[Entry], later: Clearing) -> list[str]:
         """Record all mailboxes. Returns the addresses of all accounts."""
         base = self._context.places.unit(self._domain, USERS)
         found = self._context.directory.search(base, ACCOUNT, scope="one", attributes=EVERYTHING)
@@ -68,6 +71,8 @@ class DomainDeletion:
             for entry in batch:
                 if self._context.actor:
                     self._context.actor.refuse_global_admin(entry)
+            # Their aliases in other domains go too.
+            later.remove({name for entry in batch for name in names_in(entry) if domain_part(name) not in self._names})
             self._retention.record(changes, batch, others, self._due)
             addresses += map(address_of, batch)
             self._lock.keep()
@@ -101,15 +106,15 @@ class DomainDeletion:
 
     def _find_references(self) -> Iterator[Entry]:
         """Return what refers to the domain, or by name to an entry in it; such names cannot be searched for."""
-        tests = [to_domain(name) for name in (self._domain, *alias_domains(self._lock.entry))]
+        tests = [to_domain(name) for name in sorted(self._names)]
         named = any_of(*map(present, NAMES))
         return self._references.find(any_of(*tests, named))
 
     def _is_inside(self, entry: Entry) -> bool:
         return is_within(entry.dn, self._dn)
 
-    def _goes(self, value: str, domains: set[str]) -> bool:
-        return value.rpartition("@")[2] in domains or is_within(value, self._dn)
+    def _goes(self, value: str) -> bool:
+        return value.rpartition("@")[2] in self._names or is_within(value, self._dn)
 
 
 def _switched_off(entry: Entry) -> list[Change]:

@@ -23,6 +23,7 @@ from mailstore.ldap.iredmail.locks import UNFINISHED, Lock, is_unfinished, new_l
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.places import UNITS
 from mailstore.ldap.iredmail.policy import alias_domains
+from mailstore.ldap.iredmail.policy_changes import claim, clearing
 from mailstore.ldap.iredmail.settings import ATTRIBUTE
 from mailstore.ldap.names import Filter, all_of, any_of, contains, ends_with, equals, negate, present
 from mailstore.model import Domain
@@ -48,6 +49,7 @@ class Domains(store.Domains):
         with self._names.lock_domain_names(), self._context.changing(name) as changes:
             self._remove_unfinished(name)
             self._claim(name)
+            claim(self._context, domains=[name])
             self._add(changes, name, change)
         return self._get(name)
 
@@ -105,21 +107,26 @@ class Domains(store.Domains):
             self._names.lock_domain(target) as lock,
             self._context.changing(target) as changes,
         ):
-            present_names = alias_domains(lock.entry)
-            for name in wanted:
-                if name not in present_names:
-                    self._claim(name)
-                    refuse_served(self._context, name, target)
+            new = [name for name in wanted if name not in alias_domains(lock.entry)]
+            for name in new:
+                self._claim(name)
+                refuse_served(self._context, name, target)
+            claim(self._context, domains=new)
             # Also those that are there already: whoever was interrupted finishes by asking again.
             add_alias_domains(self._context, changes, lock, target, wanted)
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
         self._context.require_domain(target)
-        with self._names.lock_domain(target) as lock, self._context.changing(target) as changes:
+        with (
+            clearing(self._context, domains=wanted) as later,
+            self._names.lock_domain(target) as lock,
+            self._context.changing(target) as changes,
+        ):
             for name in wanted:
                 if name not in alias_domains(lock.entry) and not self._was_interrupted(name):
                     raise NotFound(f"{name} is no alias domain of {target}", subject=name)
+            later.remove(domains=wanted)
             remove_alias_domains(self._context, changes, lock, wanted)
 
     def _was_interrupted(self, name: str) -> bool:
@@ -135,8 +142,11 @@ class Domains(store.Domains):
         self._context.require_domain(name)
         if self._context.actor:
             self._context.actor.allow_deletion()
-        with self._names.lock_domain(name, unfinished_too=True) as lock:
-            return DomainDeletion(self._context, lock, name, due).run()
+        with (
+            clearing(self._context, domains=[name]) as later,
+            self._names.lock_domain(name, unfinished_too=True) as lock,
+        ):
+            return DomainDeletion(self._context, lock, name, due).run(later)
 
     def _get(self, name: str) -> Domain:
         found = self._entries.one(name)

@@ -18,6 +18,7 @@ from mailstore.ldap.iredmail.edits import add_values, set_value, set_values
 from mailstore.ldap.iredmail.kinds import Entries
 from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.policy import is_active
+from mailstore.ldap.iredmail.policy_changes import Clearing
 from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.ldap.names import Filter
 
@@ -38,12 +39,12 @@ class EntryRenaming:
         self._spelled = self._dn
         self._references = References(context)
 
-    def run(self) -> None:
+    def run(self, later: Clearing) -> None:
         """Check and do it. Raises AlreadyExists, NotFound, LimitExceeded, and what `check` does."""
         require_primary(self._names, self.locks, self.new)
         entry = self._entries.read(self.old)
         if entry is None:
-            self._finish_interrupted()
+            self._finish_interrupted(later)
             return
         self._spelled = entry.dn
         self.check(entry)
@@ -51,6 +52,7 @@ class EntryRenaming:
             check_limit(self.context, self.locks, self._entries.kind, self.new)
         take_name(self.context, self._names, self.locks, self.changes, self.new, own=entry)
         references = list(self._references.find(self.pointers()))
+        later.move(self.changes, self.locks, self.old, self.new)
         self._edit(lambda present: add_values(present, "shadowAddress", [self.new]), self.old, entry)
         self.follow(references)
         self.changes.rename(self._dn, self._new_dn)
@@ -80,10 +82,11 @@ class EntryRenaming:
         for lock in self.locks.by_domain.values():
             lock.keep()
 
-    def _finish_interrupted(self) -> None:
+    def _finish_interrupted(self, later: Clearing) -> None:
         renamed = self._entries.read(self.new)
         if renamed is None or not renamed.has("shadowAddress", self.new):
             raise self._entries.missing(self.old)
+        later.remove({self.old, *self.locks.forms(self.old)})
         self._finish()
 
     def _finish(self) -> None:

@@ -23,6 +23,7 @@ from mailstore.ldap.iredmail.list_entries import ListChange, is_managed, list_of
 from mailstore.ldap.iredmail.list_renaming import ListRenaming, change_default_list, concerned
 from mailstore.ldap.iredmail.members import GROUP, LIST_PAGE, Members, is_external
 from mailstore.ldap.iredmail.name_space import NameSpace
+from mailstore.ldap.iredmail.policy_changes import clearing, names_in
 from mailstore.ldap.iredmail.references import References
 from mailstore.model import Edit, MailingList
 
@@ -84,15 +85,24 @@ class MailingLists(store.MailingLists):
     def rename(self, address: str, new_address: str) -> MailingList:
         old, new = account_address(address), account_address(new_address)
         if old != new:
-            with self._names.locked({old, new}) as locks, self._context.changing(old) as changes:
-                ListRenaming(self._context, self._entries, locks, changes, old, new).run()
+            with (
+                clearing(self._context, [old]) as later,
+                self._names.locked({old, new}) as locks,
+                self._context.changing(old) as changes,
+            ):
+                ListRenaming(self._context, self._entries, locks, changes, old, new).run(later)
         return self.get(new)
 
     def delete(self, address: str) -> None:
         address = account_address(address)
-        with self._names.locked({address}) as locks, self._context.changing(address) as changes:
+        with (
+            clearing(self._context, [address]) as later,
+            self._names.locked({address}) as locks,
+            self._context.changing(address) as changes,
+        ):
             entry = self._entries.require(address)
             refuse_managed(entry, "delete it")
+            later.remove(names_in(entry))
             names = {address, *locks.forms(address)}
             gone = {*names, entry.dn.lower()}
             # The entry goes last: what is interrupted before is still a list, and can be deleted again.

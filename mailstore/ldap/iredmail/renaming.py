@@ -22,6 +22,7 @@ from mailstore.ldap.iredmail.creation import COUNTER, admin_of
 from mailstore.ldap.iredmail.edits import add_values, set_value, set_values
 from mailstore.ldap.iredmail.name_space import AliasDomains, Locks, NameSpace
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
+from mailstore.ldap.iredmail.policy_changes import Clearing
 from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.ldap.names import any_of
 
@@ -49,17 +50,20 @@ class AccountRenaming:
         self._dn, self._new_dn = context.places.account(old), context.places.account(new)
         self._references = References(context)
 
-    def run(self, known: AliasDomains) -> Entry:
+    def run(self, known: AliasDomains, later: Clearing) -> Entry:
         """Check and do it. Returns the entry. Raises AlreadyExists, NotFound, LimitExceeded.
 
-        `known` are all alias domains.
+        `known` are all alias domains; `later` gets what is to be done when the rename is over.
         """
         if domain_part(self._new) not in self._locks.by_domain:
             raise self._names.no_such_domain(domain_part(self._new))
         if address_of(self._entry) != self._new:
             self._take_name()
             self._check_limits()
+            later.move(self._changes, self._locks, self._old, self._new)
             self._rename()
+        else:
+            later.remove({self._old, *self._locks.forms(self._old)})
         return self._finish(known)
 
     def _rename(self) -> None:

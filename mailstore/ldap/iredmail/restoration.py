@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from mailstore.ldap.iredmail.homes import ATTRIBUTE, home_of
 from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
+from mailstore.ldap.iredmail.policy_changes import claim, names_in
+from mailstore.ldap.iredmail.retention import stored_attributes
 from mailstore.ldap.names import DN, all_of, any_of, equals, parse_dn
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
@@ -86,15 +87,14 @@ class Restoration:
         check_accounts(self._context, policy, adding=1, quota=quota)
         self._check_home(entry)
         attributes["shadowAddress"] = self._free_names(changes, locks)
+        claim(self._context, names_in(Entry(self._dn, attributes)))
         attributes["memberOfGroup"] = self._lists_left(entry)
         attributes["domainStatus"] = [] if is_active(domain) else [b"disabled"]
         changes.add(self._dn, attributes)
         locks.of(self._address).count(COUNTER, 1)
 
     def _stored(self) -> Entry:
-        attributes = self._snapshot.get("attributes", {})
-        decoded = {name: [base64.b64decode(value) for value in values] for name, values in attributes.items()}
-        return Entry(self._dn, decoded)
+        return Entry(self._dn, stored_attributes(self._snapshot))
 
     def _attributes(self, domain: Entry) -> Values:
         if self._snapshot:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from mailstore.address import domain_part
 from mailstore.errors import StoreError
@@ -18,7 +19,7 @@ from mailstore.ldap.iredmail.references import normal, values_of
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.ledger import NewRecord
 
-__all__ = ["Retention"]
+__all__ = ["Retention", "stored_attributes"]
 
 _NOTHING = Usage(0, 0)
 _OPERATIONAL = {"createtimestamp", "modifytimestamp", "entrycsn"}
@@ -78,6 +79,12 @@ class Retention:
                 ledger.drop(tx, records)
 
         return drop
+
+
+def stored_attributes(snapshot: Mapping[str, Any]) -> dict[str, list[bytes]]:
+    """Return what a decoded snapshot says the entry had."""
+    attributes = snapshot.get("attributes", {})
+    return {name: [base64.b64decode(value) for value in values] for name, values in attributes.items()}
 
 
 def _snapshot(entry: Entry, others: Iterable[Entry], earlier: str | None) -> str:

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Self
 
-from mailstore import store
 from mailstore.address import any_address
+from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.errors import ConfigurationError, NotSupported, SchemaMismatch
@@ -23,6 +23,7 @@ from mailstore.ldap.iredmail.domains import Domains
 from mailstore.ldap.iredmail.lists import MailingLists
 from mailstore.ldap.iredmail.location import companion_of, endpoint_of, places_of, shown
 from mailstore.ldap.iredmail.places import Places
+from mailstore.ldap.iredmail.policy_directory import PolicyDirectory
 from mailstore.ldap.iredmail.rights import Actor
 from mailstore.ldap.iredmail.schemes import check_scheme
 from mailstore.ldap.iredmail.setup import (
@@ -65,6 +66,7 @@ _MISSING = frozenset(
 def open_store(config: StoreConfig, password: str | None) -> IRedMailDirectory:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
     check_scheme(config)
+    policies = open_companions(config)
     directory = Directory(endpoint_of(config, password))
     places = places_of(config)
     try:
@@ -74,10 +76,15 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailDirectory:
         raise
     companion = companion_of(config)
     homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
-    return IRedMailDirectory(Context(directory, places, config, shown(config.url), companion, homes))
+    context = Context(directory, places, config, shown(config.url), companion, homes)
+    return IRedMailDirectory(_with_policies(context, policies))
 
 
-class IRedMailDirectory(store.Store):
+def _with_policies(context: Context, policies: Companions) -> Context:
+    return replace(context, policies=policies.seen_by(PolicyDirectory(context)))
+
+
+class IRedMailDirectory(WithPolicies):
     """See `mailstore.store.Store`."""
 
     def __init__(self, context: Context) -> None:
@@ -101,7 +108,7 @@ class IRedMailDirectory(store.Store):
         missing = set(_MISSING)
         if not self._context.config.retention or not self._context.companion.keeps_usage:
             missing.add(Capability.USAGE)
-        return frozenset(Capability) - missing
+        return (frozenset(Capability) - missing - BESIDE) | self.companions.capabilities
 
     @property
     def config(self) -> StoreConfig:
@@ -147,16 +154,21 @@ class IRedMailDirectory(store.Store):
             raise NotSupported("nothing can be tried out on the disk: open the store without homes for a rehearsal")
         context = replace(self._context, directory=Rehearsal(self._context.directory.endpoint))
         with closing(context.directory), suppress(RolledBack), context.companion.db.writing():
-            yield type(self)(context)
+            yield type(self)(_with_policies(context, context.policies))
             raise RolledBack
 
     def acting_as(self, admin: str) -> Self:
         actor = Actor(self._context.directory, self._context.places, any_address(admin))
         actor.require_enabled()
-        return type(self)(replace(self._context, actor=actor))
+        return type(self)(_with_policies(replace(self._context, actor=actor), self._context.policies))
+
+    @property
+    def companions(self) -> Companions:
+        return self._context.policies
 
     def check(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        yield from self.companions.findings()
         if self.homes:
             yield from check_homes(self, self.homes)
 
@@ -172,6 +184,7 @@ class IRedMailDirectory(store.Store):
     def close(self) -> None:
         self._context.directory.close()
         self._context.companion.close()
+        self.companions.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
