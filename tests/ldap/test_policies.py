@@ -260,6 +260,23 @@ def test_a_rename_that_is_taken_back(store: IRedMailDirectory, prig: PolicyRig, 
         assert state_of(tree) == entries
 
 
+def test_whoever_shares_a_policy_keeps_it_when_a_rename_is_taken_back(
+    store: IRedMailDirectory, prig: PolicyRig
+) -> None:
+    def stop(_number: int, kind: str, _dn: str) -> None:
+        if kind == "rename":
+            raise _Stopped
+
+    store.spam_policies.set(BOB, spam_score=3)
+    store.spam_policies.set(EVE, spam_score=9)  # what a tool that links Eve to Bob's policy leaves behind
+    prig.execute("users", "UPDATE users SET policy_id = (SELECT id FROM policy WHERE policy_name = 'bob@example.com')")
+    with watching(store, stop), pytest.raises(_Stopped):
+        store.accounts.rename(BOB, NEW)
+    assert store.spam_policies.get(EVE).spam_score == 3
+    store.accounts.rename(BOB, NEW)
+    assert store.spam_policies.get(EVE).spam_score == store.spam_policies.get(NEW).spam_score == 3
+
+
 OPERATIONS: dict[str, Work] = {
     "create": lambda store: store.accounts.create(FREE, password_hash=HASH),
     "create many": lambda store: store.accounts.create_many([{"address": FREE, "password_hash": HASH}]),

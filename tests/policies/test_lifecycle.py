@@ -102,6 +102,7 @@ def test_renaming_takes_everything_along(pstore: Store, prig: PolicyRig) -> None
     assert mentions(prig, BOB) == []
     assert prig.rows("users", email=NEW)[0]["fullname"] == "kept"
     assert pstore.spam_policies.get(EVE).spam_score == 7
+    assert prig.rows("users", email=EVE)[0]["policy_id"] == prig.rows("policy", policy_name=EVE)[0]["id"]
     assert prig.rows("throttle_tracking", tid=rule, account=NEW)[0]["cur_msgs"] == 5
 
 

@@ -67,14 +67,16 @@ class AmavisdDatabase(Beside):
             tx.execute(delete(users).where(self._users_of(names)))
 
     def copy(self, old: str, new: str, directory: Directory) -> None:
-        """See `mailstore.companions.Companion`. Whoever shared the policy of the old name shares that of the new one."""
+        """See `mailstore.companions.Companion`. Whoever shared the policy of the old name gets one like it."""
         users = self.tables.users
         with self.writing(directory) as tx:
+            # Before anything else: the old name goes when all is well, and the new one if the rename is taken back.
+            self.spam_policies(directory).separate(tx, old)
             self._copy_policy(tx, old, new)
             copy_rows(tx, users, users.c.email == old, email=new)
-            own = self._policy_ids(old), self._policy_ids(new)
-            others = users.c.policy_id.in_(own[0]) & (users.c.email != old)
-            tx.execute(update(users).where(others).values(policy_id=own[1].limit(1).scalar_subquery()))
+            old_ids, new_id = self._policy_ids(old), self._policy_ids(new).limit(1).scalar_subquery()
+            mine = (users.c.email == new) & users.c.policy_id.in_(old_ids)
+            tx.execute(update(users).where(mine).values(policy_id=new_id))
             rows = tx.execute(select(users.c.email, users.c.id).where(users.c.email.in_([old, new])))
             ids = {row.email: row.id for row in rows}
             if new in ids:

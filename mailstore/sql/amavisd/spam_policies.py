@@ -89,6 +89,14 @@ class SpamPolicies(store.SpamPolicies):
             tx.execute(update(self._table).where(self._policy.id == own).values(values))
         return int(own)
 
+    def separate(self, tx: Transaction, name: str) -> None:
+        """Give whoever shares the policy of a name one of its own, which lasts whatever becomes of that name."""
+        joined = self._user.policy_id == self._policy.id
+        users = select(self._user.email, self._user.policy_id).where(joined, self._policy.policy_name == name)
+        for user in tx.execute(users.where(self._user.email != name)).mappings().all():
+            own = self._write_own(tx, user["email"], user["policy_id"], {})
+            self._users.link(tx, user["email"], own)
+
     def _shared(self, tx: Transaction, policy_id: int) -> dict[str, Any]:
         row = tx.execute(select(self._table).where(self._policy.id == policy_id)).mappings().first()
         return {name: value for name, value in (row or {}).items() if name not in {"id", "policy_name"}}

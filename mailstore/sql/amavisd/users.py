@@ -42,6 +42,10 @@ class Users:
             tx.execute(update(self._users).where(self._users.c.id == row["id"]).values(values))
         return int(row["id"])
 
+    def link(self, tx: Transaction, key: str, policy_id: int) -> None:
+        """Set the policy of a row that is there, and nothing else."""
+        tx.execute(update(self._users).where(self._users.c.email == key).values(policy_id=policy_id))
+
     def unlink(self, tx: Transaction, key: str, policy_ids: list[int]) -> None:
         """Let no row refer to policies that are about to go, nor the row of `key` to any."""
         users = self._users
