@@ -38,6 +38,7 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy -p tests.servers
+	$(BIN)/mypy -p bench
 	$(BIN)/mypy docs/generate.py
 
 docs-check: $(READY)

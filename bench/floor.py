@@ -113,7 +113,12 @@ def _connect(name: str, url: str) -> Any:
         import sqlite3
 
         return sqlite3.connect(str(parsed.database), isolation_level=None)
-    options = {"host": parsed.host, "port": parsed.port, "user": parsed.username, "password": parsed.password}
+    options: dict[str, Any] = {
+        "host": parsed.host,
+        "port": parsed.port,
+        "user": parsed.username,
+        "password": parsed.password,
+    }
     if name == "mysql":
         import pymysql
 

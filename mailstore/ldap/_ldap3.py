@@ -42,6 +42,7 @@ __all__ = [
     "LDAPSocketOpenError",
     "assertion",
     "connection",
+    "ldap3",
     "paged",
     "post_read",
 ]

@@ -54,6 +54,10 @@ class DatabaseServer(ABC):
         """Create the users of PASSWORDS."""
 
     @abstractmethod
+    def create_database(self, name: str) -> None:
+        """Make a database for the users of PASSWORDS."""
+
+    @abstractmethod
     def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
         """Run SQL (several statements, too) as the administrator; return the last one's rows."""
 
