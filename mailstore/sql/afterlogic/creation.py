@@ -41,6 +41,7 @@ class Creation:
 
     def one(self, tx: Transaction, new: NewAccount, *, restoring: bool = False) -> None:
         """Write one account and make its home; one that is restored has its home already."""
+        self._lock_outside(tx, [new])
         domains = self._lock(tx, [new])
         self._place(new, domains.get(new.domain))
         if new.parent:
@@ -63,6 +64,7 @@ class Creation:
         refusals = Refusals()
         new = self._parsed(accounts, refusals)
         with self._context.db.writing() as tx:
+            self._lock_outside(tx, [account for _, account in new])
             for batch in batches(new):
                 self._check_batch(tx, batch, refusals)
             self._check_tenants(tx, new, refusals)
@@ -70,11 +72,13 @@ class Creation:
             self._write(tx, [account for _, account in new])
         return len(new)
 
-    def _lock(self, tx: Transaction, accounts: Sequence[NewAccount]) -> dict[str, Mapping[Any, Any]]:
-        """Lock the domains of new accounts and their aliases, and what stands for the domains that are not there."""
+    def _lock_outside(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        """Lock what stands for domains that are not there, before any row: a server sees no deadlock between the two."""
         if any(new.may_be_outside for new in accounts):
-            # Before any row: a server sees no deadlock between a named lock and those of rows.
             self._names.lock_new(tx)
+
+    def _lock(self, tx: Transaction, accounts: Sequence[NewAccount]) -> dict[str, Mapping[Any, Any]]:
+        """Lock the domains of new accounts and their aliases."""
         return self._names.lock_domains(tx, {domain_part(name) for new in accounts for name in new.names})
 
     def _place(self, new: NewAccount, domain: Mapping[Any, Any] | None) -> None:
