@@ -173,7 +173,7 @@ def walk(top: int, on_error: Callable[[list[str], OSError], None]) -> Iterator[V
     """Visit ``top`` and all directories below it, parents first, with one descriptor at any depth.
 
     A directory that cannot be opened is told to ``on_error`` (its names from the top, the error), which may raise; one
-    that vanished meanwhile is not an error. ``OSError`` with ``ESTALE``: a directory was moved away under the walk.
+    that vanished or was moved away meanwhile is not an error.
     """
     fd: int | None = os.open(".", READ, dir_fd=top)
     names: list[str] = []
@@ -184,7 +184,7 @@ def walk(top: int, on_error: Callable[[list[str], OSError], None]) -> Iterator[V
             yield visit
             visit.exhaust()
             levels.append(_Level(_identity(fd), visit.subdirs))
-            fd = _next(fd, names, levels, on_error)
+            fd = _next(top, fd, names, levels, on_error)
     finally:
         if fd is not None:
             os.close(fd)
@@ -202,7 +202,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _next(
-    fd: int, names: list[str], levels: list[_Level], on_error: Callable[[list[str], OSError], None]
+    top: int, fd: int, names: list[str], levels: list[_Level], on_error: Callable[[list[str], OSError], None]
 ) -> int | None:
     """The next directory of a walk: below ``fd`` if one is pending there, else below the nearest one further up.
 
@@ -219,8 +219,13 @@ def _next(
             return None
         names.pop()
         above = _above(fd, levels[-1].identity)
-        os.dup2(above, fd, inheritable=False)
-        os.close(above)
+        if above is None:
+            above = _found_again(top, names, levels[-1].identity)
+        if above is None:
+            levels[-1].pending.clear()  # it was moved away with all that is in it
+        else:
+            os.dup2(above, fd, inheritable=False)
+            os.close(above)
 
 
 def _first_pending(
@@ -240,13 +245,30 @@ def _first_pending(
     return None
 
 
-def _above(fd: int, expected: tuple[int, int]) -> int:
-    """The directory above ``fd``, which must be the one that the walk came from."""
-    above = os.open("..", READ, dir_fd=fd)
-    if _identity(above) != expected:
-        os.close(above)
-        raise OSError(errno.ESTALE, "a directory was moved while it was being read")
-    return above
+def _above(fd: int, expected: tuple[int, int]) -> int | None:
+    """The directory above ``fd``; ``None`` if that is not the one that the walk came from: ``fd`` was moved meanwhile."""
+    try:
+        above = os.open("..", READ, dir_fd=fd)
+    except OSError:  # removed, or moved to where we have no rights
+        return None
+    return _if_same(above, expected)
+
+
+def _found_again(top: int, names: list[str], expected: tuple[int, int]) -> int | None:
+    """The directory ``names`` below ``top``; ``None`` if it is gone, or another has taken its place."""
+    try:
+        with descended(top, names) as fd:
+            found = os.open(".", READ, dir_fd=fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _if_same(found, expected)
+
+
+def _if_same(fd: int, expected: tuple[int, int]) -> int | None:
+    if _identity(fd) == expected:
+        return fd
+    os.close(fd)
+    return None
 
 
 # --- removing ---------------------------------------------------------------------------------------------------------
