@@ -6,10 +6,12 @@ import itertools
 import os
 import secrets
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from sqlalchemy import Pool, event
 
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
@@ -26,9 +28,31 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
+@event.listens_for(Pool, "connect")
+def _answer_backwards(connection: object, _record: object) -> None:
+    """Let SQLite answer queries without ORDER BY backwards, so that whoever trusts their order is found every time.
+
+    PostgreSQL puts rows into slots that became free, so its order differs from that of insertion now and then.
+    """
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA reverse_unordered_selects = ON")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Tests wait for servers and disks about half of their time."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell once for each capability which stores lack it; pytest has a line for each test, and hides failures in them."""
+    stores: dict[str, set[str]] = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        store, _, lacking = report.longrepr[2].removeprefix("Skipped: ").rpartition(" has no ")
+        stores.setdefault(lacking, set()).add(store)
+    if stores:
+        terminalreporter.section("skipped, for want of")
+    for lacking in sorted(stores):
+        terminalreporter.write_line(f"{lacking}: {', '.join(sorted(stores[lacking]))}")
 
 
 @pytest.fixture(scope="session")

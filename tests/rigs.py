@@ -63,9 +63,10 @@ class Rig:
                 connection.execute(table.delete())
 
     def rows(self, table: str, **where: Any) -> list[dict[str, Any]]:
-        """Return the rows of a table, as another program would see them."""
+        """Return the rows of a table by their primary key, as another program would see them."""
         columns = self.metadata.tables[table]
         query = select(columns).where(*(columns.c[name] == value for name, value in where.items()))
+        query = query.order_by(*columns.primary_key)
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

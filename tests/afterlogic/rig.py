@@ -120,9 +120,10 @@ class Rig:
                 connection.execute(table.delete())
 
     def rows(self, name: str, /, **where: Any) -> list[dict[str, Any]]:
-        """Return the rows of a table, as another program would see them."""
+        """Return the rows of a table by their primary key if there is one, as another program would see them."""
         table = self.tables[name]
         query = select(table).where(*(table.c[column] == value for column, value in where.items()))
+        query = query.order_by(*(list(table.primary_key) or table.columns))
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -78,9 +78,10 @@ class AtmailRig:
                 connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608 a fixed name
 
     def rows(self, table: str, **where: Any) -> list[dict[str, Any]]:
-        """Return the rows of a table of the mail server."""
+        """Return the rows of a table of the mail server by their primary key."""
         columns = self.tables[table]
         query = select(columns).where(*(columns.c[name] == value for name, value in where.items()))
+        query = query.order_by(*columns.primary_key)
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

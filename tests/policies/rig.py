@@ -70,7 +70,7 @@ class PolicyRig:
                     connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608
 
     def rows(self, table: str, **where: Any) -> list[dict[str, Any]]:
-        """Return the rows of a table by their order of insertion, binary keys as text."""
+        """Return the rows of a table by their ids, binary keys as text."""
         condition = " AND ".join(f"{name} = :{name}" for name in where) or "1 = 1"
         values = {name: value.encode() if name == "email" else value for name, value in where.items()}
         with self._engine(table).connect() as connection:
@@ -78,7 +78,7 @@ class PolicyRig:
             rows = [
                 {key: bytes(value).decode() if key == "email" else value for key, value in row.items()} for row in found
             ]
-        return sorted(rows, key=lambda row: row.get("id", 0))
+        return sorted(rows, key=lambda row: ([row[name] for name in ("id", "rid", "sid") if name in row], repr(row)))
 
     def insert(self, table: str, **values: Any) -> int:
         """Insert a row as another program would; return its id, if it has one."""

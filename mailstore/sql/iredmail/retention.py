@@ -49,7 +49,8 @@ class Retention:
 
     def record_domain(self, tx: Transaction, domain: str, due: date) -> int:
         """Record every mailbox of a domain that is about to be deleted. Returns the number of its accounts."""
-        query = select(self._mailbox.c.username).where(self._mailbox.c.domain == domain)
+        username = self._mailbox.c.username
+        query = select(username).where(self._mailbox.c.domain == domain).order_by(username)
         accounts = tx.execute(query).scalars().all()
         for start in range(0, len(accounts), _BATCH):
             self._record(tx, accounts[start : start + _BATCH], due)
@@ -62,6 +63,7 @@ class Retention:
             select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS), used.c.bytes, used.c.messages)
             .outerjoin(used, used.c.username == self._mailbox.c.username)
             .where(self._mailbox.c.username.in_(addresses))
+            .order_by(self._mailbox.c.username)
         )
         accounts = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
         if not accounts:
