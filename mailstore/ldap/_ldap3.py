@@ -6,7 +6,8 @@ ldap3 2.9.1 uses two names that pyasn1 has deprecated since, so that its import 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 from mailstore.errors import ConfigurationError
@@ -24,9 +25,11 @@ with warnings.catch_warnings():
         LDAPResponseTimeoutError,
         LDAPSocketOpenError,
     )
-    from ldap3.operation.search import compile_filter, decode_raw_vals_fast, parse_filter
+    from ldap3.operation.search import compile_filter, parse_filter
     from ldap3.protocol.controls import build_control
+    from ldap3.protocol.convert import build_controls_list
     from ldap3.protocol.rfc2696 import paged_search_control
+    from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
     from ldap3.protocol.rfc4527 import post_read_control
     from ldap3.strategy.base import BaseStrategy
     from ldap3.utils.asn1 import decode_sequence
@@ -51,6 +54,7 @@ PAGED = "1.2.840.113556.1.4.319"
 ASSERTION = "1.3.6.1.1.12"
 POST_READ = "1.3.6.1.1.13.2"
 START_TLS = "1.3.6.1.4.1.1466.20037"
+_ENTRY = 4  # tag of a SearchResultEntry (RFC 4511, 4.5.2)
 
 
 def connection(sock: Any, user: str, password: bytes) -> Any:
@@ -73,35 +77,73 @@ def connection(sock: Any, user: str, password: bytes) -> Any:
         return_empty_attributes=False,
     )
     made.strategy.decode_control_fast = _decode_control
+    made.strategy.decode_response_fast = partial(_decode_response, made.strategy.decode_response_fast)
     made.strategy.socket_size = 65536
     made.strategy._outstanding = {}
+    made.send = partial(_send, made)
     made.socket, made.closed, made.listening = sock, False, True
     return made
 
 
+def _send(connection: Any, kind: str, request: Any, controls: Any = None) -> int:
+    """Send a request and return its number; other than ldap3's own, keep no copy of it in plain text.
+
+    ldap3 takes every request apart again for those who want to look at it, password hashes and all.
+    """
+    if connection.closed:
+        raise LDAPSocketOpenError("unable to send message, socket is not open")
+    message, number = LDAPMessage(), connection.server.next_message_id()
+    message["messageID"] = MessageID(number)
+    message["protocolOp"] = ProtocolOp().setComponentByName(kind, request)
+    if controls:
+        message["controls"] = build_controls_list(controls)
+    connection.strategy._outstanding[number] = {"type": kind}
+    connection.strategy.sending(message)
+    return int(number)
+
+
+def _decode_response(others: Callable[[Any], dict[str, Any]], message: Any) -> dict[str, Any]:
+    """Decode an answer; other than ldap3's own, leave the values of an entry as octets.
+
+    ldap3 gives all values as text beside that, which takes twice as long and which nobody here looks at.
+    """
+    if message["protocolOp"] != _ENTRY or message["controls"]:
+        return others(message)
+    name, attributes = message["payload"]
+    return {"type": "searchResEntry", "dn": name[3].decode(), "raw_attributes": _raw_values(attributes[3])}
+
+
 def _decode_control(control: Any, from_server: bool = True) -> tuple[str, dict[str, Any]]:
-    """Decode a control of an answer; other than ldap3's own, leave the values of a post-read entry as octets."""
+    """Decode a control of an answer, with the same difference for the entry in an answer to `post_read`."""
     oid = bytes(control[0][3]).decode("ascii")
     if oid != POST_READ:
         decoded: tuple[str, dict[str, Any]] = BaseStrategy.decode_control_fast(control, from_server)
         return decoded
     value = next(part[3] for part in control[1:] if part[2] == 4)
-    attributes = decode_sequence(value, 0, len(value))[0][3][1][3]
-    raw = {bytes(pair[3][0][3]).decode(): decode_raw_vals_fast(pair[3][1][3]) or [] for pair in attributes}
-    return oid, {"value": {"result": raw}}
+    return oid, {"value": {"result": _raw_values(decode_sequence(value, 0, len(value))[0][3][1][3])}}
 
 
+def _raw_values(attributes: Any) -> dict[str, list[bytes]]:
+    """Return the attributes of an entry as ldap3's decoder gives them: pairs of a name and a set of values."""
+    pairs = (pair[3] for pair in attributes)
+    return {name[3].decode(): [bytes(value[3]) for value in values[3]] for name, values in pairs}
+
+
+# The same few controls are sent again and again, and ldap3 takes a while to make one.
+@lru_cache
 def paged(size: int, cookie: bytes) -> Any:
     """Ask for a page of a search (RFC 2696), not critically: a server that cannot then answers with everything."""
     return paged_search_control(False, size, cookie)
 
 
+@lru_cache
 def assertion(condition: Filter) -> Any:
     """Make an operation depend on a condition that the entry must meet (RFC 4528)."""
     tree = parse_filter(condition, None, False, False, None, False)
     return build_control(ASSERTION, True, compile_filter(tree.elements[0]))
 
 
-def post_read(attributes: Sequence[str]) -> Any:
+@lru_cache
+def post_read(attributes: tuple[str, ...]) -> Any:
     """Ask for the entry as it is after the operation (RFC 4527)."""
     return post_read_control(list(attributes), True)

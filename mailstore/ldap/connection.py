@@ -173,7 +173,7 @@ class Directory:
     def add(self, dn: DN, attributes: Attributes, *, return_entry: Sequence[str] | None = None) -> Entry | None:
         """Add an entry. Attributes without values are left out; `return_entry` is as for `modify`. Raises AlreadyExists."""
         sent = {name: [octets(value) for value in values] for name, values in attributes.items() if values}
-        controls = [_ldap3.post_read(return_entry)] if return_entry is not None else []
+        controls = [_ldap3.post_read(tuple(return_entry))] if return_entry is not None else []
         result = self._write(
             self._request("add", dn, tuple(sent), _secrets(sent.items())),
             lambda session: session.add(dn, sent, controls),
@@ -201,7 +201,7 @@ class Directory:
         if not changes:
             return self.read(dn, return_entry) if return_entry is not None else None
         controls = [_ldap3.assertion(only_if)] if only_if else []
-        controls += [_ldap3.post_read(return_entry)] if return_entry is not None else []
+        controls += [_ldap3.post_read(tuple(return_entry))] if return_entry is not None else []
         result = self._write(
             self._request("modify", dn, [each.attribute for each in changes], _secrets_of(changes)),
             lambda session: session.modify(dn, changes, controls),

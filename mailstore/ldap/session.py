@@ -152,7 +152,7 @@ class Session:
 
     def _result(self) -> Result:
         self._used = time.monotonic()
-        answer, self._connection.request = self._connection.result, None
+        answer = self._connection.result
         if answer["result"] in _NOT_NOW:
             self.close()
             raise Lost(f"{answer['description']} ({answer['result']}) {answer['message']}".strip(), sent=False)

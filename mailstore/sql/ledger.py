@@ -29,6 +29,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -192,8 +193,7 @@ class Ledger:
 
     def known_names(self, connection: Connection, addresses: Iterable[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""
-        username = self.records.c.username
-        return set(connection.execute(select(username).where(username.in_(list(addresses)))).scalars())
+        return set(connection.execute(self._known_names, {"addresses": list(addresses)}).scalars())
 
     def owner_of(self, connection: Connection, spellings: Iterable[str]) -> str | None:
         """Return the deleted account whose record has one of these `spellings` of a home."""
@@ -214,6 +214,11 @@ class Ledger:
         if "bytes" in self.records.c:  # iRedMail's tables have them since 1.7.3
             values |= {"bytes": record.usage.bytes, "messages": record.usage.messages}
         return values
+
+    @cached_property
+    def _known_names(self) -> Select[Any]:
+        username = self.records.c.username
+        return select(username).where(username.in_(bindparam("addresses", expanding=True)))
 
     @cached_property
     def _query(self) -> Select[Any]:
