@@ -304,9 +304,9 @@ class Homes:
                 continue
             yield from (entry for entry in entries if entry.key.startswith(key_prefix))
 
-    def find_trashed(self, key: str) -> list[Trashed]:
-        """The entries that were set aside under exactly this ``key``."""
-        return [entry for entry in self.trashed(key) if entry.key == key]
+    def find_trashed(self, key: str, home: str) -> list[Trashed]:
+        """The entries that were set aside under exactly this ``key``, in the trash of the root that ``home`` is in."""
+        return [entry for entry in self._entries(self._locate(home).root) if entry.key == key]
 
     def _entries(self, root: str) -> list[Trashed]:
         with reporting("cannot list the trash of", root), self._root(root) as fd:

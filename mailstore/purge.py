@@ -21,7 +21,7 @@ from mailstore.maildir import Homes, Trashed
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.store import Claim, Store
 
-__all__ = ["Outcome", "find_mail", "purge_due", "trash_key"]
+__all__ = ["Outcome", "find_mail", "purge_due", "take_from_trash", "trash_key"]
 
 _BATCH = 100
 
@@ -61,18 +61,26 @@ def trash_key(store_key: str, record: DeletedMailbox) -> str:
     return f"{store_key}-{mark}-{record.id}"
 
 
-def find_mail(homes: Homes, store_key: str, record: DeletedMailbox) -> None:
-    """Make sure that the home of a record is there, for a restore; an interrupted purge may have left it in the trash.
+def take_from_trash(homes: Homes, store_key: str, record: DeletedMailbox) -> bool:
+    """Put a home back that an interrupted purge has left in the trash. Returns whether it was there.
+
+    Raises HomeRefused if something else is in its place, HomeError.
+    """
+    trashed = homes.find_trashed(trash_key(store_key, record), record.home)
+    if trashed:
+        homes.put_back(trashed[-1], record.home)
+    return bool(trashed)
+
+
+def find_mail(homes: Homes | None, store_key: str, record: DeletedMailbox) -> None:
+    """Make sure that the home of a record is there, for a restore, unless it is on another host, or not ours.
 
     Raises HomeError if the mail is gone.
     """
-    if homes.root_of(record.home) is None:
-        return  # on another host, or not ours
+    if homes is None or homes.root_of(record.home) is None:
+        return
     # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
-    trashed = homes.find_trashed(trash_key(store_key, record))
-    if trashed:
-        homes.put_back(trashed[-1], record.home)
-    elif not homes.exists(record.home):
+    if not take_from_trash(homes, store_key, record) and not homes.exists(record.home):
         raise HomeError(
             f"the mail of {record.address} is gone: there is no {record.home}; create the account anew",
             subject=record.home,
@@ -200,7 +208,7 @@ class _Run:
         key = trash_key(self._store.key, record)
         entry = self._homes.set_aside(record.home, key)
         # Nothing there: an earlier run may have been killed between the rename and the commit.
-        entries = [entry] if entry else self._homes.find_trashed(key)
+        entries = [entry] if entry else self._homes.find_trashed(key, record.home)
         claim.forget(record)
         return entries
 

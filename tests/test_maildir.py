@@ -574,9 +574,18 @@ def test_keys_are_matched_exactly_or_by_prefix(homes: Homes, root: Path) -> None
         in_trash(homes, fill(root / "u"), key)
     (root / TRASH / "not ours").mkdir()
     (root / TRASH / "a-1.0123abcd").touch()
-    assert [entry.key for entry in homes.find_trashed("a-1")] == ["a-1"]
+    assert [entry.key for entry in homes.find_trashed("a-1", str(root / "u"))] == ["a-1"]
     assert sorted(entry.key for entry in homes.trashed("a-")) == ["a-1", "a-17"]
     assert len(list(homes.trashed())) == 3
+
+
+def test_a_root_that_is_not_mounted_does_not_hide_the_trash_of_another(root: Path) -> None:
+    homes = Homes([root, root.with_name("unmounted")])
+    entry = in_trash(homes, fill(root / "u"))
+    assert homes.find_trashed("store-1", str(root / "u")) == [entry]
+    assert homes.find_trashed("store-1", str(root / "absent")) == [entry]
+    with pytest.raises(HomeError, match="is its file system mounted"):
+        homes.find_trashed("store-1", f"{root.with_name('unmounted')}/u")
 
 
 def test_a_root_that_is_not_there_does_not_hide_the_trash_of_others(root: Path) -> None:

@@ -166,5 +166,4 @@ class Restoration:
         spelled = any_of(equals(ATTRIBUTE, f"{home}/"), equals(ATTRIBUTE, str(home)))
         for other in self._context.directory.search(self._context.places.domains, spelled, attributes=("mail",)):
             raise AlreadyExists(f"{home} is the home of {other.first('mail')} now", subject=home)
-        if self._context.homes:
-            find_mail(self._context.homes, self._context.key, self._record)
+        find_mail(self._context.homes, self._context.key, self._record)

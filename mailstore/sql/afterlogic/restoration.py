@@ -13,10 +13,8 @@ from typing import Any
 from sqlalchemy import Column, DateTime, MetaData, Table, insert
 
 from mailstore.address import domain_part
-from mailstore.errors import HomeError
-from mailstore.maildir import Homes
 from mailstore.model import DeletedMailbox
-from mailstore.purge import trash_key
+from mailstore.purge import find_mail
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import Mailbox, MailServer
@@ -115,20 +113,8 @@ class Restoration:
         return int(made.inserted_primary_key[0])
 
     def find_mail(self) -> None:
-        """Make sure that the mail is there; a purge that was interrupted may have left it in the trash."""
-        disk, home = self._context.homes, self._record.home
-        if disk is not None and disk.root_of(home) is not None:
-            self._find_on(disk, home)
-
-    def _find_on(self, disk: Homes, home: str) -> None:
-        # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
-        trashed = disk.find_trashed(trash_key(self._context.key, self._record))
-        if trashed:
-            disk.put_back(trashed[-1], home)
-        elif not disk.exists(home):
-            raise HomeError(
-                f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
-            )
+        """Make sure that the mail is there. Raises HomeError."""
+        find_mail(self._context.homes, self._context.key, self._record)
 
 
 def _value(known: Any, value: Any) -> Any:

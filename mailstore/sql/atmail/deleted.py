@@ -13,11 +13,10 @@ from sqlalchemy import ColumnElement, DateTime, column, insert, select
 from sqlalchemy import table as bare_table
 
 from mailstore.address import domain_part
-from mailstore.errors import AlreadyExists, HomeError, InvalidValue
+from mailstore.errors import AlreadyExists, InvalidValue
 from mailstore.fields import AccountFields, reject_unknown
-from mailstore.maildir import Homes
 from mailstore.model import Account, DeletedMailbox
-from mailstore.purge import trash_key
+from mailstore.purge import find_mail
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.accounts import Accounts
 from mailstore.sql.atmail.context import Context
@@ -130,20 +129,7 @@ class _Restoration:
         other = self._tx.execute(select(accounts.username).where(accounts.homeDir.in_(spellings(home)))).scalar()
         if other:
             raise AlreadyExists(f"{home} is the home of {other} now", subject=home)
-        disk = self._context.homes
-        if disk and disk.root_of(home) is not None:
-            self._find_mail(disk, home)
-
-    def _find_mail(self, disk: Homes, home: str) -> None:
-        """Make sure that the home is there; a purge that was interrupted may have left it in the trash."""
-        # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
-        trashed = disk.find_trashed(trash_key(self._context.key, self._record))
-        if trashed:
-            disk.put_back(trashed[-1], home)
-        elif not disk.exists(home):
-            raise HomeError(
-                f"the mail of {self._record.address} is gone: there is no {home}; create the account anew", subject=home
-            )
+        find_mail(self._context.homes, self._context.key, self._record)
 
     def _fits(self, row: Row) -> bool:
         """Tell whether a row that led to the account may come back: nobody else has taken the name meanwhile.

@@ -119,8 +119,7 @@ class Restoration:
         other = self._tx.execute(same).scalar()
         if other:
             raise AlreadyExists(f"{self._record.home} is the home of {other} now", subject=self._record.home)
-        if self._context.homes:
-            find_mail(self._context.homes, self._context.key, self._record)
+        find_mail(self._context.homes, self._context.key, self._record)
 
     def _fitting(self, row: Row) -> Row | None:
         """Return a forwarding as it can be inserted now; None if its address is gone, or something else by now."""

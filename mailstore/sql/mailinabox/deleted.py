@@ -14,10 +14,11 @@ from mailstore import store
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
+from mailstore.purge import find_mail
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import Ledger, LedgerMailboxes
-from mailstore.sql.mailinabox import mailboxes, names
+from mailstore.sql.mailinabox import names
 from mailstore.sql.mailinabox.accounts import Accounts
 from mailstore.sql.mailinabox.archive import archived
 from mailstore.sql.mailinabox.context import Context
@@ -61,7 +62,7 @@ class DeletedMailboxes(LedgerMailboxes):
             if columns:
                 tx.execute(update(self._users).where(self._users.c.email == record.address).values(columns))
             self._ledger.drop(tx, [record_id])
-            mailboxes.require(self._context, record)
+            find_mail(self._context.homes, self._context.key, record)
             return self._accounts.get(record.address)
 
     def _insert(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from mailstore.config import StoreConfig
-from mailstore.errors import ConfigurationError, HomeError, HomeExists
+from mailstore.errors import ConfigurationError, HomeExists
 from mailstore.maildir import Homes
 from mailstore.model import DeletedMailbox
-from mailstore.purge import trash_key
+from mailstore.purge import take_from_trash
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox.account_rows import FOLDER
 from mailstore.sql.mailinabox.box import Box
 from mailstore.sql.mailinabox.context import Context
 
-__all__ = ["make_or_adopt", "open_homes", "require"]
+__all__ = ["make_or_adopt", "open_homes"]
 
 
 def open_homes(config: StoreConfig, box: Box) -> Homes | None:
@@ -50,27 +50,9 @@ def make_or_adopt(context: Context, tx: Transaction, home: str, records: list[De
     if context.homes is None:
         return
     for record in records:
-        _take_from_trash(context, context.homes, record)
+        take_from_trash(context.homes, context.key, record)
     try:
         made = context.homes.create(home, folder=FOLDER)
     except HomeExists:
         made = context.homes.create(home, folder=FOLDER, adopt=True)
     tx.on_rollback(made.undo)
-
-
-def require(context: Context, record: DeletedMailbox) -> None:
-    """Make sure that the mailbox of a deleted account is there. Raises HomeError."""
-    if context.homes is None or context.homes.root_of(record.home) is None:
-        return
-    _take_from_trash(context, context.homes, record)
-    if not context.homes.exists(record.home):
-        raise HomeError(
-            f"the mail of {record.address} is gone: there is no {record.home}; create the account anew",
-            subject=record.home,
-        )
-
-
-def _take_from_trash(context: Context, homes: Homes, record: DeletedMailbox) -> None:
-    trashed = homes.find_trashed(trash_key(context.key, record))
-    if trashed:
-        homes.put_back(trashed[-1], record.home)
