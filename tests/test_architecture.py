@@ -49,6 +49,7 @@ CONTRACT = {
 SHARED = CONTRACT | {
     "mailstore.companions",
     "mailstore.drift",
+    "mailstore.driver",
     "mailstore.lookups",
     "mailstore.policy_keys",
     "mailstore.purge",

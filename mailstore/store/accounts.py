@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from mailstore.fields import AccountFields, BulkAccountFields
-from mailstore.model import Account, DeletedMailbox
+from mailstore.model import Account, DeletedMailbox, Edit
 
 __all__ = ["Accounts"]
 
@@ -111,13 +111,13 @@ class Accounts(ABC):
         A mailbox folder or format is only recorded; mail is not converted.
         """
 
-    @abstractmethod
     def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
         """Add per-account aliases; those it has are kept."""
+        self.update(address, aliases=Edit(add=tuple(aliases)))
 
-    @abstractmethod
     def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
         """Remove per-account aliases; those it has not are ignored."""
+        self.update(address, aliases=Edit(remove=tuple(aliases)))
 
     @abstractmethod
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Unpack
 
 from mailstore.fields import AliasFields
-from mailstore.model import Alias
+from mailstore.model import Alias, Edit
 
 __all__ = ["Aliases"]
 
@@ -53,13 +53,13 @@ class Aliases(ABC):
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         """Change what is given, as described for `create`, and leave the rest."""
 
-    @abstractmethod
     def add_members(self, address: str, members: Iterable[str]) -> None:
         """Add members; those it has are kept."""
+        self.update(address, members=Edit(add=tuple(members)))
 
-    @abstractmethod
     def remove_members(self, address: str, members: Iterable[str]) -> None:
         """Remove members; those it has not are ignored."""
+        self.update(address, members=Edit(remove=tuple(members)))
 
     @abstractmethod
     def rename(self, address: str, new_address: str) -> Alias:

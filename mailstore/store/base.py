@@ -29,6 +29,11 @@ class RolledBack(Exception):
 class Store(ABC):
     """One account database, opened with `mailstore.open_store`. A context manager: leaving it closes the store."""
 
+    domains: Domains
+    """Domains and alias domains."""
+    accounts: Accounts
+    """Mail users."""
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -51,18 +56,8 @@ class Store(ABC):
 
     @property
     @abstractmethod
-    def domains(self) -> Domains:
-        """Domains and alias domains."""
-
-    @property
-    @abstractmethod
-    def accounts(self) -> Accounts:
-        """Mail users."""
-
-    @property
-    @abstractmethod
     def aliases(self) -> Aliases:
-        """Standalone alias accounts."""
+        """Standalone alias accounts; raises NotSupported in stores without `Capability.ALIASES`."""
 
     @property
     def lists(self) -> MailingLists:
@@ -72,7 +67,7 @@ class Store(ABC):
     @property
     @abstractmethod
     def admins(self) -> Admins:
-        """Admins of both kinds."""
+        """Admins of both kinds; raises NotSupported in stores without `Capability.ADMINS`."""
 
     @property
     @abstractmethod

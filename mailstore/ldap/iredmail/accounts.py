@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
@@ -10,7 +9,7 @@ from mailstore import passwords, store
 from mailstore.address import account_address, domain_name, domain_part
 from mailstore.errors import InvalidPassword, NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.layout import has_stamp
+from mailstore.iredmail.stamps import outlive_stamp
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_changes import AccountChange
@@ -29,8 +28,8 @@ from mailstore.ldap.iredmail.renaming import AccountRenaming, is_unfinished
 from mailstore.ldap.iredmail.retention import Retention
 from mailstore.ldap.iredmail.schemes import stored_form
 from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate, present
-from mailstore.model import Account, DeletedMailbox, Edit
-from mailstore.values import due_date, now
+from mailstore.model import Account, DeletedMailbox
+from mailstore.values import due_date
 
 __all__ = ["Accounts"]
 
@@ -151,12 +150,6 @@ class Accounts(store.Accounts):
             later.remove_again(change.removed_aliases)
             return self._update(address, change, known)
 
-    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(add=tuple(aliases)))
-
-    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(remove=tuple(aliases)))
-
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)
         return update_all(self._context, self._names, domain_name(domain), fields)
@@ -175,7 +168,7 @@ class Accounts(store.Accounts):
             known = self._names.all_alias_domains()
             entry = AccountRenaming(self._context, self._names, locks, changes, entry, old, new).run(known, later)
         renamed = self._entries.account(entry, known)
-        self._outlive_stamp(renamed.home)
+        outlive_stamp(renamed.home, self._context.homes)
         return renamed
 
     def _read_to_rename(self, old: str, new: str) -> Entry:
@@ -187,16 +180,6 @@ class Accounts(store.Accounts):
                 raise _no_such_account(old)
             return renamed
         return entry
-
-    def _outlive_stamp(self, home: str | None) -> None:
-        """Wait until the second in which the home was made is over, if only its time stamp keeps homes apart.
-
-        An account of the old name made in the same second would get the same path. With access to the disk the directory
-        itself stands in its way.
-        """
-        if self._context.homes is None and home and has_stamp(home):
-            while home.endswith(now().strftime("%Y.%m.%d.%H.%M.%S")):
-                time.sleep(0.05)
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Unpack
 
 from mailstore import store
@@ -17,7 +17,7 @@ from mailstore.ldap.iredmail.kinds import ALIAS, Entries
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy_changes import clearing, names_in
 from mailstore.ldap.iredmail.references import References, to_address
-from mailstore.model import Alias, Edit
+from mailstore.model import Alias
 
 __all__ = ["Aliases"]
 
@@ -62,12 +62,6 @@ class Aliases(store.Aliases):
             dn, missing = self._entries.dn(address), self._entries.missing(address)
             _, after = self._context.edit(changes, dn, change.build, missing)
         return alias_of(after)
-
-    def add_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(add=tuple(members)))
-
-    def remove_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(remove=tuple(members)))
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)

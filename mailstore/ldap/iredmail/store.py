@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Self
 
 from mailstore.address import any_address
 from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
+from mailstore.driver import Driver
 from mailstore.errors import ConfigurationError, NotSupported, SchemaMismatch
 from mailstore.ldap.connection import Directory
 from mailstore.ldap.iredmail.accounts import Accounts
@@ -84,24 +86,32 @@ def _with_policies(context: Context, policies: Companions) -> Context:
     return replace(context, policies=policies.seen_by(PolicyDirectory(context)))
 
 
-class IRedMailDirectory(WithPolicies):
+class IRedMailDirectory(Driver[Context], WithPolicies):
     """See `mailstore.store.Store`."""
 
+    domains: Domains
+    accounts: Accounts
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._accounts = Accounts(context)
-        self._domains = Domains(context)
-        self._aliases = Aliases(context)
-        self._lists = MailingLists(context)
-        self._admins = Admins(context, self._accounts)
+        super().__init__(context)
+        self.domains = Domains(context)
+        self.accounts = Accounts(context)
 
-    @property
-    def name(self) -> str:
-        return self._context.name
+    @cached_property
+    def aliases(self) -> Aliases:
+        return Aliases(self._context)
 
-    @property
-    def key(self) -> str:
-        return self._context.key
+    @cached_property
+    def lists(self) -> MailingLists:
+        return MailingLists(self._context)
+
+    @cached_property
+    def admins(self) -> Admins:
+        return Admins(self._context, self.accounts)
+
+    @cached_property
+    def deleted(self) -> DeletedMailboxes:
+        return DeletedMailboxes(self._context, self.accounts)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -109,39 +119,6 @@ class IRedMailDirectory(WithPolicies):
         if not self._context.config.retention or not self._context.companion.keeps_usage:
             missing.add(Capability.USAGE)
         return (frozenset(Capability) - missing - BESIDE) | self.companions.capabilities
-
-    @property
-    def config(self) -> StoreConfig:
-        """The options that the store was opened with."""
-        return self._context.config
-
-    @property
-    def homes(self) -> Homes | None:
-        return self._context.homes
-
-    @property
-    def domains(self) -> Domains:
-        return self._domains
-
-    @property
-    def accounts(self) -> Accounts:
-        return self._accounts
-
-    @property
-    def aliases(self) -> Aliases:
-        return self._aliases
-
-    @property
-    def lists(self) -> MailingLists:
-        return self._lists
-
-    @property
-    def admins(self) -> Admins:
-        return self._admins
-
-    @property
-    def deleted(self) -> DeletedMailboxes:
-        return DeletedMailboxes(self._context, self._accounts)
 
     def transaction(self) -> AbstractContextManager[None]:
         raise NotSupported(
@@ -185,9 +162,6 @@ class IRedMailDirectory(WithPolicies):
         self._context.directory.close()
         self._context.companion.close()
         self.companions.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
 
 
 def _require(directory: Directory, places: Places) -> None:

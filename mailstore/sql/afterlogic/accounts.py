@@ -12,7 +12,7 @@ from mailstore import passwords, store
 from mailstore.address import account_address, any_address, domain_name, domain_part
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Edit
+from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.account_changes import AccountChange, Parts
 from mailstore.sql.afterlogic.account_pages import AccountEntry, Page
@@ -144,12 +144,6 @@ class Accounts(store.Accounts):
             domains = self._names.lock_domains(tx, change.domains) if change.domains else {}
             change.apply(tx, self._lock(tx, address), domains, Parts(self._names, self._server))
             return self._get(tx.connection, address)
-
-    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(add=tuple(aliases)))
-
-    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(remove=tuple(aliases)))
 
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)

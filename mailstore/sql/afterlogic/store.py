@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Never, Self
 
-from mailstore import store
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.errors import ConfigurationError, NotSupported
@@ -26,6 +24,7 @@ from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.rest import Rest
 from mailstore.sql.afterlogic.tenants import Tenants
 from mailstore.sql.connect import shown
+from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
 
 __all__ = ["AfterLogicStore", "create_own_table", "create_schema", "open_store"]
@@ -82,23 +81,18 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
         db.close()
 
 
-class AfterLogicStore(store.Store):
+class AfterLogicStore(SQLDriver[Context]):
     """See `mailstore.store.Store`. `tenants` and `rest` are this store's own."""
 
+    domains: Domains
+    accounts: Accounts
+
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._server = MailServer(context)
         self._names = NameSpace(context, self._server)
-        self._accounts = Accounts(context, self._names, self._server)
-        self._domains = Domains(context, self._names, self._server)
-
-    @property
-    def name(self) -> str:
-        return self._context.name
-
-    @property
-    def key(self) -> str:
-        return self._context.key
+        self.domains = Domains(context, self._names, self._server)
+        self.accounts = Accounts(context, self._names, self._server)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -110,18 +104,6 @@ class AfterLogicStore(store.Store):
         return _ALWAYS | {capability for capability, is_there in found.items() if is_there}
 
     @property
-    def homes(self) -> Homes | None:
-        return self._context.homes
-
-    @property
-    def domains(self) -> Domains:
-        return self._domains
-
-    @property
-    def accounts(self) -> Accounts:
-        return self._accounts
-
-    @property
     def aliases(self) -> Never:
         raise self._lacking(Capability.ALIASES)
 
@@ -129,13 +111,9 @@ class AfterLogicStore(store.Store):
     def admins(self) -> Never:
         raise self._lacking(Capability.ADMINS)
 
-    @property
-    def deleted(self) -> DeletedMailboxes:
-        return self._deleted
-
     @cached_property
-    def _deleted(self) -> DeletedMailboxes:
-        return DeletedMailboxes(self._context, self._accounts, self._names, self._server)
+    def deleted(self) -> DeletedMailboxes:
+        return DeletedMailboxes(self._context, self.accounts, self._names, self._server)
 
     @property
     def tenants(self) -> Tenants:
@@ -147,14 +125,6 @@ class AfterLogicStore(store.Store):
         """Logins and tokens of the REST API."""
         return Rest(self._context)
 
-    def transaction(self) -> AbstractContextManager[None]:
-        return self._transaction()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._context.db.writing():
-            yield
-
     def acting_as(self, admin: str) -> Self:  # noqa: ARG002 whoever that is
         raise self._lacking(Capability.ADMINS)
 
@@ -163,23 +133,12 @@ class AfterLogicStore(store.Store):
         if self.homes and self._context.ledger is not None:
             yield from check_homes(self, self.homes, folder="")
 
-    @property
-    def config(self) -> StoreConfig:
-        """The options that the store was opened with."""
-        return self._context.config
-
     def schema_report(self) -> schema.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
 
-    def close(self) -> None:
-        self._context.db.close()
-
     def _lacking(self, capability: Capability) -> NotSupported:
         return NotSupported(f"{self.name} has no {capability.value}")
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
 
 
 def _check_options(config: StoreConfig) -> None:

@@ -12,7 +12,7 @@ from mailstore import passwords, store
 from mailstore.address import account_address, domain_name, domain_part
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Edit, Usage
+from mailstore.model import Account, DeletedMailbox, Usage
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.account_changes import AccountChange
 from mailstore.sql.atmail.account_rows import AccountRows, home_of
@@ -166,12 +166,6 @@ class Accounts(store.Accounts):
             row = self._lock(tx, address)
             change.apply(tx, row, self._names, self._expansions)
             return self._found(self._rows.one(tx.connection, address), address)
-
-    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(add=tuple(aliases)))
-
-    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(remove=tuple(aliases)))
 
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)

@@ -6,7 +6,7 @@ An alias is its rows: without members there is none, and nothing else is kept of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -93,12 +93,6 @@ class Aliases(store.Aliases):
                 self._expansions.remove(tx, and_(of_name, self._columns.AliasTo.in_(gone)))
             self._expansions.add(tx, [alias_row(address, name) for name in targets if name not in present])
             return self._get(tx.connection, address)
-
-    def add_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(add=tuple(members)))
-
-    def remove_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(remove=tuple(members)))
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)

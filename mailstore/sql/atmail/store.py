@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Self
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
-from mailstore import store
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.errors import ConfigurationError, NotFound, NotSupported
@@ -32,6 +30,7 @@ from mailstore.sql.atmail.rights import Actor
 from mailstore.sql.atmail.roles import Permissions, Roles
 from mailstore.sql.atmail.tables import API_SPECS, SPECS, Specs, TableNames
 from mailstore.sql.connect import connect, shown
+from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
 
 __all__ = ["AtmailStore", "create_own_table", "create_schema", "open_store"]
@@ -115,22 +114,20 @@ def _apiserver(config: StoreConfig, password: str | None) -> Database | None:
     return connect(config.apiserver, config, None if own else password)
 
 
-class AtmailStore(store.Store):
+class AtmailStore(SQLDriver[Context]):
     """See `mailstore.store.Store`. What only atmail has is in further collections."""
 
+    domains: Domains
+    accounts: Accounts
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._accounts = Accounts(context)
-        self._domains = Domains(context)
-        self._aliases = Aliases(context)
+        super().__init__(context)
+        self.domains = Domains(context)
+        self.accounts = Accounts(context)
 
-    @property
-    def name(self) -> str:
-        return self._context.name
-
-    @property
-    def key(self) -> str:
-        return self._context.key
+    @cached_property
+    def aliases(self) -> Aliases:
+        return Aliases(self._context)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -138,34 +135,14 @@ class AtmailStore(store.Store):
         with_admins = _WITH_ADMINS if found.has_admins else frozenset()
         return _ALWAYS | with_admins | (_WITH_RECORDS if found.has_records else frozenset())
 
-    @property
-    def homes(self) -> Homes | None:
-        return self._context.homes
-
-    @property
-    def domains(self) -> Domains:
-        return self._domains
-
-    @property
-    def accounts(self) -> Accounts:
-        return self._accounts
-
-    @property
-    def aliases(self) -> Aliases:
-        return self._aliases
-
     @cached_property
     def alias_rows(self) -> AliasRows:
         """The rows behind aliases, forwardings and alias domains, of all three types."""
         return AliasRows(self._context)
 
-    @property
+    @cached_property
     def admins(self) -> Admins:
         self._require_admins()
-        return self._admins
-
-    @cached_property
-    def _admins(self) -> Admins:
         return Admins(self._context)
 
     @property
@@ -187,15 +164,7 @@ class AtmailStore(store.Store):
 
     @cached_property
     def deleted(self) -> DeletedMailboxes:
-        return DeletedMailboxes(self._context, self._accounts)
-
-    def transaction(self) -> AbstractContextManager[None]:
-        return self._transaction()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._context.db.writing():
-            yield
+        return DeletedMailboxes(self._context, self.accounts)
 
     def acting_as(self, admin: str) -> Self:
         self._require_admins()
@@ -212,17 +181,12 @@ class AtmailStore(store.Store):
         if self.homes and self._context.schema.has_records:
             yield from check_homes(self, self.homes)
 
-    @property
-    def config(self) -> StoreConfig:
-        """The options that the store was opened with."""
-        return self._context.config
-
     def schema_report(self) -> schema.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
 
     def close(self) -> None:
-        self._context.db.close()
+        super().close()
         if self._context.apiserver:
             self._context.apiserver.db.close()
 
@@ -233,6 +197,3 @@ class AtmailStore(store.Store):
                 f"{self.name} has no admins as far as known; absent: {absent}. If these tables are called otherwise there, "
                 "say so in 'tables' of [stores.NAME.atmail]"
             )
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"

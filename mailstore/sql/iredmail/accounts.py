@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
@@ -13,8 +12,8 @@ from mailstore.address import account_address, domain_name, domain_part
 from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.layout import has_stamp
-from mailstore.model import Account, DeletedMailbox, Edit
+from mailstore.iredmail.stamps import outlive_stamp
+from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_changes import AccountChange
 from mailstore.sql.iredmail.account_rows import AccountRows, home_of
@@ -125,12 +124,6 @@ class Accounts(store.Accounts):
             change.apply(tx, row, self._services, self._forwardings, self._names)
             return self._get(tx.connection, address)
 
-    def add_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(add=tuple(aliases)))
-
-    def remove_aliases(self, address: str, aliases: Iterable[str]) -> None:
-        self.update(address, aliases=Edit(remove=tuple(aliases)))
-
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)
         domain, columns = domain_name(domain), checked(fields, COLUMNS)
@@ -158,7 +151,7 @@ class Accounts(store.Accounts):
             if old != new:
                 self._rename(tx, row, old, new)
             renamed = self._get(tx.connection, new)
-        self._outlive_stamp(renamed.home)
+        outlive_stamp(renamed.home, self._context.homes)
         return renamed
 
     def _rename(self, tx: Transaction, row: Mapping[Any, Any], old: str, new: str) -> None:
@@ -176,16 +169,6 @@ class Accounts(store.Accounts):
         tx.execute(update(mailbox).where(mailbox.c.username == old).values(values))
         self._cleanup.rename(tx, old, new)
         tx.afterwards(self._context.companions.renaming(old, new))
-
-    def _outlive_stamp(self, home: str | None) -> None:
-        """Wait until the second in which the home was made is over, if only its time stamp keeps homes apart.
-
-        An account of the old name made in the same second would get the same path. With access to the disk the directory
-        itself stands in its way.
-        """
-        if self._context.homes is None and home and has_stamp(home):
-            while home.endswith(now().strftime("%Y.%m.%d.%H.%M.%S")):
-                time.sleep(0.05)
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)

@@ -109,12 +109,6 @@ class Aliases(store.Aliases):
             self._write_lists(tx, address, change, active)
             return self._get(tx.connection, address)
 
-    def add_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(add=tuple(members)))
-
-    def remove_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(remove=tuple(members)))
-
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)
         with self._context.companions.finishing(levels([old])), self._context.writing(old) as tx:

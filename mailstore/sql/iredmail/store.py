@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Self
 
 from mailstore.address import any_address
@@ -14,6 +14,7 @@ from mailstore.drift import check_homes
 from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
 from mailstore.sql.connect import shown
+from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
 from mailstore.sql.iredmail import schema
 from mailstore.sql.iredmail.accounts import Accounts
@@ -72,60 +73,32 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
         db.close()
 
 
-class IRedMailStore(WithPolicies):
+class IRedMailStore(SQLDriver[Context], WithPolicies):
     """See `mailstore.store.Store`."""
 
+    domains: Domains
+    accounts: Accounts
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._accounts = Accounts(context)
-        self._domains = Domains(context)
-        self._aliases = Aliases(context)
-        self._admins = Admins(context, self._accounts)
-        self._deleted = DeletedMailboxes(context, self._accounts)
+        super().__init__(context)
+        self.domains = Domains(context)
+        self.accounts = Accounts(context)
 
-    @property
-    def name(self) -> str:
-        return self._context.name
+    @cached_property
+    def aliases(self) -> Aliases:
+        return Aliases(self._context)
 
-    @property
-    def key(self) -> str:
-        return self._context.key
+    @cached_property
+    def admins(self) -> Admins:
+        return Admins(self._context, self.accounts)
+
+    @cached_property
+    def deleted(self) -> DeletedMailboxes:
+        return DeletedMailboxes(self._context, self.accounts)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         return (frozenset(Capability) - _MISSING) | self.companions.capabilities
-
-    @property
-    def homes(self) -> Homes | None:
-        return self._context.homes
-
-    @property
-    def domains(self) -> Domains:
-        return self._domains
-
-    @property
-    def accounts(self) -> Accounts:
-        return self._accounts
-
-    @property
-    def aliases(self) -> Aliases:
-        return self._aliases
-
-    @property
-    def admins(self) -> Admins:
-        return self._admins
-
-    @property
-    def deleted(self) -> DeletedMailboxes:
-        return self._deleted
-
-    def transaction(self) -> AbstractContextManager[None]:
-        return self._transaction()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._context.db.writing():
-            yield
 
     def acting_as(self, admin: str) -> Self:
         actor = Actor(self._context.schema, any_address(admin))
@@ -143,18 +116,10 @@ class IRedMailStore(WithPolicies):
         if self.homes:
             yield from check_homes(self, self.homes)
 
-    @property
-    def config(self) -> StoreConfig:
-        """The options that the store was opened with."""
-        return self._context.config
-
     def schema_report(self) -> schema.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
 
     def close(self) -> None:
-        self._context.db.close()
+        super().close()
         self.companions.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"

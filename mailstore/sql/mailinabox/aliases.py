@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, select, true, update
@@ -77,12 +77,6 @@ class Aliases(store.Aliases):
             if columns:
                 tx.execute(update(self._table).where(self._table.c.id == row["id"]).values(columns))
             return self._get(tx.connection, source)
-
-    def add_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(add=tuple(members)))
-
-    def remove_members(self, address: str, members: Iterable[str]) -> None:
-        self.update(address, members=Edit(remove=tuple(members)))
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = rules.known_source(address), rules.new_source(new_address)

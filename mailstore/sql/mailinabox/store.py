@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Self
 
 from sqlalchemy import URL
@@ -14,8 +14,8 @@ from mailstore.address import any_address
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.errors import NotFound, PermissionDenied
-from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding, Notice
+from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
 from mailstore.sql.mailinabox import privileges, schema
 from mailstore.sql.mailinabox.account_rows import FOLDER
@@ -72,29 +72,32 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:  # noqa
         db.close()
 
 
-class MailInABoxStore(store.Store):
+class MailInABoxStore(SQLDriver[Context]):
     """See `mailstore.store.Store`."""
 
+    domains: Domains
+    accounts: Accounts
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        retention = Retention(context)
-        self._accounts = Accounts(context, retention)
-        self._domains = Domains(context)
-        self._aliases = Aliases(context)
-        self._admins = Admins(context, self._accounts)
-        self._deleted: store.DeletedMailboxes = (
-            UnrecordedMailboxes(context)
-            if retention.ledger is None
-            else DeletedMailboxes(context, self._accounts, retention.ledger)
-        )
+        super().__init__(context)
+        self._retention = Retention(context)
+        self.domains = Domains(context)
+        self.accounts = Accounts(context, self._retention)
 
-    @property
-    def name(self) -> str:
-        return self._context.name
+    @cached_property
+    def aliases(self) -> Aliases:
+        return Aliases(self._context)
 
-    @property
-    def key(self) -> str:
-        return self._context.key
+    @cached_property
+    def admins(self) -> Admins:
+        return Admins(self._context, self.accounts)
+
+    @cached_property
+    def deleted(self) -> store.DeletedMailboxes:
+        ledger = self._retention.ledger
+        if ledger is None:
+            return UnrecordedMailboxes(self._context)
+        return DeletedMailboxes(self._context, self.accounts, ledger)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -107,38 +110,6 @@ class MailInABoxStore(store.Store):
             Capability.RETENTION: found.own is not None,
         }
         return _ALWAYS | {capability for capability, is_there in present.items() if is_there}
-
-    @property
-    def homes(self) -> Homes | None:
-        return self._context.homes
-
-    @property
-    def domains(self) -> Domains:
-        return self._domains
-
-    @property
-    def accounts(self) -> Accounts:
-        return self._accounts
-
-    @property
-    def aliases(self) -> Aliases:
-        return self._aliases
-
-    @property
-    def admins(self) -> Admins:
-        return self._admins
-
-    @property
-    def deleted(self) -> store.DeletedMailboxes:
-        return self._deleted
-
-    def transaction(self) -> AbstractContextManager[None]:
-        return self._transaction()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._context.db.writing():
-            yield
 
     def acting_as(self, admin: str) -> Self:
         actor = any_address(admin)
@@ -166,12 +137,6 @@ class MailInABoxStore(store.Store):
     def schema_report(self) -> schema.Schema:
         """Return what the schema of this box has and lacks."""
         return self._context.schema
-
-    def close(self) -> None:
-        self._context.db.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
 
 
 def _database(box: Box) -> Database:

@@ -1,0 +1,59 @@
+"""What the stores of all drivers have in common."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from mailstore.config import StoreConfig
+from mailstore.maildir import Homes
+from mailstore.store import Store
+
+__all__ = ["Driver", "Shared"]
+
+
+class Shared(Protocol):
+    """What the parts of a driver share, its ``Context``, as far as every driver has it."""
+
+    @property
+    def config(self) -> StoreConfig:
+        """The options that the store was opened with."""
+
+    @property
+    def name(self) -> str:
+        """See `mailstore.store.Store`, as for the rest."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def homes(self) -> Homes | None: ...
+
+
+_Context = TypeVar("_Context", bound=Shared)
+
+
+class Driver(Store, Generic[_Context]):
+    """A store whose parts share a context."""
+
+    def __init__(self, context: _Context) -> None:
+        self._context = context
+
+    @property
+    def name(self) -> str:
+        return self._context.name
+
+    @property
+    def key(self) -> str:
+        return self._context.key
+
+    @property
+    def homes(self) -> Homes | None:
+        return self._context.homes
+
+    @property
+    def config(self) -> StoreConfig:
+        """The options that the store was opened with."""
+        return self._context.config
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
