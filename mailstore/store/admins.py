@@ -29,7 +29,7 @@ class Admins(ABC):
         Parameters
         ----------
         password, password_hash: exactly one, as for accounts.
-        global_admin: may do everything; the limits below are then not kept.
+        global_admin: may do everything and manages all domains; `domains` and the limits below are then not kept.
         domains: the domains that it manages.
         max_domains: how many domains it may create; 0 none, None no limit.
         max_quota, max_accounts, max_aliases, max_lists: how much it may allocate to its domains in total.
