@@ -38,6 +38,7 @@ def _answer_backwards(connection: object, _record: object) -> None:
         connection.execute("PRAGMA reverse_unordered_selects = ON")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Tests wait for servers and disks about half of their time."""
     return 2 * (os.cpu_count() or 1)
