@@ -8,7 +8,7 @@ from mailstore.config import StoreConfig
 from mailstore.maildir import Homes
 from mailstore.store import Store
 
-__all__ = ["Driver", "Shared"]
+__all__ = ["Driver", "Shared", "homes_of"]
 
 
 class Shared(Protocol):
@@ -27,6 +27,14 @@ class Shared(Protocol):
 
     @property
     def homes(self) -> Homes | None: ...
+
+
+def homes_of(config: StoreConfig) -> Homes | None:
+    """Return access to the homes of a configuration, to be asked for before anything is connected.
+
+    Raises ConfigurationError if a root cannot be used.
+    """
+    return Homes(config.homes, owner=config.owner_ids()) if config.homes else None
 
 
 _Context = TypeVar("_Context", bound=Shared)

@@ -7,7 +7,6 @@ store may report any of them. Sizes are whole megabytes, ``None`` is "no limit".
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,7 +127,7 @@ class ReferenceModel:
         self.accounts: dict[str, _Account] = {}
         self.aliases: dict[str, _Alias] = {}
         self.records: list[_Record] = []
-        self._markers = itertools.count(1)
+        self._last_marker = 0
 
     def apply(self, call: Call) -> Any:
         """Carry out one operation and return what it gives back; raise `Refusal` and change nothing if it may not be."""
@@ -299,7 +298,8 @@ class ReferenceModel:
             quota = _size(fields["quota"]) if "quota" in fields else default
             reasons |= self._quota_reasons(domain_name, quota, adding=1)
         self._require(reasons)
-        account = _Account(next(self._markers), password, quota=quota, aliases=aliases)
+        self._last_marker += 1
+        account = _Account(self._last_marker, password, quota=quota, aliases=aliases)
         self.accounts[address] = account
         account.enabled = fields.get("enabled", True)
         self._forward(address, account, fields)

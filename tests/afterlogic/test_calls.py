@@ -5,7 +5,6 @@ Where the product's own API does something else than its documentation says, the
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -285,7 +284,7 @@ def test_d08_list(rig: Rig, store: AfterLogicStore, domain: str) -> None:
     for number, (local, name) in enumerate((("b", "Zoe"), ("a", "Yan"), ("c", "Xia"), ("d", "50%"))):
         store.accounts.create(f"{local}@example.com", password="x", name=name)
         user = rig.row("awm_accounts", email=f"{local}@example.com")["id_user"]
-        moment = datetime(2026, 1, 10 - number)  # noqa: DTZ001 as the store keeps it
+        moment = f"2026-01-{10 - number:02} 00:00:00.000000"
         rig.execute("UPDATE awm_settings SET last_login = :moment WHERE id_user = :user", moment=moment, user=user)
     store.accounts.create(ANN, password="x", settings=OUTSIDE)
     store.accounts.create(EXTERNAL, password="x", settings=AccountSettings(parent=ANN))

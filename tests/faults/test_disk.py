@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Pool, event
 
 from mailstore import DeletedMailbox, MailstoreError, Store, StoreError, open_store
 from mailstore.config import StoreConfig
@@ -46,6 +47,21 @@ def store(rig: Rig) -> Iterator[IRedMailStore]:
         add(rig.shared, address)
     yield rig.shared
     assert errors(rig) == []
+
+
+@contextmanager
+def connections_made() -> Iterator[list[object]]:
+    """Collect the connections to databases that are made in this context."""
+    made: list[object] = []
+
+    def note(connection: object, _record: object) -> None:
+        made.append(connection)
+
+    event.listen(Pool, "connect", note)
+    try:
+        yield made
+    finally:
+        event.remove(Pool, "connect", note)
 
 
 def add(store: IRedMailStore, address: str) -> Path:
@@ -307,8 +323,9 @@ class TestSymbolicLinks:
     def test_root_is_a_link(self, rig: Rig) -> None:
         link = rig.root.with_name("link")
         link.symlink_to(rig.root)
-        with pytest.raises(ConfigurationError, match="symbolic link"):
+        with connections_made() as made, pytest.raises(ConfigurationError, match="symbolic link"):
             rig.open(homes=str(link))
+        assert made == []
 
     def test_create_below_a_link(self, store: IRedMailStore, rig: Rig) -> None:
         outside = rig.root.with_name("outside")

@@ -52,7 +52,11 @@ class Companion:
             return Database(url)
         _prepare_file(Path(url.database or ""))
         database = Database(url)
-        _create_tables(database)
+        try:
+            _create_tables(database)
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @cached_property

@@ -12,7 +12,7 @@ from mailstore.address import any_address
 from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
-from mailstore.driver import Driver
+from mailstore.driver import Driver, homes_of
 from mailstore.errors import ConfigurationError, NotSupported, SchemaMismatch
 from mailstore.ldap.connection import Directory
 from mailstore.ldap.iredmail.accounts import Accounts
@@ -38,7 +38,6 @@ from mailstore.ldap.iredmail.setup import (
     server_files,
 )
 from mailstore.ldap.rehearsal import Rehearsal
-from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
 from mailstore.store.base import RolledBack
 
@@ -68,16 +67,15 @@ _MISSING = frozenset(
 def open_store(config: StoreConfig, password: str | None) -> IRedMailDirectory:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
     check_scheme(config)
-    policies = open_companions(config)
+    policies, homes = open_companions(config), homes_of(config)
     directory = Directory(endpoint_of(config, password))
     places = places_of(config)
     try:
         _require(directory, places)
+        companion = companion_of(config)
     except BaseException:
         directory.close()
         raise
-    companion = companion_of(config)
-    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
     context = Context(directory, places, config, shown(config.url), companion, homes)
     return IRedMailDirectory(_with_policies(context, policies))
 

@@ -9,8 +9,8 @@ from typing import Never, Self
 
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
+from mailstore.driver import homes_of
 from mailstore.errors import ConfigurationError, NotSupported
-from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
 from mailstore.sql.afterlogic import schema
 from mailstore.sql.afterlogic.accounts import Accounts
@@ -42,6 +42,7 @@ _ALWAYS = frozenset(
 def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
     _check_options(config)
+    homes = homes_of(config)
     db = database(config, password)
     require_file(db)
     try:
@@ -51,7 +52,6 @@ def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
     except BaseException:
         db.close()
         raise
-    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
     data = Path(config.webmail_data) if config.webmail_data else None
     installation = Installation(data, lite=config.webmail_edition == "lite")
     return AfterLogicStore(Context(db, found, config, shown(config.url), installation, homes))

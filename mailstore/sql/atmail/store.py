@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
+from mailstore.driver import homes_of
 from mailstore.errors import ConfigurationError, NotFound, NotSupported
-from mailstore.maildir import Homes
 from mailstore.model import Capability, Finding
 from mailstore.sql.atmail import schema
 from mailstore.sql.atmail.accounts import Accounts
@@ -48,7 +48,7 @@ _WITH_RECORDS = frozenset({Capability.RETENTION})
 
 def open_store(config: StoreConfig, password: str | None) -> AtmailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
-    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
+    homes = homes_of(config)
     opened: list[Database] = []
     try:
         main = _opened(_database(config, password), "mailserver", TableNames(config.atmail), SPECS, opened)

@@ -11,7 +11,7 @@ from mailstore.address import any_address
 from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
-from mailstore.maildir import Homes
+from mailstore.driver import homes_of
 from mailstore.model import Capability, Finding
 from mailstore.sql.connect import shown
 from mailstore.sql.driver import SQLDriver
@@ -34,7 +34,7 @@ _MISSING = frozenset({Capability.LISTS, Capability.PERMITTED_SENDERS, Capability
 
 def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     """Open the store, and look at its schema. See `mailstore.open_store` for the errors."""
-    companions = open_companions(config)
+    companions, homes = open_companions(config), homes_of(config)
     db = database(config, password)
     require_file(db)
     try:
@@ -44,7 +44,6 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     except BaseException:
         db.close()
         raise
-    homes = Homes(config.homes, owner=config.owner_ids()) if config.homes else None
     context = Context(db, found, config, shown(config.url), homes)
     return IRedMailStore(_with_companions(context, companions))
 
