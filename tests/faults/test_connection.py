@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -247,12 +248,12 @@ def test_lock_held_by_another_program(rig: Rig, impatient: IRedMailStore) -> Non
 def test_deadlock_with_another_program(rig: Rig, server: DatabaseServer) -> None:
     """The other one has the account's row and wants the domain's, mailstore takes them in the other order."""
     rows = rig.everything()
-    with rig.engine.connect() as other:
+    with slow_to_see_deadlocks(rig, server), rig.open() as ours, rig.engine.connect() as other:
         others = [{"username": f"u{number}@other.org", "domain": "other.org"} for number in range(50)]
         other.execute(rig.metadata.tables["mailbox"].insert(), others)  # so that it has more to lose than we
         other.exec_driver_sql(f"UPDATE mailbox SET name = 'x' WHERE username = '{BOB}'")  # noqa: S608
-        waiting = in_thread(lambda: rig.shared.accounts.delete(BOB))
-        assert wait_for(lambda: is_waiting(server), timeout=5)
+        waiting = in_thread(lambda: ours.accounts.delete(BOB))
+        assert wait_for(lambda: is_waiting(server), timeout=3)
         other.exec_driver_sql("UPDATE domain SET description = 'x' WHERE domain = 'example.com'")
         outcome = waiting()
         other.rollback()
@@ -261,6 +262,24 @@ def test_deadlock_with_another_program(rig: Rig, server: DatabaseServer) -> None
     assert rig.everything() == rows
     assert errors(rig) == []
     delete(rig.shared)
+
+
+@contextmanager
+def slow_to_see_deadlocks(rig: Rig, server: DatabaseServer) -> Iterator[None]:
+    """Let new connections look for a deadlock later: PostgreSQL looks once in a wait, and whoever finds one has lost.
+
+    The first to wait has to be the one, so the other must wait before it looks, however busy this machine is.
+    """
+    if rig.name != "postgresql":
+        yield
+        return
+    server.execute("ALTER DATABASE vmail SET deadlock_timeout = '4s'")
+    rig.engine.dispose()
+    try:
+        yield
+    finally:
+        server.execute("ALTER DATABASE vmail RESET deadlock_timeout")
+        rig.engine.dispose()
 
 
 def is_waiting(server: DatabaseServer) -> bool:
