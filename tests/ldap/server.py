@@ -22,6 +22,7 @@ from tests.servers.process import (
     make_directory,
     program,
     run_tool,
+    wait_for,
 )
 
 SUFFIX = DN("dc=example,dc=org")
@@ -146,8 +147,10 @@ class Server:
         self._process.kill()
 
     def signal(self, number: Signals) -> None:
-        """Send the server a signal."""
+        """Send the server a signal; return from SIGSTOP when it has come to rest: its threads go on for a moment."""
         self._process.signal_group(number)
+        if number == Signals.SIGSTOP:
+            assert wait_for(lambda: _is_stopped(self._process.pid), timeout=5)
 
     def crash_and_restart(self) -> None:
         """Crash the server and start it again."""
@@ -195,3 +198,8 @@ def _make_certificate(directory: Path, name: str, *extensions: str, issuer: str 
     run_tool(
         [program("openssl"), "req", "-x509", "-config", "openssl.cnf", *key, *subject, *signer, *options], directory
     )
+
+
+def _is_stopped(pid: int) -> bool:
+    states = (path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(state == "T" for state in states)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from mailstore.passwords import hash_password
+from mailstore.sql import engine as engine_module
 from tests.policies.rig import PolicyRig
 from tests.rigs import Rig
 
@@ -34,8 +35,9 @@ def policy_rig(request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]) 
 
 
 @pytest.fixture
-def prig(policy_rig: PolicyRig) -> PolicyRig:
-    """The databases, emptied."""
+def prig(policy_rig: PolicyRig, monkeypatch: pytest.MonkeyPatch) -> PolicyRig:
+    """The databases, emptied. Whichever test ran before, it may have killed the server."""
+    monkeypatch.setattr(engine_module, "_IDLE_SECONDS", 0)  # else connections used just now would be taken for alive
     policy_rig.clear()
     return policy_rig
 

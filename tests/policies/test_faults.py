@@ -11,7 +11,6 @@ from sqlalchemy import make_url, text
 
 from mailstore import NotFound, SchemaMismatch, StoreUnavailable, open_store
 from mailstore.companions import levels
-from mailstore.sql import engine as engine_module
 from tests.faults.proxy import Proxy
 from tests.faults.steps import commit_replaced
 from tests.policies.conftest import READY
@@ -39,11 +38,8 @@ OPERATIONS: dict[str, Operation] = {
 
 
 @pytest.fixture
-def elsewhere(
-    prig: PolicyRig, rigs: Callable[[str], StoreRig], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[IRedMailStore]:
+def elsewhere(prig: PolicyRig, rigs: Callable[[str], StoreRig]) -> Iterator[IRedMailStore]:
     """A store whose accounts are in SQLite, so that the server with the other databases can be stopped."""
-    monkeypatch.setattr(engine_module, "_IDLE_SECONDS", 0)  # else those used just now would be lost once more each
     accounts = cast("Rig", rigs("sqlite"))
     accounts.clear()
     with accounts.open_without_disk(amavisd=prig.url("amavisd"), iredapd=prig.url("iredapd")) as store:
