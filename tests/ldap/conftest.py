@@ -16,7 +16,7 @@ from tests.ldap.server import MANAGER, SUFFIX, WRITER, Server
 _numbers = count(1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server(scratch_root: Path) -> Iterator[Server]:
     """The server; a test may crash it, and need not start it again."""
     with Server(scratch_root / "toolkit") as running:
