@@ -345,7 +345,7 @@ def sample_entries() -> str:
     return "".join(ldif.document([*domains, *users, *admins], version=False))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def slapd(scratch_root: Path) -> Iterator[Slapd]:
     """A server with two domains, for tests that leave them as they are."""
     with Slapd(scratch_root / "slapd-rights") as server:

@@ -37,7 +37,7 @@ BOB, EVE, NEW = "bob@example.com", "eve@other.com", "robert@example.com"
 Work = Callable[[IRedMailDirectory], object]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def module_rig(scratch_root: Path, vmail_owner: tuple[int, int]) -> Iterator[LdapRig]:
     """A server of its own: it is killed often."""
     with Slapd(scratch_root / "interrupted") as server:
@@ -46,7 +46,7 @@ def module_rig(scratch_root: Path, vmail_owner: tuple[int, int]) -> Iterator[Lda
         rig.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def image(module_rig: LdapRig) -> Image:
     """A tree in which everything refers to one account."""
     populate(module_rig)
