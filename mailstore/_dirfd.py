@@ -22,6 +22,7 @@ __all__ = [
     "LOOK",
     "READ",
     "Made",
+    "Moved",
     "Visit",
     "descended",
     "make",
@@ -169,11 +170,15 @@ class Visit:
             pass
 
 
+class Moved(OSError):
+    """A directory was moved away under a walk; what it holds was not visited completely."""
+
+
 def walk(top: int, on_error: Callable[[list[str], OSError], None]) -> Iterator[Visit]:
     """Visit ``top`` and all directories below it, parents first, with one descriptor at any depth.
 
-    A directory that cannot be opened is told to ``on_error`` (its names from the top, the error), which may raise; one
-    that vanished or was moved away meanwhile is not an error.
+    A directory that cannot be opened is told to ``on_error`` (its names from the top, the error), which may raise; so is
+    one that was moved away before all below it was visited (`Moved`). One that vanished meanwhile is not an error.
     """
     fd: int | None = os.open(".", READ, dir_fd=top)
     names: list[str] = []
@@ -222,10 +227,17 @@ def _next(
         if above is None:
             above = _found_again(top, names, levels[-1].identity)
         if above is None:
-            levels[-1].pending.clear()  # it was moved away with all that is in it
+            _give_up(names, levels[-1].pending, on_error)
         else:
             os.dup2(above, fd, inheritable=False)
             os.close(above)
+
+
+def _give_up(names: list[str], pending: list[str], on_error: Callable[[list[str], OSError], None]) -> None:
+    """Forget what was still to be visited below a directory that was moved away."""
+    if pending:
+        pending.clear()
+        on_error([*names], Moved(errno.ESTALE, "the directory was moved while it was being read"))
 
 
 def _first_pending(

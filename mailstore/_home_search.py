@@ -21,7 +21,8 @@ def homes_below(top: int, root: str, folder: str | None, on_error: Callable[[Hom
     """Iterate over the homes below ``root``, open as ``top``; see `mailstore.maildir.Homes.find_homes`."""
 
     def unreadable(names: list[str], error: OSError) -> None:
-        tell(home_error("cannot search", "/".join((root, *names)), error), on_error)
+        if not isinstance(error, _dirfd.Moved):  # homes that went elsewhere are not here any more
+            tell(home_error("cannot search", "/".join((root, *names)), error), on_error)
 
     for visit in _dirfd.walk(top, unreadable):
         visit.exhaust()
