@@ -26,8 +26,10 @@ _CONNECT_SECONDS = 10
 _IDLE_SECONDS = 5
 _LOG = "mailstore"
 _MYSQL_SESSION = (
-    # Without strict mode MySQL cuts values that are too long, silently.
-    f"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = {LOCK_SECONDS}"
+    # Without strict mode MySQL cuts values that are too long, silently. Zero dates, which strict servers refuse, stand in
+    # rows of servers that grew old: such a row can be written again.
+    "SET SESSION sql_mode = CONCAT(REPLACE(REPLACE(REPLACE(@@sql_mode, 'TRADITIONAL', ''), 'NO_ZERO_IN_DATE', ''),"
+    f" 'NO_ZERO_DATE', ''), ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = {LOCK_SECONDS}"
 )
 
 

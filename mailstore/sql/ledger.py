@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 from sqlalchemy import (
     BigInteger,
@@ -44,13 +44,15 @@ from sqlalchemy.dialects import mysql
 
 from mailstore import store
 from mailstore.address import any_address, domain_name
-from mailstore.errors import NotFound, NotSupported
-from mailstore.model import DeletedMailbox, Usage
+from mailstore.errors import InvalidValue, NotFound, NotSupported
+from mailstore.fields import AccountFields, reject_unknown
+from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.secret import Secret
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.paging import pages
 from mailstore.values import due_date, now
 
-__all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "define_own_tables"]
+__all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "define_own_tables", "without_password"]
 
 Conditions: TypeAlias = "list[ColumnElement[bool]]"
 _PAGE = 500
@@ -300,6 +302,56 @@ class LedgerMailboxes(store.DeletedMailboxes):
         if due is not None:
             conditions.append(columns.delete_date <= due)  # never true for an undated record
         return and_(*conditions)
+
+
+class SQLMailboxes(LedgerMailboxes):
+    """Records beside accounts in the same database: an account comes back, and its record goes, in one transaction."""
+
+    def __init__(self, ledger: Ledger, accounts: store.Accounts) -> None:
+        super().__init__(ledger)
+        self._accounts = accounts
+
+    @abstractmethod
+    def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
+        """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""
+
+    @abstractmethod
+    def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
+        """Open the transaction of a restore, after checking that the acting admin may."""
+
+    @abstractmethod
+    def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
+        """Insert the account and what belongs to it; `secret` is the password of one that has no `snapshot`."""
+
+    def restore(
+        self,
+        record_id: int,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AccountFields],
+    ) -> Account:
+        reject_unknown(fields, AccountFields)
+        # Hashing may take a quarter of a second: it is done before any lock is taken.
+        secret = self._secret(password, password_hash)
+        with self._restoring(self.get(record_id)) as tx:
+            record = self._ledger.lock(tx, record_id)
+            snapshot = self._ledger.snapshot(tx, record_id)
+            if snapshot is None and secret is None:
+                raise without_password(record)
+            self._ledger.drop(tx, [record_id])
+            self._bring_back(tx, record, snapshot, secret)
+            if fields or secret:
+                return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
+            return self._accounts.get(record.address)
+
+
+def without_password(record: DeletedMailbox) -> InvalidValue:
+    """Return the error for a restore from a record that knows no password, when none is given."""
+    return InvalidValue(
+        f"record {record.id} knows only where the mail of {record.address} is; give a password to restore it",
+        subject=record.address,
+    )
 
 
 class _Claim:

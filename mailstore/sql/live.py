@@ -17,23 +17,27 @@ __all__ = ["Live", "LiveColumn", "live_table", "read_live"]
 _COLUMNS = {
     "mysql": """
         SELECT table_name, column_name, data_type,
-               is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
+               is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%',
+               extra LIKE '%VIRTUAL%' OR extra LIKE '%STORED%' OR extra LIKE '%PERSISTENT%'
         FROM information_schema.columns WHERE table_schema = COALESCE(:schema, DATABASE())""",
     "postgresql": """
-        SELECT table_name, column_name, data_type, is_nullable = 'NO' AND column_default IS NULL
+        SELECT table_name, column_name, data_type, is_nullable = 'NO' AND column_default IS NULL,
+               is_generated = 'ALWAYS' OR identity_generation = 'ALWAYS'
         FROM information_schema.columns WHERE table_schema = COALESCE(:schema, current_schema())""",
     "sqlite": """
-        SELECT m.name, c.name, lower(c.type), c."notnull" = 1 AND c.dflt_value IS NULL AND c.pk = 0
-        FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND :schema IS NULL""",
+        SELECT m.name, c.name, lower(c.type), c."notnull" = 1 AND c.dflt_value IS NULL AND c.pk = 0,
+               c.hidden <> 0
+        FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c WHERE m.type = 'table' AND :schema IS NULL""",
 }
 
 
 @dataclass(frozen=True)
 class LiveColumn:
-    """A column that a server has: its SQL type in lower case, and whether an insert must give it a value."""
+    """A column that a server has: its SQL type in lower case, and whether an insert must, or cannot, give it a value."""
 
     type: str
     required: bool
+    generated: bool = False
 
 
 Live: TypeAlias = "Mapping[str, Mapping[str, LiveColumn]]"
@@ -43,8 +47,10 @@ Live: TypeAlias = "Mapping[str, Mapping[str, LiveColumn]]"
 def read_live(connection: Connection, engine: str, schema: str | None = None) -> Live:
     """Return what the database of a connection has; of MySQL and PostgreSQL, another database or schema by name."""
     live: dict[str, dict[str, LiveColumn]] = defaultdict(dict)
-    for table, column, type_, required in connection.execute(text(_COLUMNS[engine]), {"schema": schema}):
-        live[str(table)][str(column)] = LiveColumn(str(type_).lower(), bool(required))
+    for table, column, type_, required, generated in connection.execute(text(_COLUMNS[engine]), {"schema": schema}):
+        live[str(table)][str(column)] = LiveColumn(
+            str(type_).lower(), bool(required and not generated), bool(generated)
+        )
     return live
 
 

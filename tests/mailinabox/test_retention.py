@@ -14,7 +14,6 @@ from mailstore import (
     Capability,
     ConfigurationError,
     HomeRefused,
-    InvalidPassword,
     InvalidValue,
     NotSupported,
     StoreError,
@@ -185,7 +184,7 @@ class TestRestore:
         record = delete(store, BOB, 10)
         box.execute("DELETE FROM mailstore_deleted")
         assert not store.deleted.get(record.id).restorable
-        with pytest.raises(InvalidPassword):
+        with pytest.raises(InvalidValue):
             store.deleted.restore(record.id)
         assert str(store.deleted.restore(record.id, password="new", quota="2G").quota) == "2G"
         assert store.accounts.verify_password(BOB, "new")

@@ -6,14 +6,14 @@ from typing import Unpack
 
 from sqlalchemy import ColumnElement, true
 
-from mailstore.errors import Conflict, InvalidValue
+from mailstore.errors import Conflict
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.ldap.iredmail.accounts import Accounts
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.new_account import secret
 from mailstore.ldap.iredmail.restoration import Restoration
 from mailstore.model import Account
-from mailstore.sql.ledger import LedgerMailboxes
+from mailstore.sql.ledger import LedgerMailboxes, without_password
 
 __all__ = ["DeletedMailboxes"]
 
@@ -39,10 +39,7 @@ class DeletedMailboxes(LedgerMailboxes):
         record = self.get(record_id)
         snapshot = self._ledger.read_snapshot(record_id)
         if not record.restorable and hashed is None:
-            raise InvalidValue(
-                f"record {record_id} knows only where the mail of {record.address} is; give a password to restore it",
-                subject=record.address,
-            )
+            raise without_password(record)
         restoration = Restoration(self._context, record, snapshot, hashed)
         # The domains are locked before the record, as by those who delete. The record goes last: an account that lives
         # with its record is not purged, and the same call finishes its restore.

@@ -5,12 +5,10 @@ Numbers may have been given away meanwhile, so that the user and its accounts ge
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, MetaData, Table, insert
+from sqlalchemy import insert
 
 from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox
@@ -22,6 +20,7 @@ from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.new_account import NewAccount, from_kilobytes
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
+from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["Restoration"]
 
@@ -45,10 +44,11 @@ class Restoration:
         self._record = record
         self._names = names
         self._server = server
+        self._restored = Restored(context.db, tx)
 
     def run(self, snapshot: str) -> None:
         """Insert the account and what belongs to it."""
-        rows: Mapping[str, list[_Row]] = json.loads(snapshot)
+        rows: Mapping[str, list[_Row]] = unpacked(snapshot)
         address, aliases = self._record.address, [str(alias) for alias in rows.get("aliases", ())]
         domains = self._names.lock_domains(self._tx, {domain_part(address), *map(domain_part, aliases)})
         domain = domains.get(domain_part(address))
@@ -61,6 +61,7 @@ class Restoration:
         served = [alias for alias in aliases if self._server.serves(domains.get(domain_part(alias), _NOWHERE))]
         gone = self._names.taken(self._tx.connection, served, ())
         self._server.add_aliases(self._tx, number, address, [alias for alias in served if alias not in gone])
+        self._restored.tell(address)
 
     def _insert_user(self, rows: Mapping[str, list[_Row]], domain: _Row) -> int:
         """Insert a new user with everything of the old one. Returns the number of the primary account."""
@@ -103,22 +104,9 @@ class Restoration:
         self._tx.execute(insert(book).values(row))
 
     def _insert(self, name: str, row: _Row) -> int:
-        """Insert a row of a snapshot with all the columns it had, unknown ones among them. Returns its new number."""
-        known, number = self._context.table(name), _KEYS[name]
-        values = {key: _value(known.c.get(key), value) for key, value in row.items() if key != number}
-        types = {key: known.c[key].type for key in values if key in known.c}
-        columns = [Column(key, types.get(key)) for key in values]
-        whole = Table(known.name, MetaData(), Column(number, known.c[number].type, primary_key=True), *columns)
-        made: Any = self._tx.execute(insert(whole).values(values))
-        return int(made.inserted_primary_key[0])
+        """Insert a row of a snapshot with all the columns it had. Returns its new number."""
+        return self._restored.insert(self._context.table(name), row, key=_KEYS[name])
 
     def find_mail(self) -> None:
         """Make sure that the mail is there. Raises HomeError."""
         find_mail(self._context.homes, self._context.key, self._record)
-
-
-def _value(known: Any, value: Any) -> Any:
-    """Return a JSON value as what its column holds."""
-    if isinstance(value, str) and known is not None and isinstance(known.type, DateTime):
-        return datetime.fromisoformat(value)
-    return value

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal_column, select
+from sqlalchemy import select
 
 from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox, Usage
@@ -17,6 +15,7 @@ from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
+from mailstore.sql.snapshots import packed, rows_of
 
 __all__ = ["Retention"]
 
@@ -44,7 +43,7 @@ class Retention:
             new = [
                 NewRecord(
                     address, domain_part(address), self._context.home_of(address), due,
-                    usage=usage.get(address, Usage(0, 0)), snapshot=json.dumps(snapshots[row["id_user"]], default=_as_text),
+                    usage=usage.get(address, Usage(0, 0)), snapshot=packed(snapshots[row["id_user"]]),
                 )
                 for row in batch
                 for address in (row["email"].lower(),)
@@ -60,22 +59,18 @@ class Retention:
         for name in _OF_USER:
             if self._context.schema.has(name, "id_user"):
                 column = self._context.table(name).c.id_user
-                for row in self._rows(tx, name, column.in_(users)):
+                for row in rows_of(tx, self._context.table(name), column.in_(users)):
                     found[row["id_user"]][name].append(row)
         for name in _OF_ACCOUNT:
             if self._context.schema.has(name):
                 column = self._context.table(name).c.id_acct
-                for row in self._rows(tx, name, column.in_(list(owner))):
+                for row in rows_of(tx, self._context.table(name), column.in_(list(owner))):
                     found[owner[row["id_acct"]]][name].append(row)
         columns = self._server.aliases.c
         aliases = select(columns.id_acct, columns.alias_name, columns.alias_domain)
         for number, name, domain in tx.execute(aliases.where(columns.id_acct.in_(list(owner)))):
             found[owner[number]]["aliases"].append(f"{name}@{domain}".lower())
         return found
-
-    def _rows(self, tx: Transaction, name: str, condition: ColumnElement[bool]) -> list[dict[str, Any]]:
-        everything: Select[Any] = select(literal_column("*")).select_from(self._context.table(name)).where(condition)
-        return [dict(row) for row in tx.execute(everything).mappings()]
 
     def _usage(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[str, Usage]:
         counted = self._server.usage
@@ -85,11 +80,3 @@ class Retention:
         addresses = [row["email"].lower() for row in accounts]
         query = select(table.c.name, table.c[column], table.c.quota_usage_messages).where(table.c.name.in_(addresses))
         return {name: Usage(int(size), int(messages)) for name, size, messages in tx.execute(query)}
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return str(value)
-    if isinstance(value, Decimal):
-        return int(value)
-    raise TypeError(f"cannot keep a {type(value).__name__} in a snapshot")

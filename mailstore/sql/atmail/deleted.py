@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any, Unpack
+from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, column, insert, select
-from sqlalchemy import table as bare_table
+from sqlalchemy import ColumnElement, select
 
 from mailstore.address import domain_part
-from mailstore.errors import AlreadyExists, InvalidValue
-from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox
+from mailstore.errors import AlreadyExists
+from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.accounts import Accounts
@@ -27,45 +23,20 @@ from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.new_account import NewAccount
 from mailstore.sql.atmail.units import to_local
 from mailstore.sql.engine import Transaction
-from mailstore.sql.ledger import LedgerMailboxes
+from mailstore.sql.ledger import SQLMailboxes
+from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["DeletedMailboxes"]
 
 Row = Mapping[str, Any]
 
 
-class DeletedMailboxes(LedgerMailboxes):
+class DeletedMailboxes(SQLMailboxes):
     """See `mailstore.store.DeletedMailboxes`."""
 
     def __init__(self, context: Context, accounts: Accounts) -> None:
-        super().__init__(context.ledger)
+        super().__init__(context.ledger, accounts)
         self._context = context
-        self._accounts = accounts
-
-    def restore(
-        self,
-        record_id: int,
-        *,
-        password: str | None = None,
-        password_hash: str | None = None,
-        **fields: Unpack[AccountFields],
-    ) -> Account:
-        reject_unknown(fields, AccountFields)
-        hashed = make_secret(self._context.config.password_scheme, password, password_hash, salt_bytes=SALT_BYTES)
-        found = self.get(record_id)
-        with self._context.writing(found.domain, "account.add", found.domain) as tx:
-            record = self._ledger.lock(tx, record_id)
-            snapshot = self._ledger.snapshot(tx, record_id)
-            if snapshot is None and hashed is None:
-                raise InvalidValue(
-                    f"record {record_id} knows only where the mail of {record.address} is; give a password to restore it",
-                    subject=record.address,
-                )
-            _Restoration(self._context, tx, record, snapshot).run(hashed)
-            self._ledger.drop(tx, [record_id])
-            if fields or hashed:
-                return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
-            return self._accounts.get(record.address)
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
         found = self.get(record_id)
@@ -75,6 +46,15 @@ class DeletedMailboxes(LedgerMailboxes):
     def _visible(self) -> ColumnElement[bool]:
         return self._context.visible_name(self._ledger.records.c.domain)
 
+    def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
+        return make_secret(self._context.config.password_scheme, password, password_hash, salt_bytes=SALT_BYTES)
+
+    def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
+        return self._context.writing(record.domain, "account.add", record.domain)
+
+    def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
+        _Restoration(self._context, tx, record, snapshot).run(secret)
+
 
 class _Restoration:
     """One restore, within the transaction that has the record locked."""
@@ -83,13 +63,14 @@ class _Restoration:
         self._context = context
         self._tx = tx
         self._record = record
-        self._parts: dict[str, list[dict[str, Any]]] = json.loads(snapshot) if snapshot else {}
+        self._parts: dict[str, list[dict[str, Any]]] = unpacked(snapshot)
+        self._restored = Restored(context.db, tx)
         self._names = NameSpace(context)
         self._expansions = Expansions(context)
         self._aliases = context.table("aliases")
 
     def run(self, hashed: Secret | None) -> None:
-        """Insert the account and what belongs to it. `hashed` is the password if the snapshot has none."""
+        """Insert the account and what belongs to it. `hashed` is the password if there is no snapshot."""
         address, tx = self._record.address, self._tx
         number = self._names.lock_domain(tx, domain_part(address))
         self._names.refuse_taken(tx.connection, address)
@@ -98,9 +79,10 @@ class _Restoration:
             quota = row[self._called["quota"]]
             self._context.actor.check_limits(tx, adding=1, quota=quota)
         self._check_home()
-        self._insert("accounts", row)
+        self._restored.insert(self._context.table("accounts"), row)
         self._insert_aliases(self._parts.get("forwarding", []))
         self._insert_aliases(filter(self._fits, self._parts.get("pointers", [])))
+        self._restored.tell(address)
 
     @cached_property
     def _called(self) -> Mapping[str, str]:
@@ -157,19 +139,5 @@ class _Restoration:
     def _insert_aliases(self, rows: Iterable[Row]) -> None:
         key = self._aliases.c.id.name
         for row in rows:
-            self._insert("aliases", {name: value for name, value in row.items() if name not in {key, "_alone"}})
-
-    def _insert(self, table: str, row: Row) -> None:
-        """Insert a row of a snapshot with all the columns it had, those that this driver does not know among them."""
-        target = self._context.table(table)
-        known = {found.name: found.type for found in target.c}
-        columns = [column(name, known.get(name)) for name in row]
-        values = {name: _value(known.get(name), value) for name, value in row.items()}
-        self._tx.execute(insert(bare_table(target.name, *columns)).values(values))
-
-
-def _value(type_: Any, value: Any) -> Any:
-    """Return a JSON value as what its column holds."""
-    if isinstance(value, dict):
-        return base64.b64decode(value["base64"])
-    return datetime.fromisoformat(value) if isinstance(value, str) and isinstance(type_, DateTime) else value
+            kept = {name: value for name, value in row.items() if name != "_alone"}
+            self._restored.insert(self._aliases, kept, without=(key,))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import date
 
-from sqlalchemy import ColumnElement, literal_column, or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from mailstore.errors import AlreadyExists
 from mailstore.model import DeletedMailbox
@@ -21,6 +17,7 @@ from mailstore.sql.atmail.homes import spellings
 from mailstore.sql.atmail.tables import OWN_TABLES
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
+from mailstore.sql.snapshots import Row, packed, rows_of
 
 __all__ = ["Retention"]
 
@@ -58,27 +55,29 @@ class Retention:
         return self._context.ledger.add(tx, new)
 
     def _snapshots(self, tx: Transaction, addresses: Sequence[str]) -> dict[str, str]:
-        """Return what the database says about each address, as JSON: its row, and the rows of aliases around it.
+        """Return what the database says about each address: its row, and the rows of aliases around it.
 
         Rows have all their columns by the server's names, those that this driver does not know among them.
         """
-        found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        found: dict[str, dict[str, list[Row]]] = {address: defaultdict(list) for address in addresses}
         rows, columns = self._context.table("aliases"), self._expansions.columns
-        whole: Any = literal_column("*")
-        of_account = select(whole, self._accounts.c.username.label("_of")).select_from(self._accounts)
-        of_name = select(whole, columns.AliasName.label("_of")).select_from(rows)
-        to_name = select(whole, columns.AliasTo.label("_of"), self._expansions.alone().label("_alone")).select_from(
-            rows
+        account, name, to = (
+            each.label("_of") for each in (self._accounts.c.username, columns.AliasName, columns.AliasTo)
         )
-        for part, query in (
-            ("account", of_account.where(self._accounts.c.username.in_(addresses))),
-            ("forwarding", of_name.where(columns.AliasName.in_(addresses), columns.aliasType != DOMAIN)),
-            ("pointers", to_name.where(columns.AliasTo.in_(addresses))),
+        for part, kept in (
+            ("account", rows_of(tx, self._accounts, self._accounts.c.username.in_(addresses), also=[account])),
+            (
+                "forwarding",
+                rows_of(tx, rows, columns.AliasName.in_(addresses), columns.aliasType != DOMAIN, also=[name]),
+            ),
+            (
+                "pointers",
+                rows_of(tx, rows, columns.AliasTo.in_(addresses), also=[to, self._expansions.alone().label("_alone")]),
+            ),
         ):
-            for row in tx.execute(query).mappings():
-                values = dict(row)
-                found[values.pop("_of")][part].append(values)
-        return {address: json.dumps(found[address], default=_as_text) for address in addresses}
+            for row in kept:
+                found[str(row.pop("_of")).lower()][part].append(row)
+        return {address: packed(kept) for address, kept in found.items()}
 
     def known_homes(self, tx: Transaction, homes: Collection[str]) -> set[str]:
         """Return those of `homes` that belong to an account, or wait for their purge."""
@@ -110,12 +109,3 @@ def _touches(column: ColumnElement[str], home: str) -> ColumnElement[bool]:
     parts = home.strip("/").split("/")
     above = [spelling for depth in range(1, len(parts) + 1) for spelling in spellings("/" + "/".join(parts[:depth]))]
     return or_(column.in_(above), column.startswith(f"{home}/", autoescape=True))
-
-
-def _as_text(value: Any) -> Any:
-    """Return what JSON has no form for; `deleted` turns it back. Any type may come in columns that others added."""
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    if isinstance(value, datetime | date | timedelta | Decimal):
-        return str(value)
-    raise TypeError(f"cannot keep a {type(value).__name__} in a snapshot")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, column, exc, insert, select
-from sqlalchemy import table as bare_table
+from sqlalchemy import exc, select
 
 from mailstore.address import domain_part
 from mailstore.companions import levels
@@ -27,6 +24,7 @@ from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.services import Services
+from mailstore.sql.snapshots import Restored, unpacked
 from mailstore.values import now
 
 __all__ = ["Restoration"]
@@ -66,11 +64,12 @@ class Restoration:
         self._context = context
         self._tx = tx
         self._record = record
-        self._rows: dict[str, list[Row]] = json.loads(snapshot) if snapshot else {}
+        self._rows: dict[str, list[Row]] = unpacked(snapshot)
+        self._restored = Restored(context.db, tx)
         self._names = NameSpace(context)
 
     def run(self, hashed: Secret | None) -> None:
-        """Insert the account and what belongs to it. `hashed` is the password if the snapshot has none."""
+        """Insert the account and what belongs to it. `hashed` is the password if there is no snapshot."""
         address = self._record.address
         policy = policy_of(self._names.lock_domain(self._tx, domain_part(address)))
         facts = self._names.facts(self._tx.connection, address)
@@ -91,11 +90,12 @@ class Restoration:
         for forwarding in filter(None, map(self._fitting, self._rows.get("forwardings", []))):
             self._insert_if_free("forwardings", forwarding)
         for name, anchors in _ANCHORS.items():
-            for other in self._rows.get(name, []):
+            for other in self._rows.get(name, []) if self._context.schema.has(name) else ():
                 if all(self._is_there(str(other[key]), places) for key, places in anchors.items()):
                     self._insert_if_free(name, other)
         Cleanup(self._context).restore_self_rows(self._tx, [address])
         demote_idle(self._context, self._tx, [address])  # the domains that it managed may be gone
+        self._restored.tell(address)
 
     def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
@@ -150,6 +150,8 @@ class Restoration:
         Something of that name that was made after the deletion is something else, but for the account itself.
         """
         table, name = place.split(".")
+        if not self._context.schema.has(table):
+            return None
         columns = self._context.table(table).c
         conditions = [columns[name] == value]
         if value != self._record.address and self._record.deleted:
@@ -157,11 +159,8 @@ class Restoration:
         return self._tx.execute(select(columns.active).where(*conditions)).scalar()
 
     def _insert(self, name: str, row: Row) -> None:
-        """Insert a row of a snapshot with all the columns it had, those that this driver does not know among them."""
-        known = self._context.table(name).c
-        values = {key: _value(known.get(key), value) for key, value in row.items() if key != "id"}
-        columns = [column(key, known[key].type) if key in known else column(key) for key in values]
-        self._tx.execute(insert(bare_table(name, *columns)).values(values))
+        """Insert a row of a snapshot with all the columns it had, but with a new number."""
+        self._restored.insert(self._context.table(name), row, without=("id",))
 
     def _insert_if_free(self, name: str, row: Row) -> None:
         """Insert a row unless somebody else has taken its place meanwhile."""
@@ -170,13 +169,3 @@ class Restoration:
                 self._insert(name, row)
         except exc.IntegrityError:
             return
-
-
-def _value(known: Any, value: Any) -> Any:
-    """Return a JSON value as what its column holds."""
-    if isinstance(value, str) and known is not None:
-        if isinstance(known.type, DateTime):
-            return datetime.fromisoformat(value)
-        if isinstance(known.type, Date):
-            return date.fromisoformat(value)
-    return value

@@ -8,13 +8,11 @@ from typing import Any, TypeAlias, Unpack
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     bindparam,
     delete,
     false,
     func,
-    literal_column,
     not_,
     select,
     true,
@@ -35,6 +33,7 @@ from mailstore.sql.mailinabox.creation import BLANK, Creation, columns_of, new_s
 from mailstore.sql.mailinabox.references import References
 from mailstore.sql.mailinabox.retention import Retention
 from mailstore.sql.paging import pages
+from mailstore.sql.snapshots import rows_of
 
 __all__ = ["Accounts"]
 
@@ -159,12 +158,10 @@ class Accounts(store.Accounts):
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), self._retention.due(keep_mailbox_days)
         with self._context.changing(address) as tx:
-            query: Select[Any] = (
-                select(literal_column("*")).select_from(self._users).where(self._users.c.email == address)
-            )
-            user = tx.execute(query).mappings().first()
-            if user is None:
+            found = rows_of(tx, self._users, self._users.c.email == address)
+            if not found:
                 raise self._no_such_account(address)
+            (user,) = found
             # The record is written first: it copies what is about to be removed.
             record = self._retention.record(tx, user, due)
             self._references.remove(tx, address, user["id"])

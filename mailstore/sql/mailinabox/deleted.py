@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from typing import Any, NoReturn, Unpack
 
-from sqlalchemy import ColumnElement, exists, func, insert, select, true, update
+from sqlalchemy import ColumnElement, exists, func, insert, select, true
 
 from mailstore import store
-from mailstore.errors import InvalidPassword, NotSupported
+from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
 from mailstore.purge import find_mail
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
-from mailstore.sql.ledger import Ledger, LedgerMailboxes
+from mailstore.sql.ledger import Ledger, SQLMailboxes
 from mailstore.sql.mailinabox import names
 from mailstore.sql.mailinabox.accounts import Accounts
 from mailstore.sql.mailinabox.archive import archived
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.creation import columns_of, new_secret
+from mailstore.sql.mailinabox.creation import new_secret
 from mailstore.sql.mailinabox.privileges import is_admin
 from mailstore.sql.mailinabox.references import References
 from mailstore.sql.mailinabox.retention import NO_TABLE
+from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["DeletedMailboxes", "UnrecordedMailboxes"]
 
 
-class DeletedMailboxes(LedgerMailboxes):
+class DeletedMailboxes(SQLMailboxes):
     """See `mailstore.store.DeletedMailboxes`."""
 
     def __init__(self, context: Context, accounts: Accounts, ledger: Ledger) -> None:
-        super().__init__(ledger)
+        super().__init__(ledger, accounts)
         self._context = context
-        self._accounts = accounts
         self._references = References(context.schema)
         self._users = context.table("users")
 
@@ -44,37 +43,21 @@ class DeletedMailboxes(LedgerMailboxes):
         recorded = {record.home: record for record in self.list(domain=domain)}
         yield from archived(self._context, recorded, domain)
 
-    def restore(
-        self,
-        record_id: int,
-        *,
-        password: str | None = None,
-        password_hash: str | None = None,
-        **fields: Unpack[AccountFields],
-    ) -> Account:
-        columns = columns_of(self._context, fields)
-        secret = new_secret(self._context, password, password_hash)
-        address = self.get(record_id).address
-        with self._context.changing(address) as tx:
-            record = self._ledger.lock(tx, record_id)
-            names.refuse_taken(self._context.schema, tx, record.address)
-            self._insert(tx, record, self._ledger.snapshot(tx, record_id), secret)
-            if columns:
-                tx.execute(update(self._users).where(self._users.c.email == record.address).values(columns))
-            self._ledger.drop(tx, [record_id])
-            find_mail(self._context.homes, self._context.key, record)
-            return self._accounts.get(record.address)
+    def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
+        return new_secret(self._context, password, password_hash)
 
-    def _insert(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
-        given: dict[str, Any] = {} if secret is None else {"password": secret.hash}
+    def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
+        return self._context.changing(record.address)
+
+    def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
+        names.refuse_taken(self._context.schema, tx, record.address)
         if snapshot is not None:
-            kept = json.loads(snapshot)
-            self._references.restore(tx, {**kept, "users": {**kept["users"], **given}})
-        elif given:
-            tx.execute(insert(self._users).values(email=record.address, **given))
-        else:
-            message = f"record {record.id} knows only the mailbox of {record.address}; give a password"
-            raise InvalidPassword(message, subject=record.address)
+            restored = Restored(self._context.db, tx)
+            self._references.restore(tx, restored, unpacked(snapshot))
+            restored.tell(record.address)
+        elif secret is not None:
+            tx.execute(insert(self._users).values(email=record.address, password=secret.hash))
+        find_mail(self._context.homes, self._context.key, record)
 
     @contextmanager
     def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Iterator[store.Claim]:

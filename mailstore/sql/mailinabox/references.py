@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Select, column, delete, insert, literal_column, or_, select, update
-from sqlalchemy import table as bare_table
+from sqlalchemy import delete, or_, select, update
 
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox.lists import joined, replaced, split
 from mailstore.sql.mailinabox.schema import Schema
+from mailstore.sql.snapshots import Restored, packed, rows_of
 
 __all__ = ["References"]
 
@@ -28,13 +27,13 @@ class References:
         self._lists = [name for name in _LISTS if schema.has("aliases", name)]
 
     def snapshot(self, tx: Transaction, user: Row) -> str:
-        """Return all that the file knows of a user as JSON, with columns that other tools added."""
+        """Return all that the file knows of a user, who is given as a row with all its columns."""
         address = str(user["email"])
         found: dict[str, Any] = {"users": dict(user), "mfa": self._mfa(tx, user["id"])}
         rows = list(self._referring(tx, address))
         for name in self._lists:
             found[name] = [row["id"] for row in rows if replaced(row[name], {address}, None) is not None]
-        return json.dumps(found)
+        return packed(found)
 
     def remove(self, tx: Transaction, address: str, user_id: int | None = None) -> None:
         """Remove an address from all lists, and what belongs to the user alone.
@@ -52,12 +51,13 @@ class References:
         """Put a new address in the place of an old one in all lists."""
         self._rewrite(tx, old, new)
 
-    def restore(self, tx: Transaction, snapshot: Row) -> None:
+    def restore(self, tx: Transaction, restored: Restored, snapshot: Row) -> None:
         """Insert a user of a snapshot again, under a new number, and put it back into those aliases that are still there."""
         user: Row = snapshot["users"]
-        number = self._insert(tx, "users", user)
-        for row in snapshot["mfa"]:
-            self._insert(tx, "mfa", {**row, "user_id": number})
+        number = restored.insert(self._schema["users"], user, key="id")  # numbers are never given twice
+        if self._schema.has("mfa"):
+            for row in snapshot["mfa"]:
+                restored.insert(self._schema["mfa"], {**row, "user_id": number}, without=("id",))
         for name in self._lists:
             self._put_back(tx, name, snapshot.get(name, ()), str(user["email"]))
 
@@ -66,14 +66,6 @@ class References:
         for number, text in tx.execute(select(ids, values).where(ids.in_(alias_ids))).all():
             merged = joined(dict.fromkeys([*split(text), address]))
             tx.execute(update(self._aliases).where(ids == number).values({name: merged}))
-
-    def _insert(self, tx: Transaction, name: str, row: Row) -> int:
-        """Insert a row without its number, which is never given twice, as far as the file still has its columns."""
-        if not self._schema.has(name):
-            return 0
-        values = {key: value for key, value in row.items() if key != "id" and self._schema.has(name, key)}
-        made = tx.execute(insert(bare_table(name, *(column(key) for key in values))).values(values))
-        return int(made.lastrowid)
 
     def _rewrite(self, tx: Transaction, address: str, new: str | None) -> None:
         for row in list(self._referring(tx, address)):
@@ -93,5 +85,4 @@ class References:
         if not self._schema.has("mfa"):
             return []
         mfa = self._schema["mfa"]
-        query: Select[Any] = select(literal_column("*")).select_from(mfa).where(mfa.c.user_id == user_id)
-        return [dict(row) for row in tx.execute(query).mappings()]
+        return rows_of(tx, mfa, mfa.c.user_id == user_id)

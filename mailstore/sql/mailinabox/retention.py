@@ -50,7 +50,7 @@ class Retention:
         return None
 
     def record(self, tx: Transaction, user: Mapping[Any, Any], due: date | None) -> DeletedMailbox | None:
-        """Record the mailbox of a user that is about to be deleted, with all that the file knows of it."""
+        """Record the mailbox of a user (its whole row) that is about to be deleted, with all that the file knows of it."""
         address = str(user["email"])
         home = self._context.box.home(address)
         if home is None:
