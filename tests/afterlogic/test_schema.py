@@ -12,7 +12,7 @@ from mailstore.config import StoreConfig
 from mailstore.registry import with_query_options
 from mailstore.sql.afterlogic.settings import AccountSettings, DomainSettings
 from mailstore.sql.afterlogic.store import create_own_table, create_schema
-from mailstore.sql.afterlogic.tables import NEEDED, WEBMAIL
+from mailstore.sql.afterlogic.tables import ALL, NEEDED
 from tests.afterlogic.conftest import only
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ def test_an_old_version_works_with_what_it_has(file: Path, tmp_path: Path) -> No
     """Every column and table that is not needed is gone, as an old version lacks some of them."""
     optional = [
         (table, column)
-        for table, spec in WEBMAIL.items()
+        for table, spec in ALL.items()
         if table in NEEDED
         for column in spec.columns
         if column not in NEEDED[table] and column not in {"id_setting", "id_addr", "id_acct", "id"}
     ]
     indexed = {"awm_addr_book": ("deleted", "use_frequency")}
     statements = [f"ALTER TABLE {t} DROP COLUMN {c}" for t, c in optional if c not in indexed.get(t, ())]
-    gone = [table for table in WEBMAIL if table not in NEEDED]
+    gone = [table for table in ALL if table not in NEEDED]
     change(file, *statements, *(f"DROP TABLE {table}" for table in gone))
     with opened(file, mta="bundle", homes=str(tmp_path / "mail")) as store:
         (tmp_path / "mail").mkdir()

@@ -83,9 +83,11 @@ class Context:
         return and_(found, exact)
 
     def present(self, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the values that this server's table has a column for."""
-        columns = self.schema[table].c
-        return {name: value for name, value in values.items() if name in columns}
+        """Return those of the values that this server's table has a column for.
+
+        Raises LookupError if no version has such a column.
+        """
+        return {name: value for name, value in values.items() if self.schema.has(table, name)}
 
     def require(self, table: str, values: Mapping[str, Any]) -> None:
         """Raise NotSupported if `values` has a column that this server's `table` lacks."""

@@ -54,10 +54,11 @@ class Deletion:
     def lists(self, tx: Transaction, domain: int) -> None:
         """Delete the mailing lists of a domain."""
         lists = self._accounts.c.id_domain == domain, self._accounts.c.mailing_list == 1
-        numbers = tx.execute(select(self._accounts.c.id_acct).where(*lists)).scalars().all()
-        if not numbers:
+        found = tx.execute(select(self._accounts.c.id_acct, self._accounts.c.email).where(*lists)).all()
+        if not found:
             return
-        self._belongings.remove(tx, Owners(numbers))
+        numbers = [number for number, _ in found]
+        self._belongings.remove(tx, Owners(numbers, named=[email.lower() for _, email in found]))
         book = self._context.table("awm_addr_book")
         names = [str(number) for number in numbers]
         tx.execute(delete(book).where(book.c.type == 3, book.c.type_id.in_(names)))
@@ -68,7 +69,8 @@ class Deletion:
         all_accounts = select(self._accounts.c.id_acct).where(self._accounts.c.id_user.in_(users))
         numbers = tx.execute(all_accounts).scalars().all()
         addresses = [row["email"].lower() for row in primary]
-        self._belongings.remove(tx, Owners(numbers, users, addresses))
+        aliases = self._server.aliases_of(tx, [row["id_acct"] for row in primary])
+        self._belongings.remove(tx, Owners(numbers, users, addresses, [*addresses, *aliases]))
         self._server.remove(tx, addresses, [row["id_acct"] for row in primary])
         tx.execute(delete(self._accounts).where(self._accounts.c.id_user.in_(users)))
         tx.execute(delete(self._users).where(self._users.c.id_user.in_(users)))

@@ -159,6 +159,12 @@ class MailServer:
         tx.execute(delete(self.accounts).where(self.accounts.c.email.in_(addresses)))
         tx.execute(delete(usage).where(usage.c.name.in_(addresses)))
 
+    def aliases_of(self, tx: Transaction, numbers: Collection[int]) -> list[str]:
+        """Return the further addresses of the accounts of these numbers."""
+        columns = self.aliases.c
+        query = select(columns.alias_name, columns.alias_domain).where(columns.id_acct.in_(numbers))
+        return [f"{name}@{domain}".lower() for name, domain in tx.execute(query)]
+
     def add_aliases(self, tx: Transaction, number: int, address: str, aliases: Collection[str]) -> None:
         """Give the account of this number and address further addresses."""
         rows = [

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Index, MetaData, Table, func, text
 
 from mailstore.errors import SchemaMismatch
-from mailstore.sql.afterlogic.tables import CONNECTOR, LEDGER, NEEDED, WEBMAIL, define, define_connector
-from mailstore.sql.afterlogic.user_data import DATA_KEYS
+from mailstore.sql.afterlogic.tables import ALL, CONNECTOR, LEDGER, NEEDED, define, define_connector
 from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live, read_live
 
@@ -52,7 +51,12 @@ class Schema:
         return self.metadata.tables[f"{self.prefix}{name}"]
 
     def has(self, name: str, column: str | None = None) -> bool:
-        """Tell whether the server has this table, or this column of it."""
+        """Tell whether the server has this table, or this column of it.
+
+        Raises LookupError for what no version of the product has: to leave that out silently would hide a mistake here.
+        """
+        if column is not None and column not in ALL[name].columns:
+            raise LookupError(f"the product has no {name}.{column}")
         found = self.metadata.tables.get(f"{self.prefix}{name}")
         return found is not None and (column is None or column in found.c)
 
@@ -85,13 +89,12 @@ def detect(connection: Connection, engine: str, prefix: str, connector: str) -> 
         mail_live = read_live(connection, engine, connector)
         missing += [f"{connector}.{gap}" for gap in _gaps(mail_live, _CONNECTOR_COLUMNS, "")]
         mail = define_connector(connector, mail_live)
-    known: dict[str, Iterable[str]] = {name: spec.columns for name, spec in WEBMAIL.items()}
-    known |= DATA_KEYS
+    known = {name: spec.columns for name, spec in ALL.items()}
     absent = [gap for gap in _gaps(live, known, prefix) if gap not in missing]
     absent += [name for name in LEDGER if name not in live]
     foreign = tuple(
         f"{prefix}{name}.{column}"
-        for name, spec in sorted(WEBMAIL.items())
+        for name, spec in sorted(ALL.items())
         for column in live.get(f"{prefix}{name}", {})
         if column not in spec.columns
     )
