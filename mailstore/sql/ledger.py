@@ -20,8 +20,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Date,
-    DateTime,
     Integer,
     MetaData,
     Select,
@@ -49,6 +47,7 @@ from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
 from mailstore.secret import Secret
 from mailstore.sql.engine import Database, Transaction
+from mailstore.sql.moments import ERA, Day, Moment, known
 from mailstore.sql.paging import pages
 from mailstore.values import due_date, now
 
@@ -66,11 +65,11 @@ def define_own_tables(metadata: MetaData, prefix: str = "mailstore_") -> tuple[T
     """Define the tables of a ledger for stores that have none of their own. Returns the records and what is beside them."""
     records = Table(
         f"{prefix}deleted_mailboxes", metadata, Column("id", _ID, primary_key=True),
-        Column("timestamp", DateTime, nullable=False),
+        Column("timestamp", Moment, nullable=False),
         Column("username", String(255), nullable=False, index=True), Column("domain", String(255), nullable=False),
         Column("maildir", Text, nullable=False), Column("bytes", BigInteger, nullable=False, server_default=text("0")),
         Column("messages", BigInteger, nullable=False, server_default=text("0")),
-        Column("admin", String(255), nullable=False, server_default=""), Column("delete_date", Date, index=True),
+        Column("admin", String(255), nullable=False, server_default=""), Column("delete_date", Day, index=True),
     )  # fmt: skip
     beside = Table(
         f"{prefix}deleted", metadata, Column("record_id", _ID, primary_key=True, autoincrement=False),
@@ -241,9 +240,9 @@ def _record(row: Mapping[Any, Any]) -> DeletedMailbox:
         address=row["username"],
         domain=row["domain"],
         home=_SLASHES.sub("/", row["maildir"].lower()).rstrip("/"),
-        deleted=row["timestamp"],
+        deleted=known(row["timestamp"]),
         deleted_by=row["admin"],
-        due=row["delete_date"],
+        due=known(row["delete_date"]),
         usage=Usage(row["bytes"] or 0, row["messages"] or 0),
         restorable=row.get("record_id") is not None,
         error=row.get("error") or "",
@@ -300,7 +299,7 @@ class LedgerMailboxes(store.DeletedMailboxes):
         if address is not None:
             conditions.append(columns.username == any_address(address))
         if due is not None:
-            conditions.append(columns.delete_date <= due)  # never true for an undated record
+            conditions += [columns.delete_date <= due, columns.delete_date >= ERA]  # never true for an undated record
         return and_(*conditions)
 
 

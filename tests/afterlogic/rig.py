@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import bcrypt
-from sqlalchemy import Engine, MetaData, Table, create_engine, select, text
+from sqlalchemy import DateTime, Engine, MetaData, Table, create_engine, select, text
 
 from mailstore import open_store
 from mailstore.config import StoreConfig
@@ -16,6 +16,7 @@ from mailstore.registry import with_query_options
 from mailstore.sql.afterlogic.store import AfterLogicStore, create_schema
 from mailstore.sql.afterlogic.tables import define, define_connector
 from mailstore.sql.afterlogic.tokens import Salt
+from mailstore.sql.moments import Moment
 from tests.servers.process import make_directory
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Rig:
         create_schema(with_query_options(StoreConfig(url=self.url)), None)
         self.engine = create_engine(self.native, pool_pre_ping=True)
         self.metadata = define("")
+        for table in self.metadata.tables.values():
+            for column in table.c:
+                if isinstance(column.type, Moment):
+                    column.type = DateTime()  # as it stands there, "never" too
 
     def open(self, **options: Any) -> AfterLogicStore:
         """Open the store with homes on disk, unless `homes` says otherwise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, or_, select
@@ -141,7 +142,7 @@ class AccountRows:
             mailbox_folder="",  # the home itself is the Maildir
             home=self._context.home_of(address) if served else None,
             usage=None if used is None else Usage(int(used), int(row["used_messages"] or 0)),
-            created=row.get("created_time"),
+            created=_moment(row.get("created_time")),
             settings=_settings(row),
         )
 
@@ -152,7 +153,7 @@ def _either(condition: ColumnElement[bool], yes: ColumnElement[Any], no: ColumnE
 
 def _settings(row: Mapping[Any, Any]) -> dict[str, str]:
     """Return what only this store keeps of an account, by the names of `AccountSettings` and some more."""
-    last_login = row.get("last_login")
+    last_login = _moment(row.get("last_login"))
     return {
         "incoming_login": row["mail_inc_login"] or "",
         "incoming_server": row["mail_inc_host"] or "",
@@ -169,12 +170,16 @@ def _settings(row: Mapping[Any, Any]) -> dict[str, str]:
         "capabilities": row.get("capa") or "",
         "default_domain": _shown(not row["id_domain"]),
         "language": row.get("def_lang") or "",
-        "last_login": "" if last_login is None or last_login.year <= _NEVER_YEAR else last_login.isoformat(),
+        "last_login": "" if last_login is None else last_login.isoformat(),
     }
 
 
 _NEVER_YEAR = 1999
-"""1970 is how the product writes "never"; a NULL there it reads as 1999."""
+"""A NULL reads as 1999 in the product, which writes that back."""
+
+
+def _moment(value: datetime | None) -> datetime | None:
+    return None if value is None or value.year <= _NEVER_YEAR else value
 
 
 def _shown(value: Any) -> str:

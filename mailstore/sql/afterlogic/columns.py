@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, SmallInteger, String, Text, text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
+
+from mailstore.sql.moments import Moment
 
 __all__ = [
     "BIG", "BIT", "EMPTY", "FLAG", "INT", "LBLOB", "LTEXT", "MOMENT", "MTEXT", "MYSQL", "NAME", "NUMBERED", "NUMBERED_BIG",
@@ -89,4 +91,4 @@ NUMBERED_BIG = numbered(BIG)
 NUMBERED_UNSIGNED = numbered(_type(Integer(), mysql.INTEGER(unsigned=True)))
 FLAG, ON = number(BIT), number(BIT, 1)
 NAME, EMPTY = varchar(), varchar(default="")
-MOMENT = plain(DateTime())
+MOMENT = plain(Moment())

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
 from mailstore.config import AtmailConfig
 from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live, LiveColumn
+from mailstore.sql.moments import Moment
 
 __all__ = [
     "ADMIN_TABLES", "API_SPECS", "OWN_TABLES", "SPECS", "ColumnSpec", "Spec", "Specs", "TableNames", "define",
@@ -25,7 +26,7 @@ __all__ = [
 Kind: TypeAlias = Literal["key", "id", "number", "flag", "text", "long", "time", "epoch"]
 _TYPES: Mapping[Kind, Any] = {
     "key": mysql.INTEGER(unsigned=True), "id": mysql.INTEGER(unsigned=True), "number": mysql.INTEGER(unsigned=True),
-    "flag": mysql.TINYINT(), "text": String(255), "long": Text(), "time": DateTime(), "epoch": Integer(),
+    "flag": mysql.TINYINT(), "text": String(255), "long": Text(), "time": Moment(), "epoch": Integer(),
 }  # fmt: skip
 
 

@@ -14,8 +14,6 @@ from sqlalchemy import (
     CHAR,
     BigInteger,
     Column,
-    Date,
-    DateTime,
     Index,
     Integer,
     MetaData,
@@ -30,6 +28,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
 from mailstore.sql.live import Live, LiveColumn
+from mailstore.sql.moments import Day, Moment
 
 __all__ = ["ENABLE_COLUMNS", "LETTER_COLUMNS", "OPTIONAL", "OWN_TABLE", "define"]
 
@@ -140,10 +139,10 @@ class _Kinds:
         return Column(name, Text, nullable=False, server_default=text("''"))
 
     def time(self, name: str) -> Column[Any]:
-        return Column(name, DateTime, nullable=False, server_default=self.moment)
+        return Column(name, Moment, nullable=False, server_default=self.moment)
 
     def audit(self) -> tuple[Column[Any], ...]:
-        expired = Column("expired", DateTime, nullable=False, server_default=self.never)
+        expired = Column("expired", Moment, nullable=False, server_default=self.never)
         return self.time("created"), self.time("modified"), expired, self.flag("active", 1)
 
 
@@ -208,7 +207,7 @@ def _mailbox(table: _Maker, kind: _Kinds) -> None:
     letters = [Column(name, String(1), nullable=False, server_default=text("'y'")) for name in LETTER_COLUMNS]
     table(
         "mailbox", kind.key("username"), kind.text("password"), *(kind.text(name) for name in names),
-        kind.text("language", 5), Column("birthday", Date, nullable=False, server_default=text("'0001-01-01'")),
+        kind.text("language", 5), Column("birthday", Day, nullable=False, server_default=text("'0001-01-01'")),
         kind.text("mailboxformat", 50, "maildir"), kind.text("mailboxfolder", 50, "Maildir"),
         kind.text("storagebasedirectory", default="/var/vmail"), kind.text("storagenode", default="vmail1"),
         kind.text("maildir"), kind.number("quota"), kind.text("domain"), kind.text("transport"),
@@ -272,9 +271,9 @@ def _deleted(table: _Maker, kind: _Kinds) -> None:
     # In MySQL `id` is a plain key upstream; a primary key differs in nothing that a reader could notice.
     table(
         "deleted_mailboxes", kind.id(),
-        Column("timestamp", DateTime, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+        Column("timestamp", Moment, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
         kind.text("username"), kind.text("domain"), kind.text("maildir"), kind.number("bytes"),
-        kind.number("messages"), kind.text("admin"), Column("delete_date", Date),
+        kind.number("messages"), kind.text("admin"), Column("delete_date", Day),
     )  # fmt: skip
     table(
         OWN_TABLE, Column("record_id", _ID, primary_key=True, autoincrement=False),
