@@ -219,12 +219,14 @@ class SpamPolicyFields(TypedDict, total=False):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectivePolicy:
     """What applies to mail for one address. ``levels`` names the level of each value; what is not in it is the
-    scanner's own configuration, and None in ``policy``.
+    scanner's own configuration, and None in ``policy``. ``undefined`` names the values on which levels of one priority
+    disagree: which one counts is not defined, and the one shown is a guess.
     """
 
     address: str
     policy: SpamPolicy
     levels: Mapping[str, str] = field(default_factory=dict)
+    undefined: tuple[str, ...] = ()
 
 
 def parse_score(value: Any) -> float:
@@ -279,7 +281,9 @@ class Origin:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectiveThrottle:
     """What applies to one address in one direction. ``origins`` has those limits that some level sets; the others are
-    ``unlimited``.
+    ``unlimited``. ``undefined`` names the limits on which rules of one priority disagree: which one counts is not defined,
+    and the one shown is a guess. ``counts_up_to`` is the number of bytes in a period after which the daemon's counters
+    overflow and it counts messages no more; None if that cannot happen.
     """
 
     address: str
@@ -289,6 +293,8 @@ class EffectiveThrottle:
     max_quota: Limit = _ANY_SIZE
     max_recipients: Limit = NO_LIMIT
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    undefined: tuple[str, ...] = ()
+    counts_up_to: int | None = None
 
 
 # --- greylisting and access lists -------------------------------------------------------------------------------------
@@ -316,12 +322,16 @@ class GreylistingFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class GreylistingVerdict:
-    """Whether a delivery would be greylisted, and which entry decides: level and sender of it, empty for none."""
+    """Whether a delivery would be greylisted, and which entry decides: level and sender of it, empty for none.
+
+    ``undefined``: entries of one priority disagree, which one counts is not defined, and the one shown is a guess.
+    """
 
     greylisted: bool
     level: str = ""
     sender: str = ""
     whitelisted: bool = False
+    undefined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,8 +356,15 @@ class AccessListFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class AccessVerdict:
-    """What the lists say about a delivery, and which entry decides: its level and address, empty for none."""
+    """What the lists say about a delivery, and which entry decides: its level and address, empty for none.
+
+    ``undefined``: entries of one priority disagree, which one counts is not defined, and the one shown is a guess.
+    ``after_greylisting``: an accepted sender may still be told to try again, because iRedAPD asks the settings of
+    greylisting before the lists; only their own whitelist exempts from it.
+    """
 
     verdict: Literal["accept", "reject", "none"]
     level: str = ""
     entry: str = ""
+    undefined: bool = False
+    after_greylisting: bool = False

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from mailstore.address import any_address, domain_name
 from mailstore.errors import InvalidAddress, InvalidValue
+from mailstore.model import Edit, Names
 from mailstore.policies import Level
 
 __all__ = [
@@ -20,11 +21,14 @@ __all__ = [
     "EVERYBODY",
     "amavisd_keys",
     "amavisd_priority",
+    "checked_peers",
     "iredapd_keys",
     "iredapd_priority",
+    "iredapd_sender_keys",
     "key_of",
     "level_name",
     "peer_key",
+    "without_extension",
 ]
 
 EVERYBODY = "@."
@@ -82,6 +86,23 @@ def _kind_of(key: str) -> str:
     return "network" if "/" in key else "wildcard_ip" if "*" in key else "ip"
 
 
+def without_extension(address: str) -> str:
+    """Return an address as iRedAPD looks it up: senders and recipients lose what follows the first ``+``."""
+    if not _KNOWN_TO_IREDAPD.fullmatch(address):
+        return address
+    local, _, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+def iredapd_sender_keys(sender: str, client: str | None, target_domain: str | None = None) -> tuple[str, ...]:
+    """Return the keys under which iRedAPD looks for an unauthenticated sender in access lists, patterns included."""
+    sender = without_extension(sender)
+    keys = (*iredapd_keys(sender, target_domain), f"{sender.partition('@')[0].partition('+')[0]}@*")
+    if client is None:
+        return keys
+    return (*keys, client, *((f"{client.rpartition('.')[0]}.*",) if "." in client else ()))
+
+
 def iredapd_keys(address: str, target_domain: str | None = None) -> tuple[str, ...]:
     """Return the keys that iRedAPD asks for; `target_domain` is the domain that an alias domain stands for."""
     if not _KNOWN_TO_IREDAPD.fullmatch(address):
@@ -103,10 +124,11 @@ def _keys(address: str) -> tuple[str, ...]:
     return (address, f"@{'.'.join(labels)}", *above, EVERYBODY)
 
 
-def peer_key(text: str, *, ipv6_networks: bool) -> str:
+def peer_key(text: str, *, ipv6_networks: bool, clients: bool = True) -> str:
     """Return the normal form of a peer in a list: an address, ``@domain``, ``@.domain``, ``@.``, an IP or a network.
 
-    Raises InvalidValue for what iRedAPD would never find; `ipv6_networks` tells whether it evaluates those of IPv6.
+    Raises InvalidValue for what iRedAPD would never find; `ipv6_networks` tells whether it evaluates those of IPv6,
+    `clients` whether it compares IP addresses and networks at all.
     """
     text = text.strip().lower() if isinstance(text, str) else ""
     if text == EVERYBODY:
@@ -116,9 +138,48 @@ def peer_key(text: str, *, ipv6_networks: bool) -> str:
             return f"@.{domain_name(text[2:]) if '.' in text[2:] else _top_level(text[2:])}"
         if text.startswith("@"):
             return f"@{domain_name(text[1:])}"
-        return any_address(text) if "@" in text else _network(text, ipv6_networks)
+        if "@" in text:
+            return _without_extension_only(any_address(text))
+        if clients:
+            return _network(text, ipv6_networks)
     except InvalidAddress as error:
         raise InvalidAddress(f"{error}; {_FORMS}", subject=text) from error
+    raise InvalidValue(f"{text!r} cannot stand here: iRedAPD compares no IP addresses with recipients", subject=text)
+
+
+def _without_extension_only(address: str) -> str:
+    bare = without_extension(address)
+    if bare != address:
+        raise InvalidValue(
+            f"iRedAPD would never find {address}: it drops what follows the + before it looks; write {bare}",
+            subject=address,
+        )
+    return address
+
+
+def checked_peers(names: Names | None, check: Callable[[str], str]) -> Names | None:
+    """Return the names of a list in the form that `check` gives them; it raises for those that cannot be found.
+
+    What is to be removed may be anything that another tool has written.
+    """
+    if isinstance(names, Edit):
+        return Edit(add=_each(names.add, check), remove=_each(names.remove, lambda name: _found_or_not(name, check)))
+    return None if names is None else _each(names, check)
+
+
+def _each(names: Iterable[str], check: Callable[[str], str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise InvalidValue(f"a list is wanted, not the text {names!r}")
+    return tuple(dict.fromkeys(check(name) for name in names))
+
+
+def _found_or_not(name: str, check: Callable[[str], str]) -> str:
+    try:
+        return check(name)
+    except InvalidValue:
+        if not isinstance(name, str):
+            raise
+        return name.strip().lower()
 
 
 _FORMS = "write an address, @domain, @.domain (with subdomains), @. (everybody), an IP address or a network"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mailstore.cli.fields import require_change, takes_fields
-from mailstore.cli.results import DeletedSetting, EffectiveSetting
+from mailstore.cli.results import UNDEFINED, DeletedSetting, EffectiveSetting
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.policies import SpamPolicy, SpamPolicyFields
 
@@ -37,7 +37,9 @@ def effective(session: Session, address: str) -> None:
     """
     found = session.store.spam_policies.effective(address)
     rows = (
-        EffectiveSetting(name, getattr(found.policy, name), found.levels.get(name, ""))
+        EffectiveSetting(
+            name, getattr(found.policy, name), found.levels.get(name, ""), UNDEFINED if name in found.undefined else ""
+        )
         for name in SpamPolicyFields.__annotations__
     )
     session.output.many(EffectiveSetting, rows)

@@ -8,6 +8,7 @@ from datetime import date
 from mailstore.policies import Limit
 
 __all__ = [
+    "UNDEFINED",
     "Deleted",
     "DeletedAccount",
     "DeletedDomain",
@@ -80,21 +81,33 @@ class DeletedSetting:
 
 @dataclass(frozen=True)
 class EffectiveSetting:
-    """What applies, and the level that it comes from; an empty one stands for the scanner's own configuration."""
+    """What applies, and the level that it comes from; an empty one stands for the scanner's own configuration.
+
+    ``note`` says what is uncertain about it.
+    """
 
     setting: str
     value: bool | float | None
     level: str
+    note: str
 
 
 @dataclass(frozen=True)
 class EffectiveLimit:
-    """What applies in which period (seconds), and the level that it comes from; an empty one for none."""
+    """What applies in which period (seconds), and the level that it comes from; an empty one for none.
+
+    ``note`` says what is uncertain about it.
+    """
 
     limit: str
     value: Limit
     period: int | None
     level: str
+    note: str
+
+
+UNDEFINED = "undefined: rules of one priority disagree"
+"""The note of a value for which the daemon takes what its database happens to answer first."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from mailstore.cli.fields import require_change, takes_fields
-from mailstore.cli.results import Deleted, DeletedSetting, EffectiveLimit
+from mailstore.cli.results import UNDEFINED, Deleted, DeletedSetting, EffectiveLimit
 from mailstore.cli.session import Caution, Session, destroys, pass_session
-from mailstore.policies import DIRECTIONS, Direction, Throttle, ThrottleFields
+from mailstore.policies import DIRECTIONS, Direction, EffectiveThrottle, Throttle, ThrottleFields
+from mailstore.quota import Quota
 
 __all__ = ["DIRECTION", "throttle"]
 
@@ -39,15 +40,16 @@ def show(session: Session, level: str, direction: Direction) -> None:
 def effective(session: Session, address: str, direction: Direction, client: str | None) -> None:
     """Show what applies to an address, and which level says so."""
     found = session.store.throttles.effective(address, direction, client=client)
-    session.output.many(
-        EffectiveLimit,
-        (
-            EffectiveLimit(
-                name, getattr(found, name), origin.period if origin else None, origin.level if origin else ""
-            )
-            for name in Throttle.LIMITS
-            for origin in [found.origins.get(name)]
-        ),
+    session.output.many(EffectiveLimit, (_limit(found, name) for name in Throttle.LIMITS))
+
+
+def _limit(found: EffectiveThrottle, name: str) -> EffectiveLimit:
+    origin = found.origins.get(name)
+    note = UNDEFINED if name in found.undefined else ""
+    if name == "max_msgs" and found.counts_up_to is not None:
+        note = f"counts up to {Quota(found.counts_up_to)} in a period, and no message after that"
+    return EffectiveLimit(
+        name, getattr(found, name), origin.period if origin else None, origin.level if origin else "", note
     )
 
 

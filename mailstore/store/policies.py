@@ -65,7 +65,8 @@ class SpamPolicies(ABC):
             quarantine, False delivers it, infected mail too.
         prefix_spam_in_subject: whether the subject of delivered spam begins with ``[SPAM]``.
         always_insert_x_spam_headers: whether X-Spam headers are there however low the score.
-        spam_score: from this score on mail is spam; above 0 and up to 1000, with three decimals.
+        spam_score: from this score on mail is spam; above 0 and up to 1000, with three decimals. Below 2 the X-Spam
+            headers, by which spam is filed, come from this score on, too.
 
         Returns the policy as stored. An alias has no policy: mail is scanned for the accounts behind it (NotFound).
         """
@@ -192,9 +193,9 @@ class AccessLists(ABC):
     def set(self, level: str, direction: Direction, **fields: Unpack[AccessListFields]) -> AccessList:
         """Set the lists of a level, or `Edit` them; what is not given is left.
 
-        Entries are addresses, ``@domain``, ``@.domain`` (with subdomains), ``@.`` (everybody), IP addresses and IPv4
-        networks. One that is set in one list leaves the other; in both at once raises InvalidValue. Returns the lists as
-        stored.
+        Entries are addresses, ``@domain``, ``@.domain`` (with subdomains), ``@.`` (everybody), and inbound IP addresses and
+        IPv4 networks. What the daemon would never find raises InvalidValue; an `Edit` may remove it. One that is set in
+        one list leaves the other; in both at once raises InvalidValue. Returns the lists as stored.
         """
 
     @abstractmethod

@@ -147,7 +147,7 @@ def test_a_new_holder_of_a_name_starts_with_nothing(
     pstore: Store, prig: PolicyRig, nothing: dict[str, Any], how: str
 ) -> None:
     leave(prig, "carl@example.com")
-    assert {finding.subject for finding in pstore.check()} == {"carl@example.com"}
+    assert {finding.subject for finding in pstore.check() if finding.severity == "error"} == {"carl@example.com"}
     HOLDERS[how](pstore)
     assert content(pstore, prig, "carl@example.com") == nothing
     assert set(mentions(prig, "carl@example.com")) == {"mailaddr"}

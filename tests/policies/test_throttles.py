@@ -18,6 +18,11 @@ BOB = "bob@example.com"
 LEVELS = {"global": ("@.", 0), "example.com": ("@example.com", 60), BOB: (BOB, 100)}
 
 
+def _codes(store: Store) -> list[str]:
+    """Return what `check` finds, but for what it says of every table of counters on MySQL."""
+    return [finding.code for finding in store.check() if finding.code != "throttle-counter"]
+
+
 def counter(rig: PolicyRig, tid: int, account: str, **values: int) -> int:
     given = {"period": 60, "cur_msgs": 3, "cur_quota": 4, "init_time": 5, **values}
     return rig.insert("throttle_tracking", tid=tid, account=account, **given)
@@ -108,7 +113,7 @@ def test_period_0_switches_a_rule_off(pstore: Store, prig: PolicyRig) -> None:
     prig.insert("throttle", account=BOB, kind="inbound", period=0, priority=100, max_msgs=3)
     pstore.throttles.set("example.com", "inbound", period=60, max_msgs=5)
     assert pstore.throttles.effective(BOB, "inbound").max_msgs == Limit("limit", 5)
-    assert [finding.code for finding in pstore.check()] == ["throttle-off"]
+    assert _codes(pstore) == ["throttle-off"]
 
 
 def test_the_stored_number_decides(pstore: Store, prig: PolicyRig) -> None:
@@ -117,7 +122,7 @@ def test_the_stored_number_decides(pstore: Store, prig: PolicyRig) -> None:
     pstore.throttles.set("example.com", "inbound", period=60, max_msgs=5)
     prig.execute("throttle", "UPDATE throttle SET priority = 10 WHERE priority = 100")
     assert pstore.throttles.effective(BOB, "inbound").max_msgs == Limit("limit", 5)
-    assert [finding.code for finding in pstore.check()] == ["policy-priority"]
+    assert _codes(pstore) == ["policy-priority"]
     pstore.throttles.update(BOB, "inbound")
     assert pstore.throttles.effective(BOB, "inbound").max_msgs == Limit("limit", 3)
 
@@ -158,7 +163,7 @@ def test_keys_and_their_order() -> None:
 
 def test_throttles_for_foreign_senders_are_left_alone(pstore: Store, prig: PolicyRig) -> None:
     prig.insert("throttle", account="@bulk.example", kind="external", priority=60, period=60, max_msgs=3)
-    assert list(pstore.check()) == []
+    assert _codes(pstore) == []
     assert list(pstore.throttles.list()) == []
 
 

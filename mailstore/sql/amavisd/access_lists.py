@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 from sqlalchemy import and_, delete, insert, select, update
@@ -15,7 +16,15 @@ from mailstore.errors import InvalidValue
 from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
 from mailstore.policies import AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
-from mailstore.policy_keys import amavisd_priority, iredapd_keys, level_name, peer_key
+from mailstore.policy_keys import (
+    amavisd_priority,
+    checked_peers,
+    iredapd_keys,
+    iredapd_sender_keys,
+    level_name,
+    peer_key,
+    without_extension,
+)
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
 from mailstore.sql.companion import Beside, readable, writable
@@ -54,7 +63,8 @@ class AccessLists(store.AccessLists):
     def set(self, level: str, direction: Direction, **fields: Unpack[AccessListFields]) -> AccessList:
         reject_unknown(fields, AccessListFields)
         wanted, table = Level.parse(level), self._tables.list(direction_of(direction))
-        white, black = _checked(fields.get("whitelist")), _checked(fields.get("blacklist"))
+        white = _checked(fields.get("whitelist"), direction)
+        black = _checked(fields.get("blacklist"), direction)
         _refuse_both(white, black)
         with writable(self._directory, wanted) as key, self._database.writing(self._directory, wanted) as tx:
             user_id = self._users.ensure(tx, key, self._users.lock(tx, key))
@@ -121,8 +131,17 @@ class AccessLists(store.AccessLists):
     def effective(self, address: str, direction: Direction, *, peer: str, client: str | None = None) -> AccessVerdict:
         address, table = account_address(address), self._tables.list(direction_of(direction))
         readable(self._directory, Level("address", address))
-        mine = iredapd_keys(address, self._directory.target_domain(address.rpartition("@")[2]))
-        peers = iredapd_keys(peer.strip().lower())
+        peer = peer.strip().lower()
+        if not peer or peer == address:  # iRedAPD does not look at bounces, nor at mail to oneself
+            return AccessVerdict("none")
+        theirs = self._directory.target_domain(peer.rpartition("@")[2])
+        inbound = direction == "inbound"
+        peers = iredapd_sender_keys(peer, client, theirs) if inbound else iredapd_keys(without_extension(peer), theirs)
+        # For outgoing mail the name of the login counts, as it is.
+        mine = iredapd_keys(
+            without_extension(address) if inbound else address,
+            self._directory.target_domain(address.rpartition("@")[2]),
+        )
         joined = table.table.join(self._tables.users, table.mine == self._user.id).join(
             self._tables.mailaddr, table.peer == self._peer.id
         )
@@ -133,27 +152,35 @@ class AccessLists(store.AccessLists):
         )  # fmt: skip
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
-        return _verdict(rows, peers, client if direction == "inbound" else None)
+        verdict = _verdict(rows, peers, client if inbound else None)
+        return replace(verdict, after_greylisting=inbound and verdict.verdict == "accept")
 
 
 def _verdict(rows: Sequence[Mapping[Any, Any]], peers: Sequence[str], client: str | None) -> AccessVerdict:
-    """Return what iRedAPD finds: owners by their priority, for each the peers by theirs, and networks after all others."""
+    """Return what iRedAPD finds: owners by their priority, for each the peers by theirs, and networks after all others.
+
+    Networks it takes in no order at all, and what has one priority in that of the database.
+    """
     matching = [
-        (-row["rank"], network, -row["priority"], row)
+        ((-row["rank"], network, 0 if network else -row["priority"]), row)
         for row in rows
         if row["wb"] in _VERDICTS and (network := _matches(row["peer"], peers, client)) is not None
     ]
     if not matching:
         return AccessVerdict("none")
-    decisive = min(matching, key=lambda found: found[:3])[3]
-    return AccessVerdict(_VERDICTS[decisive["wb"]], level_name(decisive["mine"]), decisive["peer"])
+    first = min(place for place, _ in matching)
+    equals = sorted((row["wb"], row["mine"], row["peer"]) for place, row in matching if place == first)
+    mark, mine, peer = equals[0]
+    marks = {wb for wb, _, _ in equals}
+    return AccessVerdict(_VERDICTS[mark], level_name(mine), peer, undefined=len(marks) > 1)
 
 
 def _matches(entry: str, peers: Sequence[str], client: str | None) -> bool | None:
     """Tell whether an entry matches as a network (True) or otherwise (False); None if it does not."""
-    if entry in peers or entry == client:
+    if entry in peers:
         return False
-    if client is None or "/" not in entry:
+    # iRedAPD looks only at networks whose text begins like that of the client, and only at those of IPv4.
+    if client is None or "/" not in entry or not entry.startswith(f"{client.partition('.')[0]}."):
         return None
     try:
         inside = ipaddress.ip_address(client) in ipaddress.IPv4Network(entry)
@@ -166,15 +193,8 @@ def _marked(marks: Mapping[str, str], mark: Mark) -> tuple[str, ...]:
     return tuple(sorted(peer for peer, found in marks.items() if found == mark))
 
 
-def _checked(names: Names | None) -> Names | None:
-    def keys(given: Iterable[str]) -> tuple[str, ...]:
-        if isinstance(given, str):
-            raise InvalidValue(f"a list is wanted, not the text {given!r}")
-        return tuple(dict.fromkeys(peer_key(name, ipv6_networks=False) for name in given))
-
-    if isinstance(names, Edit):
-        return Edit(add=keys(names.add), remove=keys(names.remove))
-    return None if names is None else keys(names)
+def _checked(names: Names | None, direction: Direction) -> Names | None:
+    return checked_peers(names, lambda name: peer_key(name, ipv6_networks=False, clients=direction == "inbound"))
 
 
 def _added(names: Names | None) -> set[str]:
@@ -193,7 +213,8 @@ def _changed(present: Mapping[str, str], white: Names | None, black: Names | Non
         if names is None:
             continue
         mine = [peer for peer, found in present.items() if found == mark]
-        kept = names.apply(mine) if isinstance(names, Edit) else tuple(names)
+        removed = set(names.remove) if isinstance(names, Edit) else ()
+        kept = [peer for peer in mine if peer.lower() not in removed] if isinstance(names, Edit) else [*names]
         for peer in set(mine) - set(kept):
             if wanted.get(peer) == mark:
                 del wanted[peer]

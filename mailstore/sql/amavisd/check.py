@@ -10,7 +10,7 @@ from sqlalchemy import exists, select
 from mailstore.companions import Directory
 from mailstore.model import Finding
 from mailstore.policy_keys import amavisd_priority, level_name
-from mailstore.sql.amavisd.policy_columns import MANAGED, loses_mail, scores_differ
+from mailstore.sql.amavisd.policy_columns import MANAGED, hides_spam, loses_mail, scores_differ
 from mailstore.sql.amavisd.tables import Tables
 from mailstore.sql.amavisd.users import NO_POLICY
 from mailstore.sql.companion import Beside, orphans
@@ -75,6 +75,9 @@ def _user_findings(row: Mapping[Any, Any]) -> Iterator[Finding]:
     if scores_differ(row):
         message = "spam is marked from another score on than it is quarantined from; set spam_score again"
         yield Finding("policy-scores", name, message, "notice")
+    if hides_spam(row):
+        message = "mail is spam before it gets the header by which spam is filed; set spam_score again"
+        yield Finding("policy-headers", name, message, "notice")
 
 
 def _peers(database: Beside, tables: Tables) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ class AmavisdDatabase(Beside):
         with self.writing(directory) as tx:
             # Whoever sets something meanwhile locks the same rows.
             tx.execute(select(users.c.id).where(self._users_of(names)).with_for_update()).all()
+            self.spam_policies(directory).separate(tx, self._policies_of(names), but=self._users_of(names))
             mine = select(users.c.id).where(self._users_of(names))
             for one in self.tables.lists():
                 tx.execute(delete(one.table).where(one.mine.in_(mine)))
@@ -71,7 +72,8 @@ class AmavisdDatabase(Beside):
         users = self.tables.users
         with self.writing(directory) as tx:
             # Before anything else: the old name goes when all is well, and the new one if the rename is taken back.
-            self.spam_policies(directory).separate(tx, old)
+            policy_name, email = self.tables.policy.c.policy_name, users.c.email
+            self.spam_policies(directory).separate(tx, policy_name == old, but=email == old)
             self._copy_policy(tx, old, new)
             copy_rows(tx, users, users.c.email == old, email=new)
             old_ids, new_id = self._policy_ids(old), self._policy_ids(new).limit(1).scalar_subquery()

@@ -6,13 +6,25 @@ are always written together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mailstore.errors import InvalidValue
 from mailstore.policies import parse_score
 
-__all__ = ["MANAGED", "SCORES", "TEXTS", "columns_of", "deciding_columns", "loses_mail", "scores_differ", "values_of"]
+__all__ = [
+    "HEADERS",
+    "MANAGED",
+    "SCORES",
+    "TEXTS",
+    "columns_of",
+    "deciding_columns",
+    "hides_spam",
+    "loses_mail",
+    "scores_differ",
+    "values_of",
+    "with_headers",
+]
 
 _BYPASSES = ("bypass_spam_checks", "bypass_virus_checks", "bypass_banned_checks", "bypass_header_checks")
 _QUARANTINES: Mapping[str, tuple[str, str, str]] = {
@@ -28,7 +40,7 @@ Not delivered and no copy would lose the mail: the two are never set apart from 
 _PREFIX_COLUMN = "spam_subject_tag2"
 """The tag of mail that is spam. The column without a digit would also mark mail that is not."""
 _PREFIX = "[SPAM] "
-_HEADERS_COLUMN = "spam_tag_level"
+HEADERS = "spam_tag_level"
 _ALWAYS, _FROM_TWO = -999.0, 2.0
 """From which score on X-Spam headers are inserted: always, or as iRedMail configures it."""
 _ALWAYS_BELOW = -100
@@ -37,7 +49,7 @@ _SCORE_COLUMNS = ("spam_tag2_level", "spam_kill_level")
 and never quarantined."""
 
 TEXTS = (*_BYPASSES, *(name for lover, target, _ in _QUARANTINES.values() for name in (lover, target)), _PREFIX_COLUMN)
-SCORES = (_HEADERS_COLUMN, *_SCORE_COLUMNS)
+SCORES = (HEADERS, *_SCORE_COLUMNS)
 MANAGED = (*TEXTS, *SCORES)
 """All columns that policies are made of here; the others are left alone."""
 
@@ -52,6 +64,37 @@ def columns_of(fields: Mapping[str, Any]) -> dict[str, Any]:
         else:
             columns |= _switched(name, _flag(name, value))
     return columns
+
+
+def with_headers(
+    columns: Mapping[str, Any], present: Mapping[Any, Any], inherited: Callable[[], float | None]
+) -> dict[str, Any]:
+    """Return columns with headers from the same score on as spam, where that is lower than what is said of headers.
+
+    The header by which iRedMail files spam is one of them. `present` is the row as it is, and `inherited` asks for the
+    score of headers that the levels above say.
+    """
+    if not {HEADERS, _SCORE_COLUMNS[0]} & columns.keys():
+        return dict(columns)
+    row = {**dict.fromkeys(SCORES), **present, **columns}
+    score, headers = row[_SCORE_COLUMNS[0]], row[HEADERS]
+    if HEADERS not in columns and headers is not None and _follows_score(headers, present.get(_SCORE_COLUMNS[0])):
+        headers = None
+    if score is not None and score < _FROM_TWO:
+        said = inherited() if headers is None else headers
+        if said is None or said > score:
+            headers = score
+    return {**columns, HEADERS: headers}
+
+
+def _follows_score(headers: float, score: float | None) -> bool:
+    return score is not None and _ALWAYS_BELOW < score < _FROM_TWO and round(headers, 3) == round(score, 3)
+
+
+def hides_spam(row: Mapping[Any, Any]) -> bool:
+    """Tell whether mail is spam from a score on from which it has no header yet, so that nobody files it."""
+    headers, score = row[HEADERS], row[_SCORE_COLUMNS[0]]
+    return headers is not None and score is not None and round(headers, 3) > round(score, 3)
 
 
 def _flag(name: str, value: Any) -> bool | None:
@@ -69,7 +112,7 @@ def _switched(name: str, on: bool | None) -> dict[str, Any]:
     if name == "prefix_spam_in_subject":
         return {_PREFIX_COLUMN: None if on is None else _PREFIX if on else ""}
     if name == "always_insert_x_spam_headers":
-        return {_HEADERS_COLUMN: None if on is None else _ALWAYS if on else _FROM_TWO}
+        return {HEADERS: None if on is None else _ALWAYS if on else _FROM_TWO}
     return {name: None if on is None else "Y" if on else "N"}
 
 
@@ -78,9 +121,10 @@ def values_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {name: _is_true(row[name]) for name in _BYPASSES}
     for name, (_, target, _) in _QUARANTINES.items():
         values[name] = None if row[target] is None else bool(row[target].strip())
-    prefix, headers, score = row[_PREFIX_COLUMN], row[_HEADERS_COLUMN], row[_SCORE_COLUMNS[0]]
+    prefix, headers, score = row[_PREFIX_COLUMN], row[HEADERS], row[_SCORE_COLUMNS[0]]
     values["prefix_spam_in_subject"] = None if prefix is None else bool(prefix)
-    values["always_insert_x_spam_headers"] = None if headers is None else headers <= _ALWAYS_BELOW
+    follows = headers is None or _follows_score(headers, score)
+    values["always_insert_x_spam_headers"] = None if follows else headers <= _ALWAYS_BELOW
     values["spam_score"] = None if score is None else round(score, 3)
     return values
 
@@ -94,7 +138,7 @@ def deciding_columns() -> dict[str, str]:
     """Return for each parameter the column whose level tells where it comes from."""
     quarantines = {name: target for name, (_, target, _) in _QUARANTINES.items()}
     others = {
-        "prefix_spam_in_subject": _PREFIX_COLUMN, "always_insert_x_spam_headers": _HEADERS_COLUMN,
+        "prefix_spam_in_subject": _PREFIX_COLUMN, "always_insert_x_spam_headers": HEADERS,
         "spam_score": _SCORE_COLUMNS[0],
     }  # fmt: skip
     return {**{name: name for name in _BYPASSES}, **quarantines, **others}

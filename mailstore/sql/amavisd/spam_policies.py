@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from mailstore import store
 from mailstore.address import account_address
@@ -13,7 +13,15 @@ from mailstore.companions import Directory
 from mailstore.fields import reject_unknown
 from mailstore.policies import EffectivePolicy, Level, SpamPolicy, SpamPolicyFields
 from mailstore.policy_keys import amavisd_keys, level_name
-from mailstore.sql.amavisd.policy_columns import MANAGED, columns_of, deciding_columns, values_of
+from mailstore.sql.amavisd.policy_columns import (
+    HEADERS,
+    MANAGED,
+    SCORES,
+    columns_of,
+    deciding_columns,
+    values_of,
+    with_headers,
+)
 from mailstore.sql.amavisd.tables import Tables
 from mailstore.sql.amavisd.users import NO_POLICY, Users
 from mailstore.sql.companion import Beside, readable, writable
@@ -35,9 +43,9 @@ class SpamPolicies(store.SpamPolicies):
         self._users = Users(tables)
         self._user, self._policy = tables.users.c, tables.policy.c
         self._table = tables.policy
-        joined = tables.users.join(tables.policy, self._user.policy_id == self._policy.id)
+        self._joined = tables.users.join(tables.policy, self._user.policy_id == self._policy.id)
         columns = (self._policy[name] for name in MANAGED)
-        self._query = select(self._user.email, self._user.priority, *columns).select_from(joined)
+        self._query = select(self._user.email, self._user.priority, *columns).select_from(self._joined)
 
     def get(self, level: str) -> SpamPolicy:
         wanted = Level.parse(level)
@@ -80,8 +88,12 @@ class SpamPolicies(store.SpamPolicies):
 
         A level that so far shares the row of another one gets a copy: that row is not its to change.
         """
-        own = tx.execute(select(self._policy.id).where(self._policy.policy_name == key).with_for_update()).scalar()
-        values = dict(columns) if linked in (NO_POLICY, own) else {**self._shared(tx, linked), **columns}
+        query = select(self._policy.id, *(self._policy[name] for name in SCORES))
+        row = tx.execute(query.where(self._policy.policy_name == key).with_for_update()).mappings().first()
+        own = row["id"] if row else None
+        shared = {} if linked in (NO_POLICY, own) else self._shared(tx, linked)
+        present = shared or row or {}
+        values = {**shared, **with_headers(columns, present, lambda: self._inherited_headers(tx, key))}
         if own is None:
             new = tx.execute(insert(self._table).values({**values, "policy_name": key}))
             return int(new.inserted_primary_key[0])  # type: ignore[index]
@@ -89,13 +101,20 @@ class SpamPolicies(store.SpamPolicies):
             tx.execute(update(self._table).where(self._policy.id == own).values(values))
         return int(own)
 
-    def separate(self, tx: Transaction, name: str) -> None:
-        """Give whoever shares the policy of a name one of its own, which lasts whatever becomes of that name."""
-        joined = self._user.policy_id == self._policy.id
-        users = select(self._user.email, self._user.policy_id).where(joined, self._policy.policy_name == name)
-        for user in tx.execute(users.where(self._user.email != name)).mappings().all():
+    def separate(self, tx: Transaction, policies: ColumnElement[bool], *, but: ColumnElement[bool]) -> None:
+        """Give whoever shares one of these policies, `but` some, one of its own, which lasts whatever becomes of those."""
+        query = select(self._user.email, self._user.policy_id).select_from(self._joined)
+        users = query.where(policies, ~but).order_by(self._user.email)
+        for user in tx.execute(users).mappings().all():
             own = self._write_own(tx, user["email"], user["policy_id"], {})
             self._users.link(tx, user["email"], own)
+
+    def _inherited_headers(self, tx: Transaction, key: str) -> float | None:
+        """Return the score from which the levels above one say that headers are inserted."""
+        above = amavisd_keys(key)[1:] if not key.startswith("@") else amavisd_keys(f"x{key}")[2:]
+        query = self._query.where(self._user.email.in_([name for name in above if name != key]))
+        rows = sorted(tx.execute(query).mappings(), key=lambda row: -row["priority"])
+        return next((row[HEADERS] for row in rows if row[HEADERS] is not None), None)
 
     def _shared(self, tx: Transaction, policy_id: int) -> dict[str, Any]:
         row = tx.execute(select(self._table).where(self._policy.id == policy_id)).mappings().first()
@@ -110,7 +129,8 @@ class SpamPolicies(store.SpamPolicies):
             self._users.lock(tx, key)
             named = select(self._policy.id).where(self._policy.policy_name == key).with_for_update()
             own = tx.execute(named).scalars().all()
-            self._users.unlink(tx, key, [*own])
+            self.separate(tx, self._policy.id.in_(own), but=self._user.email == key)
+            self._users.unlink(tx, key)
             tx.execute(delete(self._table).where(self._policy.id.in_(own)))
             self._users.drop_if_unused(tx, key)
 
@@ -129,4 +149,13 @@ class SpamPolicies(store.SpamPolicies):
             for field, column in deciding_columns().items()
             if (row := deciding[column]) is not None
         }
-        return EffectivePolicy(address=address, policy=SpamPolicy(level=address, **values), levels=levels)
+        undefined = tuple(field for field, column in deciding_columns().items() if _disagree(rows, column))
+        return EffectivePolicy(
+            address=address, policy=SpamPolicy(level=address, **values), levels=levels, undefined=undefined
+        )
+
+
+def _disagree(rows: Sequence[Mapping[Any, Any]], column: str) -> bool:
+    """Tell whether the rows of the highest priority that say something about a column say different things."""
+    saying = [row for row in rows if row[column] is not None]
+    return len({row[column] for row in saying if row["priority"] == saying[0]["priority"]}) > 1

@@ -46,11 +46,9 @@ class Users:
         """Set the policy of a row that is there, and nothing else."""
         tx.execute(update(self._users).where(self._users.c.email == key).values(policy_id=policy_id))
 
-    def unlink(self, tx: Transaction, key: str, policy_ids: list[int]) -> None:
-        """Let no row refer to policies that are about to go, nor the row of `key` to any."""
-        users = self._users
-        condition = users.c.policy_id.in_(policy_ids) | (users.c.email == key)
-        tx.execute(update(users).where(condition).values(policy_id=NO_POLICY))
+    def unlink(self, tx: Transaction, key: str) -> None:
+        """Let the row of a level refer to no policy."""
+        tx.execute(update(self._users).where(self._users.c.email == key).values(policy_id=NO_POLICY))
 
     def drop_if_unused(self, tx: Transaction, key: str) -> None:
         """Remove the row of a level that has neither policy nor lists."""

@@ -30,6 +30,22 @@ def findings(database: Beside, tables: Tables, directory: Directory) -> Iterator
             for row in rows:
                 yield from _row_findings(row)
     yield from _doubles(database, tables)
+    if tables.small_counters:
+        yield from _uncounted(database, tables)
+
+
+def _uncounted(database: Beside, tables: Tables) -> Iterator[Finding]:
+    """Find rules that count messages, and whose counter of bytes overflows before anything stops it."""
+    rule = tables.throttle.c
+    query = select(func.count()).where(rule.period > 0, rule.max_msgs > 0, rule.max_quota <= 0)
+    with database.reading() as connection:
+        rules = connection.execute(query).scalar_one()
+    if rules:
+        message = (
+            f"{rules} throttles count no message more after 4 GiB in a period; set their max_quota as well, or make the "
+            "column wider: ALTER TABLE throttle_tracking MODIFY cur_quota BIGINT UNSIGNED NOT NULL DEFAULT 0"
+        )
+        yield Finding("throttle-counter", "throttle_tracking.cur_quota", message, "notice")
 
 
 def _rows(database: Beside, table: Table) -> Iterator[Sequence[Mapping[Any, Any]]]:

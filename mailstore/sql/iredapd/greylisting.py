@@ -15,7 +15,15 @@ from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
 from mailstore.policies import GreylistingFields, GreylistingSetting, GreylistingVerdict, Level
-from mailstore.policy_keys import EVERYBODY, iredapd_keys, iredapd_priority, level_name, peer_key
+from mailstore.policy_keys import (
+    EVERYBODY,
+    checked_peers,
+    iredapd_keys,
+    iredapd_priority,
+    level_name,
+    peer_key,
+    without_extension,
+)
 from mailstore.sql.companion import Beside, grouped, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
@@ -72,7 +80,7 @@ class Greylisting(store.Greylisting):
         reject_unknown(fields, GreylistingFields)
         wanted = Level.parse(level)
         active = flag("enabled")(fields["enabled"]) if "enabled" in fields else None
-        white = _checked(fields.get("whitelist"), lambda name: peer_key(name, ipv6_networks=True))
+        white = checked_peers(fields.get("whitelist"), lambda name: peer_key(name, ipv6_networks=True))
         with writable(self._directory, wanted) as key, self._database.writing(self._directory, wanted) as tx:
             if active is not None:
                 self._switch(tx, key, active)
@@ -95,7 +103,7 @@ class Greylisting(store.Greylisting):
         present = {row["sender"]: row for row in rows}
         own = [sender for sender, row in present.items() if not _is_automatic(row)]
         if isinstance(names, Edit):
-            gone = set(names.remove) & present.keys() - set(names.add)
+            gone = {sender for sender in present if sender.lower() in names.remove} - set(names.add)
             wanted: Iterable[str] = names.add
         else:
             gone, wanted = set(own) - set(names), names
@@ -123,7 +131,7 @@ class Greylisting(store.Greylisting):
             return tuple(connection.execute(select(table.c.domain).order_by(table.c.domain)).scalars())
 
     def set_spf_domains(self, domains: Names) -> tuple[str, ...]:
-        table, names = self._spf_table(), _checked(domains, domain_name)
+        table, names = self._spf_table(), checked_peers(domains, domain_name)
         level = Level("global")
         with writable(self._directory, level), self._database.writing(self._directory, level) as tx:
             present = tx.execute(select(table.c.domain).with_for_update()).scalars().all()
@@ -151,8 +159,10 @@ class Greylisting(store.Greylisting):
     def effective(self, recipient: str, *, sender: str, client: str) -> GreylistingVerdict:
         recipient, client = account_address(recipient), _client(client)
         readable(self._directory, Level("address", recipient))
-        recipients = iredapd_keys(recipient, self._directory.target_domain(recipient.rpartition("@")[2]))
-        senders = (*iredapd_keys(sender.strip().lower()), client)
+        recipients = iredapd_keys(
+            without_extension(recipient), self._directory.target_domain(recipient.rpartition("@")[2])
+        )
+        senders = (*iredapd_keys(without_extension(sender.strip().lower())), client)
         with self._database.reading() as connection:
             white = connection.execute(self._whitelists(recipients)).mappings().all()
             resolved = self._tables.resolved
@@ -194,12 +204,21 @@ def _whitelisted(rows: Iterable[Mapping[Any, Any]], senders: Sequence[str], clie
 
 def _decided(rows: Iterable[Mapping[Any, Any]], senders: Sequence[str], client: str) -> GreylistingVerdict:
     """Return what the first row that matches says, rows being in the order of the recipient's, then the sender's number."""
-    for row in rows:
+
+    def matches(row: Mapping[Any, Any]) -> bool:
         # iRedAPD sees by the number that a sender is a network, and knows only those of IPv4 here.
         network = row["sender_priority"] == _NETWORK_PRIORITY and _is_in(client, row["sender"], ipv6=False)
-        if row["sender"] in senders or network:
-            return GreylistingVerdict(row["active"] == _ON, level_name(row["account"]), row["sender"])
-    return GreylistingVerdict(False)
+        return row["sender"] in senders or network
+
+    found = [row for row in rows if matches(row)]
+    if not found:
+        return GreylistingVerdict(False)
+    first = found[0]
+    place = (first["priority"], first["sender_priority"])
+    switches = {row["active"] == _ON for row in found if (row["priority"], row["sender_priority"]) == place}
+    return GreylistingVerdict(
+        first["active"] == _ON, level_name(first["account"]), first["sender"], undefined=len(switches) > 1
+    )
 
 
 def _is_in(client: str, entry: str, *, ipv6: bool) -> bool:
@@ -223,14 +242,3 @@ def _client(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError as error:
         raise InvalidValue(f"{text!r} is no IP address", subject=text) from error
-
-
-def _checked(names: Names | None, check: Any) -> Names | None:
-    def each(given: Iterable[str]) -> tuple[str, ...]:
-        if isinstance(given, str):
-            raise InvalidValue(f"a list is wanted, not the text {given!r}")
-        return tuple(dict.fromkeys(check(name) for name in given))
-
-    if isinstance(names, Edit):
-        return Edit(add=each(names.add), remove=each(names.remove))
-    return None if names is None else each(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 from sqlalchemy import delete, insert, select, update
@@ -25,7 +26,7 @@ from mailstore.policies import (
     direction_of,
     parse_period,
 )
-from mailstore.policy_keys import ANY_CLIENT, iredapd_keys, iredapd_priority, level_name
+from mailstore.policy_keys import ANY_CLIENT, iredapd_keys, iredapd_priority, level_name, without_extension
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
@@ -39,7 +40,8 @@ _UNLIMITED, _INHERIT = 0, -1
 _INHERITED: Mapping[str, Limit] = {name: Limit("inherit") for name in _COLUMNS}
 # A message that would overflow a counter is accepted without being counted, and so is every one after it: there must be
 # room above the limit for the message that passes it.
-_MOST_BYTES, _MOST_MESSAGES = (1 << 32) - (256 << 20), 16_000_000
+_OVERFLOW = 1 << 32
+_MOST_BYTES, _MOST_MESSAGES = _OVERFLOW - (256 << 20), 16_000_000
 _COUNTED = {"max_quota": _MOST_BYTES, "max_msgs": _MOST_MESSAGES}
 
 
@@ -107,11 +109,18 @@ class Throttles(store.Throttles):
     def effective(self, address: str, direction: Direction, *, client: str | None = None) -> EffectiveThrottle:
         address, direction = account_address(address), direction_of(direction)
         readable(self._directory, Level("address", address))
-        keys = (*_client_keys(client), *iredapd_keys(address, self._directory.target_domain(address.split("@")[1])))
+        # The name of a login counts as it is, a recipient without what follows the +.
+        asked = address if direction == "outbound" else without_extension(address)
+        keys = (*_client_keys(client), *iredapd_keys(asked, self._directory.target_domain(address.rpartition("@")[2])))
         query = select(self._table).where(self._rule.account.in_(keys), self._rule.kind == direction)
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
-        return _resolved(address, direction, sorted(rows, key=lambda row: (-row["priority"], row["id"])))
+        effective = _resolved(address, direction, sorted(rows, key=lambda row: (-row["priority"], row["id"])))
+        counted = {origin.level for name, origin in effective.origins.items() if name in _COUNTED}
+        bounded = effective.max_quota.kind == "limit" and len(counted) == 1
+        if self._tables.small_counters and effective.max_msgs.kind == "limit" and not bounded:
+            return replace(effective, counts_up_to=_OVERFLOW)
+        return effective
 
     def _columns(self, limits: Mapping[str, Any]) -> dict[str, int]:
         columns: dict[str, int] = {}
@@ -165,14 +174,22 @@ def _resolved(address: str, direction: Direction, rows: Sequence[Mapping[Any, An
     """Return what iRedAPD makes of rules in the order of their priority: each limit is looked for by itself."""
     limits: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
+    ranks: dict[str, int] = {}
+    undefined: set[str] = set()
     for row in rows:
         if row["period"] <= 0:  # switches the whole rule off
             continue
         for name, limit in _limits(row).items():
-            if name not in limits and limit.kind != "inherit":
-                limits[name] = limit
+            if limit.kind == "inherit":
+                continue
+            if name not in limits:
+                limits[name], ranks[name] = limit, row["priority"]
                 origins[name] = Origin(level_name(row["account"]), row["period"])
-    return EffectiveThrottle(address=address, direction=direction, origins=origins, **limits)
+            elif ranks[name] == row["priority"] and (limit, row["period"]) != (limits[name], origins[name].period):
+                undefined.add(name)
+    return EffectiveThrottle(
+        address=address, direction=direction, origins=origins, undefined=tuple(sorted(undefined)), **limits
+    )
 
 
 def _throttle(level: str, direction: Direction, row: Mapping[Any, Any] | None) -> Throttle:
