@@ -3,6 +3,10 @@
 Conventions, everywhere: addresses and domains are in normal form (`mailstore.address`), times are naive UTC as the stores
 keep them, sizes are bytes, tuples of addresses are sorted unless an order means something, ``None`` in a limit
 means "no limit" and 0 means "none allowed", and an empty text means "not set".
+
+What another tool has left in a store may make no sense: a day that no calendar has, a path with ``..``, octets that are no
+text. Such a value stops nobody. A neutral one is in its place, and ``problems`` of the record names it, empty for a record
+that could be read wholly; `Store.check` reports it as ``unreadable-value``.
 """
 
 from __future__ import annotations
@@ -155,6 +159,7 @@ class Domain:
     created: datetime | None = None
     modified: datetime | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +204,7 @@ class Account:
     modified: datetime | None = None
     password_changed: datetime | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +223,7 @@ class Alias:
     permitted_senders: tuple[str, ...] = ()
     created: datetime | None = None
     modified: datetime | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +240,7 @@ class MailingList:
     owners: tuple[str, ...] = ()
     created: datetime | None = None
     modified: datetime | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +269,7 @@ class Admin:
     created: datetime | None = None
     modified: datetime | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +291,7 @@ class DeletedMailbox:
     usage: Usage = Usage(0, 0)
     restorable: bool = False
     error: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ CONTRACT = {
     "mailstore.passwords",
     "mailstore.policies",
     "mailstore.quota",
+    "mailstore.readings",
     "mailstore.secret",
     "mailstore.store",
     *(f"mailstore.store.{path.stem}" for path in (LIBRARY / "store").glob("[!_]*.py")),

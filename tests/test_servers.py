@@ -259,23 +259,10 @@ DENIED, NOT_THERE = 50, 32
 
 OWN = {
     "userPassword": "new",
-    "mailForwardingAddress": "x@example.net",
-    "employeeNumber": "8",
     "cn": "new",
     "sn": "new",
     "givenName": "new",
     "telephoneNumber": "+1 2",
-    "accountSetting": "timezone:UTC",
-    "allowNets": "192.0.2.0/24",
-    "senderRelayHost": "[192.0.2.1]:25",
-    "mailboxFormat": "mdbox",
-    "mailboxFolder": "Mail",
-    "disabledService": "x",
-    "expiredDate": "20300101000000Z",
-    "preferredLanguage": "de_DE",
-    "maxMessageSize": "1",
-    "recoveryEmail": "x@example.net",
-    "mailHost": "h",
     "shadowLastChange": "1",
 }
 """What users may change of their own entry, with a value for it."""
@@ -296,10 +283,26 @@ FIXED = {
     "userRecipientBccAddress": "x@example.net",
     "userManager": "x@example.net",
     "title": "new",
+    "mailForwardingAddress": "x@example.net",
+    "employeeNumber": "8",
+    "accountSetting": "timezone:UTC",
+    "allowNets": "192.0.2.0/24",
+    "senderRelayHost": "[192.0.2.1]:25",
+    "mailboxFormat": "mdbox",
+    "mailboxFolder": "Mail",
+    "disabledService": "x",
+    "expiredDate": "20300101000000Z",
+    "preferredLanguage": "de_DE",
+    "maxMessageSize": "1",
+    "recoveryEmail": "x@example.net",
+    "mailHost": "h",
+    "storageBaseDirectory": "/",
+    "mailMessageStore": "x",
 }
-"""What they may not."""
-PRIVATE = ["userPassword", "mailForwardingAddress", "employeeNumber"]
-PUBLIC = ["mail", "cn", "accountStatus", "accountSetting", "homeDirectory"]
+"""What they may not: mail servers and panels believe it."""
+OWN_TO_READ = ["mailForwardingAddress", "employeeNumber", "domainGlobalAdmin", "accountSetting"]
+PATHS = ["homeDirectory", "mailboxFormat", "mailboxFolder"]
+PUBLIC = ["mail", "cn", "accountStatus"]
 
 
 def user_entry(address: str) -> str:
@@ -314,6 +317,8 @@ def user_entry(address: str) -> str:
         "employeeNumber": ["7"],
         "domainGlobalAdmin": ["yes"],
         "homeDirectory": ["/home"],
+        "mailboxFormat": ["maildir"],
+        "mailboxFolder": ["Maildir"],
         "accountStatus": ["active"],
         "accountSetting": ["a:b"],
         "amavisLocal": ["TRUE"],
@@ -454,7 +459,7 @@ SERVICE_READS = [
         DOMAINS: ["o"],
         ADMINS: ["o"],
         DOMAIN: ["domainName", "domainAdmin"],
-        ME: ["mail", "userPassword", "mailForwardingAddress", "employeeNumber", "domainGlobalAdmin"],
+        ME: ["mail", "userPassword", "mailForwardingAddress", "employeeNumber", "domainGlobalAdmin", "homeDirectory"],
         LIST: ["mail"],
         BOSS: ["mail", "userPassword"],
     }.items()
@@ -498,7 +503,8 @@ def test_the_reader_writes_nothing(slapd: Slapd, dn: str) -> None:
 def test_the_writer_writes_all_accounts(slapd: Slapd) -> None:
     new, renamed = user_dn(f"new@{HERE}"), f"mail=renamed@{HERE}"
     assert add_user(slapd, WRITER, new) == 0
-    assert modify(slapd, WRITER, new, {**OWN, "mailQuota": "1", "accountStatus": "disabled"}) == 0
+    everything = {name: value for name, value in FIXED.items() if name not in ("mail", "objectClass")}
+    assert modify(slapd, WRITER, new, {**OWN, **everything, "accountStatus": "disabled"}) == 0
     assert result_of(slapd, WRITER, "modify_dn", new, renamed) == 0
     assert result_of(slapd, WRITER, "delete", user_dn(f"renamed@{HERE}")) == 0
     for dn, kind in ((domain_dn("new.example"), "mailDomain"), (admin_dn("new@new.example"), "mailAdmin")):
@@ -514,9 +520,10 @@ def test_the_writer_writes_nothing_else(slapd: Slapd) -> None:
 
 
 def test_users_read_their_own_domain(slapd: Slapd) -> None:
-    assert [name for name in [*PUBLIC, *PRIVATE, "domainGlobalAdmin"] if not sees(slapd, ME, ME, name)] == []
+    assert [name for name in [*PUBLIC, *OWN_TO_READ, "userPassword"] if not sees(slapd, ME, ME, name)] == []
     assert [name for name in PUBLIC if not sees(slapd, ME, MATE, name)] == []
-    assert [name for name in [*PRIVATE, "domainGlobalAdmin"] if sees(slapd, ME, MATE, name)] == []
+    assert [name for name in [*OWN_TO_READ, *PATHS, "userPassword"] if sees(slapd, ME, MATE, name)] == []
+    assert [name for name in PATHS if sees(slapd, ME, ME, name)] == []
     assert sees(slapd, ME, DOMAIN, "domainName")
     assert sees(slapd, ME, LIST, "mail")
     assert not sees(slapd, ME, DOMAIN, "domainAdmin")
@@ -545,7 +552,7 @@ def test_users_do_not_change_what_is_given_to_them(slapd: Slapd, name: str) -> N
 
 
 def test_users_do_not_change_others(slapd: Slapd) -> None:
-    for name, value in OWN.items():
+    for name, value in (OWN | FIXED).items():
         assert modify(slapd, ME, MATE, {name: value}) == DENIED
     assert modify(slapd, ME, DOMAIN, {"accountSetting": "a:b"}) == DENIED
 

@@ -14,13 +14,16 @@ __all__ = ["check"]
 
 
 @click.command()
+@click.option("--repair-counters", is_flag=True, help="First set right what the store counts (wrong-counter).")
 @click.pass_context
-def check(ctx: click.Context) -> None:
+def check(ctx: click.Context, repair_counters: bool) -> None:
     """Look for what is inconsistent in store and on disk.
 
-    Nothing is changed. Exit code 1 if an error was found; notices may well be meant.
+    Nothing is changed but what --repair-counters says. Exit code 1 if an error was found; notices may well be meant.
     """
     session = ctx.ensure_object(Session)
+    if repair_counters:
+        click.echo(f"{session.store.repair_counters()} counters were wrong and are right now.", err=True)
     errors: list[str] = []
 
     def findings() -> Iterator[Finding]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from mailstore.errors import InvalidQuota, InvalidValue
 from mailstore.quota import UNLIMITED, Quota, QuotaLike
 
-__all__ = ["MEGABYTE", "from_limit", "from_megabytes", "megabytes", "to_limit"]
+__all__ = ["MEGABYTE", "from_limit", "from_megabytes", "from_seconds", "megabytes", "to_limit"]
 
 MEGABYTE = 1 << 20
 _MOST_MEGABYTES = (1 << 43) - 1  # more would overflow a BIGINT as soon as Dovecot multiplies it to bytes
@@ -26,6 +27,14 @@ def megabytes(value: QuotaLike) -> int:
 def from_megabytes(value: int | None) -> Quota:
     """Return the quota that a column or setting in megabytes means."""
     return Quota(value * MEGABYTE) if value and value > 0 else UNLIMITED
+
+
+def from_seconds(value: int | None) -> datetime | None:
+    """Return a time that is kept in seconds since 1970, as naive UTC; None for none, and for one beyond all calendars."""
+    try:
+        return datetime.fromtimestamp(value, UTC).replace(tzinfo=None) if value else None
+    except (ValueError, OverflowError, OSError, TypeError):
+        return None
 
 
 def to_limit(name: str) -> Callable[[int | None], int]:

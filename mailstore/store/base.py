@@ -132,6 +132,13 @@ class Store(ABC):
     def check(self) -> Iterator[Finding]:
         """Look for broken invariants in the store, and on disk if it was opened with homes. Changes nothing."""
 
+    def repair_counters(self) -> int:
+        """Set right what the store counts beside what is counted. Returns how many numbers were wrong; few stores have any.
+
+        Raises StoreUnavailable.
+        """
+        return 0
+
     def take_notices(self) -> Sequence[Notice]:
         """Return, once, what the changes made so far leave to be done outside of the store, oldest first.
 

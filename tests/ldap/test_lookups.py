@@ -223,16 +223,16 @@ def test_postfix_order(maps: LdapMaps) -> None:
     assert maps.order("virtual_alias_maps") == ("virtual_alias", "virtual_group", "virtual_member", "catchall")
     assert maps.order("transport_maps") == ("transport_user", "transport_domain")
     assert maps.order("smtpd_sender_login_maps") == ("sender_login",)
-    assert set(maps.names) == {name for parameter in PARAMETERS for name in maps.order(parameter)}
+    used = {name for parameter in PARAMETERS for name in maps.order(parameter)}
+    assert set(maps.names) - used == {"relayhost_user"}  # what users might write is for the administrator to switch on
     for parameter, name in (("sender_bcc_maps", "sender"), ("recipient_bcc_maps", "recipient")):
         assert maps.resolve(parameter, [BOB, "kim@example.com"]) == {
             BOB: frozenset({f"{name}-bob@log.example"}),
             "kim@example.com": frozenset({f"{name}-all@log.example"}),
         }
-    assert maps.resolve("sender_dependent_relayhost_maps", [BOB, "eve@example.com", "@example.com"]) == {
-        BOB: frozenset({"[bob.relay.example]:587"}),
-        **dict.fromkeys(("eve@example.com", "@example.com"), frozenset({"[all.relay.example]:587"})),
-    }
+    assert maps.resolve("sender_dependent_relayhost_maps", [BOB, "eve@example.com", "@example.com"]) == dict.fromkeys(
+        (BOB, "eve@example.com", "@example.com"), frozenset({"[all.relay.example]:587"})
+    )
 
 
 PARAMETERS = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from mailstore.address import local_part
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
-from mailstore.ldap.iredmail.homes import home_of
+from mailstore.ldap.iredmail.homes import home_in, home_of, recorded_home
 from mailstore.ldap.iredmail.name_space import AliasDomains, NameSpace
 from mailstore.ldap.iredmail.policy import is_active
 from mailstore.ldap.iredmail.settings import Settings
@@ -18,8 +19,10 @@ from mailstore.ldap.names import DN, Filter, all_of, equals, negate, starts_with
 from mailstore.ldap.sorting import sorted_entries
 from mailstore.model import Account, LastLogin, Usage
 from mailstore.quota import UNLIMITED, Quota
+from mailstore.readings import Readings
+from mailstore.values import mailbox_folder, mailbox_format
 
-__all__ = ["ACCOUNT", "AccountEntries", "address_of", "moment", "own_aliases"]
+__all__ = ["ACCOUNT", "AccountEntries", "account_problems", "address_of", "moment", "own_aliases", "stamps"]
 
 ACCOUNT = all_of(equals("objectClass", "mailUser"), negate(starts_with("mail", "@")))
 """Matches accounts, and not the catch-alls of domains."""
@@ -70,10 +73,22 @@ def address_of(entry: Entry) -> str:
     return entry.first("mail").lower()
 
 
-def moment(entry: Entry, attribute: str) -> datetime | None:
-    """Return a time that the server keeps, like ``20261120161500Z``, as naive UTC."""
-    text = entry.first(attribute)
+def moment(text: str) -> datetime | None:
+    """Return a time that the server keeps, like ``20261120161500Z``, as naive UTC. Raises ValueError."""
     return datetime.fromisoformat(f"{text[:8]}T{text[8:14]}") if text else None
+
+
+def stamps(entry: Entry, readings: Readings) -> dict[str, Any]:
+    """Return when an entry was made and changed, as the records have it."""
+    attributes = {"created": "createTimestamp", "modified": "modifyTimestamp"}
+    return {name: readings.read(key, entry.first(key), moment, None) for name, key in attributes.items()}
+
+
+def account_problems(entry: Entry) -> tuple[str, ...]:
+    """Return what of an account's entry cannot be read."""
+    readings = Readings()
+    _odd_values(entry, readings)
+    return readings.problems
 
 
 def own_aliases(entry: Entry, known: AliasDomains) -> tuple[str, ...]:
@@ -98,8 +113,8 @@ def _account(entry: Entry, known: AliasDomains, usage: Usage | None, last_login:
     local = local_part(address)
     settings = Settings.of(entry)
     forwarding = {value.lower() for value in entry.values("mailForwardingAddress")}
-    changed = entry.number("shadowLastChange")
     is_global = entry.has("domainGlobalAdmin", "yes")
+    readings = Readings()
     return Account(
         address=address,
         # Both are mandatory for an inetOrgPerson; the local part stands for "none".
@@ -107,7 +122,6 @@ def _account(entry: Entry, known: AliasDomains, usage: Usage | None, last_login:
         last_name=_unless(local, entry.first("sn")),
         first_name=entry.first("givenName"),
         enabled=is_active(entry),
-        quota=_quota(entry),
         language=entry.first("preferredLanguage"),
         employee_id=entry.first("employeeNumber"),
         department=entry.first("departmentNumber"),
@@ -124,24 +138,38 @@ def _account(entry: Entry, known: AliasDomains, usage: Usage | None, last_login:
         recipient_bcc=entry.first("userRecipientBccAddress").lower(),
         outbound_relay=entry.first("senderRelayHost"),
         allow_nets=tuple(net.strip() for net in entry.first("allowNets").split(",") if net.strip()),
-        mailbox_format=entry.first("mailboxFormat", "maildir"),
-        mailbox_folder=entry.first("mailboxFolder", "Maildir"),
-        home=home_of(entry),
         admin=is_global or entry.has(services.ATTRIBUTE, services.ADMIN),
         global_admin=is_global,
         usage=usage,
         last_login=last_login,
-        created=moment(entry, "createTimestamp"),
-        modified=moment(entry, "modifyTimestamp"),
-        password_changed=_EPOCH + timedelta(days=changed) if changed else None,
         settings=settings.others(("timezone",)),
+        **_odd_values(entry, readings),
+        problems=readings.problems,
     )
+
+
+def _odd_values(entry: Entry, readings: Readings) -> dict[str, Any]:
+    """Return what the schema lets anybody write in ways that mean nothing."""
+    first, read = entry.first, readings.read
+    return {
+        "quota": read("mailQuota", first("mailQuota", "0"), _quota, UNLIMITED),
+        "password_changed": read("shadowLastChange", first("shadowLastChange", "0"), _day, None),
+        "mailbox_format": read("mailboxFormat", first("mailboxFormat", "maildir").lower(), mailbox_format, "maildir"),
+        "mailbox_folder": read("mailboxFolder", first("mailboxFolder", "Maildir"), mailbox_folder, "Maildir"),
+        "home": read("homeDirectory", recorded_home(entry), home_in, home_of(entry)),
+        **stamps(entry, readings),
+    }
 
 
 def _unless(default: str, value: str) -> str:
     return "" if value == default else value
 
 
-def _quota(entry: Entry) -> Quota:
-    octets = entry.number("mailQuota") or 0
+def _quota(text: str) -> Quota:
+    octets = int(text)
     return Quota(octets) if octets > 0 else UNLIMITED
+
+
+def _day(text: str) -> datetime | None:
+    days = int(text)
+    return _EPOCH + timedelta(days=days) if days else None

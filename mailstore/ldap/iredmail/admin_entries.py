@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from typing import Any
 
 from mailstore.address import local_part
 from mailstore.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_changes import is_admin
-from mailstore.ldap.iredmail.account_entries import ACCOUNT, address_of, moment
+from mailstore.ldap.iredmail.account_entries import ACCOUNT, address_of, stamps
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.creation import admin_of
 from mailstore.ldap.iredmail.policy import is_active
@@ -19,6 +20,7 @@ from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.names import Filter, all_of, any_of, contains, equals
 from mailstore.ldap.sorting import sorted_entries
 from mailstore.model import Admin
+from mailstore.readings import Readings
 
 __all__ = ["REFUSALS", "STANDALONE", "AdminEntries"]
 
@@ -137,7 +139,10 @@ def _admin(entry: Entry, domains: Sequence[str]) -> Admin:
     address, settings = address_of(entry), Settings.of(entry)
     standalone = entry.has("objectClass", "mailAdmin")
     # A mail user can write both attributes in its own entry: of these, they say nothing.
-    limits = AdminLimits.read(settings) if standalone else AdminLimits()
+    readings = Readings()
+    limits = (
+        readings.read("create_max_quota", settings, AdminLimits.read, AdminLimits()) if standalone else AdminLimits()
+    )
     name = entry.first("cn")
     return Admin(
         address=address,
@@ -153,8 +158,12 @@ def _admin(entry: Entry, domains: Sequence[str]) -> Admin:
         max_aliases=limits.max_aliases,
         max_lists=limits.max_lists,
         timezone=settings.text("timezone"),
-        created=moment(entry, "createTimestamp"),
-        modified=moment(entry, "modifyTimestamp"),
         settings=settings.others(("timezone", *ADMIN_KEYS)),
-        **{right: not (standalone and entry.has("disabledService", word)) for right, word in REFUSALS.items()},
+        **stamps(entry, readings),
+        problems=readings.problems,
+        **_rights(entry, standalone),
     )
+
+
+def _rights(entry: Entry, standalone: bool) -> dict[str, Any]:
+    return {right: not (standalone and entry.has("disabledService", word)) for right, word in REFUSALS.items()}

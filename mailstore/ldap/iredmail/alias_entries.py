@@ -13,7 +13,7 @@ from mailstore.address import addresses
 from mailstore.errors import NotSupported
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.account_entries import address_of, moment
+from mailstore.ldap.iredmail.account_entries import address_of, stamps
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value, set_values
 from mailstore.ldap.iredmail.entry_changes import (
@@ -28,6 +28,7 @@ from mailstore.ldap.iredmail.entry_changes import (
 from mailstore.ldap.iredmail.kinds import ALIAS
 from mailstore.ldap.iredmail.policy import is_active
 from mailstore.model import Alias
+from mailstore.readings import Readings
 from mailstore.values import access_policy
 
 __all__ = ["AliasChange", "alias_of"]
@@ -67,6 +68,7 @@ class AliasChange:
 
 def alias_of(entry: Entry) -> Alias:
     """Return what an entry means."""
+    readings = Readings()
     return Alias(
         address=address_of(entry),
         name=entry.first("cn"),
@@ -74,8 +76,8 @@ def alias_of(entry: Entry) -> Alias:
         access_policy=policy_in(entry),
         members=lowered(entry, _MEMBERS),
         moderators=lowered(entry, _MODERATORS),
-        created=moment(entry, "createTimestamp"),
-        modified=moment(entry, "modifyTimestamp"),
+        **stamps(entry, readings),
+        problems=readings.problems,
     )
 
 

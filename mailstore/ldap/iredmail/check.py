@@ -14,7 +14,7 @@ from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_changes import is_admin
 from mailstore.ldap.iredmail.admin_entries import STANDALONE
 from mailstore.ldap.iredmail.check_domains import check_domains, check_locks
-from mailstore.ldap.iredmail.check_entries import EntryChecks, panel_passwords
+from mailstore.ldap.iredmail.check_entries import READ_BY_SERVERS, EntryChecks, panel_passwords
 from mailstore.ldap.iredmail.check_references import ReferenceChecks
 from mailstore.ldap.iredmail.check_rows import check_rows
 from mailstore.ldap.iredmail.check_survey import EXTERNAL, USER, Survey, kind_of, shown
@@ -29,11 +29,11 @@ __all__ = ["Checker"]
 _DOMAIN_ATTRIBUTES = (
     "objectClass", "domainName", "domainAliasName", "accountStatus", "accountSetting", services.ATTRIBUTE, "domainAdmin",
     "domainSenderBccAddress", "domainRecipientBccAddress", "domainCurrentUserNumber", "domainCurrentAliasNumber",
-    "domainCurrentListNumber",
+    "domainCurrentListNumber", "createTimestamp", "modifyTimestamp",
 )  # fmt: skip
 _ENTRY_ATTRIBUTES = (
     "objectClass", "mail", "shadowAddress", "domainStatus", "domainGlobalAdmin", "mailQuota", "userPassword",
-    services.ATTRIBUTE, *ADDRESSES, *NAMES,
+    services.ATTRIBUTE, *ADDRESSES, *NAMES, *READ_BY_SERVERS, "createTimestamp", "modifyTimestamp",
 )  # fmt: skip
 
 

@@ -7,24 +7,26 @@ from collections.abc import Iterator
 from mailstore.address import domain_part
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.check_survey import ALIAS, LIST, USER, HostedDomain, Survey
+from mailstore.ldap.iredmail.counters import wrong_counters
+from mailstore.ldap.iredmail.domain_entries import domain_problems
 from mailstore.ldap.iredmail.locks import LIFETIME_SECONDS, lock_age
 from mailstore.ldap.iredmail.places import UNITS
 from mailstore.ldap.iredmail.policy import domain_quota
 from mailstore.ldap.iredmail.settings import ATTRIBUTE, Settings
 from mailstore.model import Finding
+from mailstore.readings import unreadable
 
 __all__ = ["check_domains", "check_locks"]
 
 _UNFINISHED = ":unfinished"
 _LIMITS = {"numberOfUsers": (USER, "accounts"), "numberOfAliases": (ALIAS, "aliases"), "numberOfLists": (LIST, "lists")}
-_COUNTERS = {"domainCurrentUserNumber": USER, "domainCurrentAliasNumber": ALIAS, "domainCurrentListNumber": LIST}
-"""Only those that are there: who never kept a counter misses nothing. The panel computes its sum of quotas by itself."""
 
 
 def check_domains(survey: Survey) -> Iterator[Finding]:
     """Iterate over what is wrong with the domains, when all entries have been counted."""
     yield from _names(survey)
     for hosted in survey.domains.values():
+        yield from (unreadable(hosted.name, problem) for problem in domain_problems(hosted.entry))
         yield from _parts(hosted)
         yield from check_locks(hosted.entry, hosted.name, ATTRIBUTE)
         yield from _limits(hosted)
@@ -74,7 +76,7 @@ def _limits(hosted: HostedDomain) -> Iterator[Finding]:
 
 
 def _counters(hosted: HostedDomain) -> Iterator[Finding]:
-    for attribute, kind in _COUNTERS.items():
-        kept, right = hosted.entry.number(attribute), hosted.numbers[kind]
-        if kept is not None and kept != right:
-            yield Finding("wrong-counter", hosted.name, f"{attribute} is {kept} and should be {right}", "notice")
+    for attribute, right in wrong_counters(hosted.entry, hosted.numbers).items():
+        kept = hosted.entry.first(attribute)
+        message = f"{attribute} is {kept} and should be {right}; 'mailstore check --repair-counters' sets it right"
+        yield Finding("wrong-counter", hosted.name, message, "notice")

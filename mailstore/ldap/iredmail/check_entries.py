@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mailstore import passwords
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
-from mailstore.errors import InvalidPassword
+from mailstore.errors import InvalidPassword, InvalidValue
 from mailstore.iredmail.panel import PANEL_SCHEMES
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail import services
+from mailstore.ldap.iredmail.account_entries import account_problems
 from mailstore.ldap.iredmail.check_survey import (
     ALIAS,
     CATCH_ALL,
@@ -26,8 +27,20 @@ from mailstore.ldap.iredmail.policy import is_active
 from mailstore.ldap.iredmail.schemes import stored_form
 from mailstore.ldap.names import DN, same_dn
 from mailstore.model import Finding
+from mailstore.readings import unreadable
+from mailstore.values import mailbox_folder, mailbox_format, networks, next_hop
 
-__all__ = ["EntryChecks", "panel_passwords"]
+__all__ = ["READ_BY_SERVERS", "EntryChecks", "panel_passwords"]
+
+_PATH_PARTS: Mapping[str, Callable[[str], object]] = {"mailboxFormat": mailbox_format, "mailboxFolder": mailbox_folder}
+_FOREIGN: Mapping[str, Callable[[str], object]] = {
+    "allowNets": lambda value: networks(value.split(",")), "senderRelayHost": next_hop,
+}  # fmt: skip
+READ_BY_SERVERS = (
+    "homeDirectory", "storageBaseDirectory", "mailMessageStore", "shadowLastChange", *_PATH_PARTS, *_FOREIGN,
+)  # fmt: skip
+"""Attributes of accounts, besides those that hold addresses, in which a value may be one that mail servers cannot read."""
+
 
 _PLACES: dict[str, Callable[[Places, str], DN]] = {
     USER: Places.account,
@@ -54,6 +67,7 @@ class EntryChecks:
         yield from self._services(entry, kind)
         if kind == USER:
             yield from self._password(entry)
+            yield from _values(entry)
 
     def _place(self, entry: Entry, kind: str) -> Iterator[Finding]:
         """Readers search the tree, but the panel and mailstore compute where an entry must be."""
@@ -125,6 +139,36 @@ class EntryChecks:
         problems = [_unverifiable(value, self._config) for value in entry.values("userPassword")]
         if problems and all(problems):
             yield Finding("unusable-password", shown(entry), f"it cannot log in: {problems[0]}", "notice")
+
+
+def _values(entry: Entry) -> Iterator[Finding]:
+    """Iterate over what mail servers cannot read, or must not believe.
+
+    Under iRedMail's access rules users may write all of it but the home. Its files for Dovecot make a path of two values.
+    """
+    unsafe = _refused(entry, _PATH_PARTS)
+    for attribute, problem in unsafe.items():
+        message = (
+            f"{problem}; iRedMail's own Dovecot opens whatever that leads to, another's mailbox perhaps: remove it"
+        )
+        yield Finding("unsafe-mailbox", shown(entry), f"{attribute}: {message}")
+    for attribute, problem in _refused(entry, _FOREIGN).items():
+        yield unreadable(shown(entry), f"{attribute}: {problem}")
+    for problem in account_problems(entry):
+        if problem.partition(" ")[0] not in unsafe:
+            yield unreadable(shown(entry), problem)
+
+
+def _refused(entry: Entry, checks: Mapping[str, Callable[[str], object]]) -> dict[str, str]:
+    """Return by attribute why its value would not be taken for a new account."""
+    found = {}
+    for attribute, check in checks.items():
+        try:
+            if entry.has(attribute):
+                check(entry.first(attribute))
+        except InvalidValue as error:
+            found[attribute] = error.message
+    return found
 
 
 def panel_passwords(entry: Entry) -> Iterator[Finding]:

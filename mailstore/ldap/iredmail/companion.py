@@ -7,7 +7,6 @@ only. Nothing is connected before it is needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sqlalchemy import URL, Column, MetaData, Table, delete, insert, inspect, ma
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, SchemaMismatch
+from mailstore.iredmail.units import from_seconds
 from mailstore.model import LastLogin, Usage
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger, define_own_tables
@@ -106,7 +106,7 @@ class Companion:
         query = select(table.username, table.imap, table.pop3, table.lda).where(table.username.in_(addresses))
         with self.db.reading() as connection:
             return {
-                row.username: LastLogin(_moment(row.imap), _moment(row.pop3), _moment(row.lda))
+                row.username: LastLogin(from_seconds(row.imap), from_seconds(row.pop3), from_seconds(row.lda))
                 for row in connection.execute(query)
             }
 
@@ -197,7 +197,3 @@ def _create_tables(database: Database, *, with_records: bool = True) -> bool:
         missing = [table for table in wanted if table.name not in present]
         metadata.create_all(tx.connection, tables=missing, checkfirst=False)
     return bool(missing)
-
-
-def _moment(seconds: int | None) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None) if seconds else None

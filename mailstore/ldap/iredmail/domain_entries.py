@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from mailstore.iredmail.units import from_limit, from_megabytes
 from mailstore.ldap.connection import Entry
-from mailstore.ldap.iredmail.account_entries import moment
+from mailstore.ldap.iredmail.account_entries import stamps
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.policy import QUOTA_KEY, alias_domains, domain_quota, is_active
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.names import Filter, all_of, any_of, equals
 from mailstore.ldap.sorting import sorted_entries
 from mailstore.model import Domain
+from mailstore.quota import UNLIMITED
+from mailstore.readings import Readings
 
-__all__ = ["DEFAULT_SERVICES", "DOMAIN", "SETTINGS_LISTS", "SWITCHES", "DomainEntries", "domain_of"]
+__all__ = ["DEFAULT_SERVICES", "DOMAIN", "SETTINGS_LISTS", "SWITCHES", "DomainEntries", "domain_of", "domain_problems"]
 
 DOMAIN = equals("objectClass", "mailDomain")
 SWITCHES = ("mail", "domainalias", "senderbcc", "recipientbcc")
@@ -78,14 +81,11 @@ class DomainEntries:
 def _domain(entry: Entry, catch_all: Sequence[str]) -> Domain:
     settings = Settings.of(entry)
     backup_mx = entry.has("domainBackupMX", "yes")
-    transport = entry.first("mtaTransport")
+    transport, readings = entry.first("mtaTransport"), Readings()
     return Domain(
         domain=domain_of(entry),
         name=entry.first("cn"),
         enabled=is_active(entry),
-        quota=from_megabytes(domain_quota(settings)),
-        default_account_quota=from_megabytes(settings.number("defaultQuota")),
-        max_account_quota=from_megabytes(settings.number("maxUserQuota")),
         max_accounts=from_limit(settings.number("numberOfUsers")),
         max_aliases=from_limit(settings.number("numberOfAliases")),
         max_lists=from_limit(settings.number("numberOfLists")),
@@ -103,11 +103,36 @@ def _domain(entry: Entry, catch_all: Sequence[str]) -> Domain:
         alias_domains=alias_domains(entry),
         services=_services(entry),
         admins=tuple(sorted(value.lower() for value in entry.values("domainAdmin"))),
-        created=moment(entry, "createTimestamp"),
-        modified=moment(entry, "modifyTimestamp"),
         settings=settings.others(_KNOWN_SETTINGS),
-        **{name: settings.names(key) for name, key in SETTINGS_LISTS.items()},
+        **_odd_values(entry, settings, readings),
+        problems=readings.problems,
+        **_lists(settings),
     )
+
+
+def _odd_values(entry: Entry, settings: Settings, readings: Readings) -> dict[str, Any]:
+    """Return what other tools may have written in ways that mean nothing."""
+    quotas = {
+        "quota": (QUOTA_KEY, lambda _: from_megabytes(domain_quota(settings))),
+        "default_account_quota": ("defaultQuota", lambda text: from_megabytes(int(text))),
+        "max_account_quota": ("maxUserQuota", lambda text: from_megabytes(int(text))),
+    }
+    found = {
+        name: readings.read(key, settings.text(key) or "0", convert, UNLIMITED)
+        for name, (key, convert) in quotas.items()
+    }
+    return {**found, **stamps(entry, readings)}
+
+
+def _lists(settings: Settings) -> dict[str, Any]:
+    return {name: settings.names(key) for name, key in SETTINGS_LISTS.items()}
+
+
+def domain_problems(entry: Entry) -> tuple[str, ...]:
+    """Return what of a domain's entry cannot be read."""
+    readings = Readings()
+    _odd_values(entry, Settings.of(entry), readings)
+    return readings.problems
 
 
 def _services(entry: Entry) -> tuple[str, ...]:

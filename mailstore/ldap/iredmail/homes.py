@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 import msgspec
 
-from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
+from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
 from mailstore.layout import Layout, normal_home
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
@@ -14,17 +15,36 @@ from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.names import any_of, equals, present
 from mailstore.values import now
 
-__all__ = ["ATTRIBUTE", "Homemaker", "home_of"]
+__all__ = ["ATTRIBUTE", "Homemaker", "home_in", "home_of", "recorded_home"]
 
 ATTRIBUTE = "homeDirectory"
 
 
 def home_of(entry: Entry) -> str | None:
-    """Return the home of an account as its readers see it, None if it has none."""
+    """Return the home of an account as its readers see it, None if it has none.
+
+    One that is spelled as no home should be is the directory that the text means, so that the mail there stays guarded;
+    a relative path means none, and no mailbox is the whole disk.
+    """
+    recorded = recorded_home(entry)
+    try:
+        return home_in(recorded)
+    except InvalidValue:
+        meant = posixpath.normpath(f"/{recorded.lower().lstrip('/')}")
+        return meant if recorded.startswith("/") and meant != "/" else None
+
+
+def recorded_home(entry: Entry) -> str:
+    """Return the home of an account as it stands in its entry, empty if it has none."""
     recorded = entry.first(ATTRIBUTE)
     if not recorded and entry.has("mailMessageStore"):  # as iRedMail wrote it before 0.9.8
         recorded = f"{entry.first('storageBaseDirectory')}/{entry.first('mailMessageStore')}"
-    return normal_home(recorded) if recorded.startswith("/") else None
+    return recorded
+
+
+def home_in(recorded: str) -> str | None:
+    """Return a recorded home in normal form, None for none. Raises InvalidValue for one that nobody should write."""
+    return normal_home(recorded) if recorded else None
 
 
 class Homemaker:

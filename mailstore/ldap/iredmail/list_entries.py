@@ -16,7 +16,7 @@ from mailstore.address import addresses
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import MailingListFields, plain, reject_unknown
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.account_entries import address_of, moment
+from mailstore.ldap.iredmail.account_entries import address_of, stamps
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value, set_values
 from mailstore.ldap.iredmail.entry_changes import (
@@ -31,6 +31,7 @@ from mailstore.ldap.iredmail.entry_changes import (
 from mailstore.ldap.iredmail.policy import is_active
 from mailstore.ldap.iredmail.services import ATTRIBUTE as SERVICE
 from mailstore.model import MailingList, Names
+from mailstore.readings import Readings
 from mailstore.values import access_policy
 
 __all__ = ["ListChange", "is_managed", "list_of", "refuse_managed"]
@@ -83,7 +84,7 @@ class ListChange:
 
 def list_of(entry: Entry, members: Iterable[str]) -> MailingList:
     """Return what the entry of a list means; its `members` stand elsewhere."""
-    managed = is_managed(entry)
+    managed, readings = is_managed(entry), Readings()
     return MailingList(
         address=address_of(entry),
         kind="managed" if managed else "plain",
@@ -93,8 +94,8 @@ def list_of(entry: Entry, members: Iterable[str]) -> MailingList:
         members=() if managed else tuple(sorted(members)),
         moderators=lowered(entry, _PRIVILEGED["moderators"]),
         owners=lowered(entry, _PRIVILEGED["owners"]),
-        created=moment(entry, "createTimestamp"),
-        modified=moment(entry, "modifyTimestamp"),
+        **stamps(entry, readings),
+        problems=readings.problems,
     )
 
 

@@ -45,6 +45,7 @@ class Lock:
         self._value = value
         self._since = time.monotonic()
         self._at_release: list[Change] = []
+        self._counted: dict[str, int] = {}
         self._gone = False
 
     def at_release(self, *changes: Change) -> None:
@@ -53,9 +54,13 @@ class Lock:
 
     def count(self, attribute: str, difference: int) -> None:
         """Change one of the panel's counters at the release; one that is not there was never kept."""
-        number = self.entry.number(attribute)
-        if number is not None:
-            self.at_release(Change.replace(attribute, str(max(number + difference, 0))))
+        self._counted[attribute] = self._counted.get(attribute, 0) + difference
+
+    def _counters(self) -> Iterator[Change]:
+        for attribute, difference in self._counted.items():
+            number = self.entry.number(attribute)
+            if number is not None:
+                yield Change.replace(attribute, str(max(number + difference, 0)))
 
     def keep(self) -> None:
         """Renew the lock if it gets old; to be called now and then in long operations."""
@@ -77,7 +82,10 @@ class Lock:
         """Give the lock back. Raises Conflict if somebody took it over meanwhile."""
         if self._gone:
             return
-        changes = [Change.delete(self._attribute, self._value), *(self._at_release if well else ())]
+        changes = [
+            Change.delete(self._attribute, self._value),
+            *((*self._at_release, *self._counters()) if well else ()),
+        ]
         try:
             self._directory.modify(self._dn, changes)
         except Conflict as error:

@@ -4,6 +4,10 @@ One thing is kinder than with iRedMail's own file for 2.3: an account without a 
 whatever default Dovecot was given elsewhere. What is an error there is one here, since a directory cannot decide anything
 in a query: two entries that answer to one login, no home (the mail waits), a negative quota.
 
+Under iRedMail's access rules users may write ``mailboxFormat``, ``mailboxFolder`` and ``allowNets`` of their own entry. The
+first two become parts of a path, so only what stays within the home counts; anything else is as if it was not there.
+``allowNets`` can but restrict: who removes it gains what everybody has who never had it.
+
 The files for Dovecot 2.4 follow its documentation; **they are not run by our tests**, which have 2.3 only. iRedMail notes
 usage and logins in a SQL database; these files do not: usage is counted in the mailboxes. Sharing of mailboxes and master
 users are left to the administrator.
@@ -70,8 +74,8 @@ userdb ldap {{
   fields {{
     user = %{{ldap:mail}}
     home = %{{ldap:homeDirectory | lower}}
-    mail_driver = %{{ldap:mailboxFormat | default('maildir')}}
-    mail_path = ~/%{{ldap:mailboxFolder | default('Maildir')}}
+    mail_driver = %{{ldap:mailboxFormat | default('maildir') | regexp('{not_a_word}', 'maildir')}}
+    mail_path = ~/%{{ldap:mailboxFolder | default('Maildir') | regexp('{not_a_word}', 'Maildir')}}
     quota_storage_size = %{{ldap:mailQuota | default('0')}}B
   }}
   iterate_filter = {everybody}
@@ -87,6 +91,18 @@ protocol imap {{
   }}
 }}
 """
+
+_WORD = "^[A-Za-z0-9]+$"
+"""What iRedMail takes for the folder of a mailbox: no slash, no dots, no colon (options), no percent sign (variables)."""
+_NOT_A_WORD_24 = "^[A-Za-z0-9]*[^A-Za-z0-9](.|[^.])*$"
+"""The contrary, for the whole value: there a pattern is replaced, not chosen by. A dot may not stand for a line feed."""
+_FORMATS = "^(maildir|mdbox|sdbox)$"
+
+
+def _if_23(attribute: str, pattern: str, default: str) -> str:
+    """Return an attribute if it is like a pattern, else a default. Commas would end the field."""
+    value = f"%{{ldap:{attribute}:{default}}}"
+    return f"%{{if;{value};~;{pattern};{value};{default}}}"
 
 
 def _login(user: str, service: str) -> Filter:
@@ -173,7 +189,7 @@ def _userdb23() -> dict[str, str]:
     fields = (
         "mail=user",
         "=home=%L{ldap:homeDirectory}",
-        "=mail=%{ldap:mailboxFormat:maildir}:~/%{ldap:mailboxFolder:Maildir}",
+        f"=mail={_if_23('mailboxFormat', _FORMATS, 'maildir')}:~/{_if_23('mailboxFolder', _WORD, 'Maildir')}",
         "=quota_rule=*:bytes=%{ldap:mailQuota:0}",
     )
     return {
@@ -201,6 +217,7 @@ def _file24(reader: LdapReader, auth_bind: bool, owner: dict[str, str]) -> str:
         password="" if auth_bind else "    password = %{ldap:userPassword}\n",
         login=_LOGIN_24,
         everybody=_EVERYBODY,
+        not_a_word=_NOT_A_WORD_24,
         **owner,
     )
 

@@ -2,6 +2,10 @@
 
 Postfix folds keys to lower case, escapes them for filter and base each in its way, and takes a base that does not exist for
 "not found". Where ``%d`` would be empty it does not ask. Several values make one answer, separated by commas.
+
+Under iRedMail's access rules users may write two attributes of their own entry that are asked for here. To forward one's
+mail is a user's right, which the service ``forward`` gives. ``senderRelayHost`` would let a user connect Postfix to any
+host and port; its map is therefore made, but not used until an administrator who knows the directory's rules says so.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ class _Map(NamedTuple):
     filter: Filter
     result: str
     format: str = "%s"
+    caution: str = ""
+    """Why main.cf does not use it by itself."""
 
 
 def _domain(*conditions: Filter) -> Filter:
@@ -115,6 +121,10 @@ _MAPS = (
     _Map(
         "relayhost_user", "sender_dependent_relayhost_maps", _AMONG_USERS,
         all_of(kind("mailUser"), has("mail", "%s"), *live()), "senderRelayHost",
+        caution=(
+            "Under iRedMail's access rules users may write senderRelayHost of their own entry. Where they may not, as\n"
+            "# under those of 'mailstore schema create', remove the # of the next line, so that accounts may have their own."
+        ),
     ),
     _Map("relayhost_domain", "sender_dependent_relayhost_maps", _AT_TOP, _domain(_named("%d")), "senderRelayHost"),
     _Map(
@@ -176,6 +186,7 @@ def _main_cf(place: str) -> str:
     maps: dict[str, list[str]] = {}
     for one in _MAPS:
         # Through proxymap: it is not chrooted, so that it sees sockets and certificates, and it shares connections.
-        maps.setdefault(one.parameter, []).append(f"    proxy:ldap:{place}/{one.name}.cf\n")
+        line = f"    proxy:ldap:{place}/{one.name}.cf\n"
+        maps.setdefault(one.parameter, []).append(f"# {one.caution}\n#{line}" if one.caution else line)
     text = "".join(f"{parameter} =\n{''.join(some)}" for parameter, some in maps.items())
     return f"# For main.cf. The order of the maps matters.\n{text}"

@@ -13,7 +13,7 @@ from mailstore.errors import AlreadyExists, NotFound
 from mailstore.iredmail.units import MEGABYTE
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.account_entries import moment, own_aliases
+from mailstore.ldap.iredmail.account_entries import own_aliases, stamps
 from mailstore.ldap.iredmail.admin_marks import demote_idle
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.creation import COUNTER, admin_of
@@ -27,6 +27,7 @@ from mailstore.ldap.iredmail.retention import stored_attributes
 from mailstore.ldap.names import DN, all_of, any_of, equals, parse_dn
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
+from mailstore.readings import Readings
 from mailstore.secret import Secret
 
 __all__ = ["Restoration"]
@@ -157,7 +158,7 @@ class Restoration:
 
     def _is_younger(self, entry: Entry) -> bool:
         """Tell whether an entry was made after the account was deleted, so that it is not what the record speaks of."""
-        made = moment(entry, "createTimestamp")
+        made = stamps(entry, Readings())["created"]
         return made is not None and self._record.deleted is not None and made > self._record.deleted
 
     def _check_home(self, entry: Entry) -> None:

@@ -20,6 +20,7 @@ from mailstore.ldap.iredmail.admins import Admins
 from mailstore.ldap.iredmail.aliases import Aliases
 from mailstore.ldap.iredmail.check import Checker
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.counters import repair
 from mailstore.ldap.iredmail.deleted import DeletedMailboxes
 from mailstore.ldap.iredmail.domains import Domains
 from mailstore.ldap.iredmail.lists import MailingLists
@@ -146,6 +147,9 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
         yield from self.companions.findings()
         if self.homes:
             yield from check_homes(self, self.homes)
+
+    def repair_counters(self) -> int:
+        return repair(self._context, [domain.domain for domain in self.domains.list()])
 
     @property
     def context(self) -> Context:

@@ -54,12 +54,11 @@ _INDEXES = {
 }
 """Those of iRedMail, and under "eq" also the attributes that are searched for what refers to a deleted address."""
 
-_HIDDEN_AND_OWN = "userPassword mailForwardingAddress employeeNumber"
-_HIDDEN = "domainAdmin domainGlobalAdmin"
-_OWN = (
-    "cn sn givenName telephoneNumber preferredLanguage recoveryEmail shadowLastChange accountSetting allowNets "
-    "senderRelayHost mailboxFormat mailboxFolder disabledService expiredDate maxMessageSize mailHost"
-)
+_HIDDEN = "domainAdmin domainGlobalAdmin mailForwardingAddress employeeNumber recoveryEmail accountSetting"
+_PATHS = "homeDirectory storageBaseDirectory mailMessageStore mailboxFormat mailboxFolder"
+_OWN = "cn sn givenName telephoneNumber shadowLastChange"
+"""All that users may write, besides their passwords: how they are called, and when they changed their password, which
+whatever changes it for them notes. Mail servers and panels believe all the rest."""
 
 _CONFIGURATION = """\
 {includes}
@@ -94,8 +93,8 @@ access to *
 # In rules for a domain, $2 is its name. The parts of a DN are compared by slapd; a pattern made from the name would take
 # the users of a-b.example for those of a.b.example.
 _ACCESS = """\
-# Passwords and private attributes: for their owner, not for others of the domain.
-access to dn.regex={in_domain} attrs={hidden_and_own}
+# Passwords: for their owner, not for others of the domain.
+access to dn.regex={in_domain} attrs=userPassword
     by dn.exact={writer} write
     by dn.exact={reader} read
     by anonymous auth
@@ -103,7 +102,13 @@ access to dn.regex={in_domain} attrs={hidden_and_own}
     by dn.onelevel={admins} set.expand={domain_admins} write
     by * none
 
-# Who is an admin.
+# Where mail lies is for mail servers only: a path that is known can be guessed at, one that is written leads elsewhere.
+access to dn.regex={in_domain} attrs={paths}
+    by dn.exact={writer} write
+    by dn.exact={reader} read
+    by * none
+
+# Private, and who is an admin.
 access to dn.regex={in_domain} attrs={hidden}
     by dn.exact={writer} write
     by dn.exact={reader} read
@@ -253,7 +258,7 @@ def _access(suffix: DN) -> str:
         in_domain=_word(f"^(.+,)?domainName=([^,]+),{DOMAINS},"),
         users=_word(f"ou=Users,domainName=$2,{DOMAINS},{suffix.replace('$', '$$')}"),
         domain_admins=_word(f"[ldap:///{quote(admins, safe='=,')}??one?(mail=*@$2)]/entryDN & user"),
-        hidden_and_own=_HIDDEN_AND_OWN.replace(" ", ","),
+        paths=_PATHS.replace(" ", ","),
         hidden=_HIDDEN.replace(" ", ","),
         own=_OWN.replace(" ", ","),
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null, select, union_all
 
 from mailstore.iredmail.admin_settings import ADMIN_KEYS
-from mailstore.iredmail.units import from_megabytes
+from mailstore.iredmail.units import from_megabytes, from_seconds
 from mailstore.model import Account, LastLogin, Usage
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import split_forwarding
@@ -188,4 +187,4 @@ def _last_login(row: Mapping[str, Any]) -> LastLogin | None:
     times = (row["login_imap"], row["login_pop3"], row["login_lda"])
     if not any(times):
         return _NEVER
-    return LastLogin(*(datetime.fromtimestamp(time, UTC).replace(tzinfo=None) if time else None for time in times))
+    return LastLogin(*map(from_seconds, times))
