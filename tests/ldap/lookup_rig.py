@@ -282,14 +282,16 @@ def site_in(directory: Path, owner: tuple[int, int]) -> Iterator[Site]:
 class LdapMaps(PostfixMaps):
     """The maps that `lookups postfix` writes for a directory, in the order of its main.cf."""
 
-    def __init__(self, directory: Path, reader: LdapReader) -> None:
+    def __init__(self, directory: Path, reader: LdapReader, *, account_relays: bool = False) -> None:
+        """`account_relays` switches on what an administrator has to."""
         files = postfix(reader, directory=directory)
         self._type = "ldap"
         self._texts = {Path(file.name).stem: file.text for file in files if file.name.endswith(".cf")}
         self._postmap = PostfixLookup(directory / "postmap")
         self._directory = make_directory(directory / "main")
         main_cf = self._directory / "main.cf"
-        main_cf.write_text(next(file.text for file in files if file.name == MAIN_CF))
+        text = next(file.text for file in files if file.name == MAIN_CF)
+        main_cf.write_text(text.replace("\n#  ", "\n  ") if account_relays else text)
         past = time.time() - 10
         os.utime(main_cf, (past, past))  # Postfix would reread a fresh file for two seconds
 

@@ -378,7 +378,7 @@ def maps(any_database: Rig, target: Slapd, scratch_root: Path) -> tuple[PostfixM
     """What Postfix reads in a database, and in the directory that it became."""
     target.load(written(notes_of(any_database.shared)[0].everything()))
     directory = make_directory(scratch_root / f"exportmaps{any_database.name}")
-    from_ldap = LdapMaps(make_directory(directory / "ldap"), reader_of(target))
+    from_ldap = LdapMaps(make_directory(directory / "ldap"), reader_of(target), account_relays=True)
     return postfix_for(directory / "sql", make_url(any_database.native)), from_ldap
 
 
