@@ -172,18 +172,11 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     mta: Annotated[
         str,
         Meta(
-            description="AfterLogic: the mail server that serves new domains: none of its own, the bundle that reads the "
-            "webmail's tables, or Aurora 8's connector with tables in mta_database.",
-            pattern="^(none|bundle|connector)$",
+            description="AfterLogic: the mail server that serves new domains: none of its own, or the bundle that reads the "
+            "webmail's tables.",
+            pattern="^(none|bundle)$",
         ),
     ] = "none"
-    mta_database: Annotated[
-        str,
-        Meta(
-            description="AfterLogic: database of Aurora 8's mail server, on the same MySQL server.",
-            pattern="^[A-Za-z0-9_]{0,64}$",
-        ),
-    ] = ""
     amavisd: Annotated[
         str,
         Meta(description="Database of amavisd, such as mysql://amavisd@127.0.0.1/amavisd. Empty: no spam policies."),
@@ -200,8 +193,6 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for root in [*self.homes, *([self.home_root] if self.home_root else [])]:
             if not root.startswith("/"):
                 raise ValueError(f"{root!r} is not an absolute path")
-        if bool(self.mta_database) != (self.mta == "connector"):
-            raise ValueError("mta = connector and mta_database go together")
 
     def new_home_root(self) -> str:
         """Return the directory under which new homes are recorded."""

@@ -76,9 +76,6 @@ FACTORIES: dict[str, Callable[[Place], StoreRig]] = {
     "afterlogic-postgresql": lambda place: afterlogic.on_server(
         "postgresql", place.server("postgresql"), place.homes("afterlogic-postgresql"), place.owner
     ),
-    "afterlogic-connector": lambda place: afterlogic.with_connector(
-        place.server("mariadb"), place.homes("afterlogic-connector"), place.owner
-    ),
     "ldap": ldap.plain,
     "ldap-starttls": ldap.with_start_tls,
     "ldapi": ldap.over_socket,

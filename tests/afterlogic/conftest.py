@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from tests.afterlogic.rig import Rig
     from tests.stores import StoreRig
 
-KINDS = ("sqlite", "mysql", "postgresql", "connector")
+KINDS = ("sqlite", "mysql", "postgresql")
 
 
 @pytest.fixture(scope="session", params=KINDS)
 def shared_rig(request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]) -> Rig:
-    """A database with AfterLogic's schema on each engine, and with the connector."""
+    """A database with AfterLogic's schema on each engine; on MySQL it is Aurora's, elsewhere WebMail Lite's."""
     return cast("Rig", rigs(f"afterlogic-{request.param}"))
 
 

@@ -1,4 +1,4 @@
-"""AfterLogic's schema on each SQL engine, and with the database of Aurora 8's mail server beside it."""
+"""AfterLogic's schema on each SQL engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mailstore import open_store
 from mailstore.config import StoreConfig
 from mailstore.registry import with_query_options
 from mailstore.sql.afterlogic.store import AfterLogicStore, create_schema
-from mailstore.sql.afterlogic.tables import define, define_connector
+from mailstore.sql.afterlogic.tables import define
 from mailstore.sql.afterlogic.tokens import Salt
 from mailstore.sql.moments import Moment
 from tests.servers.process import make_directory
@@ -22,7 +22,7 @@ from tests.servers.process import make_directory
 if TYPE_CHECKING:
     from tests.servers.database import DatabaseServer
 
-__all__ = ["KNOWN_HASH", "PASSWORD", "Rig", "data_folder_in", "on_server", "on_sqlite", "with_connector"]
+__all__ = ["KNOWN_HASH", "PASSWORD", "Rig", "data_folder_in", "on_server", "on_sqlite"]
 
 PASSWORD = "correct horse battery"
 """Of the administrator of the rigs."""
@@ -87,7 +87,6 @@ class Rig:
     native: str
     root: Path
     owner: tuple[int, int]
-    connector: str = ""
     engine: Engine = field(init=False)
     metadata: MetaData = field(init=False)
 
@@ -112,11 +111,8 @@ class Rig:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """All tables by name; those of the connector with ``mta.`` in front."""
-        found = dict(self.metadata.tables)
-        if self.connector:
-            found |= {f"mta.{table.name}": table for table in define_connector(self.connector).tables.values()}
-        return found
+        """All tables by name."""
+        return dict(self.metadata.tables)
 
     def clear(self) -> None:
         """Empty all tables."""
@@ -182,19 +178,9 @@ def on_sqlite(scratch: Path, root: Path, owner: tuple[int, int]) -> Rig:
 def on_server(kind: str, server: DatabaseServer, root: Path, owner: tuple[int, int]) -> Rig:
     """Return a rig in a database of a server, ``mysql`` or ``postgresql``, with the bundle's mail server."""
     server.create_database("vmail_webmail")
-    return _on(f"afterlogic-{kind}", kind, server, "vmail_webmail", root, owner, _options(root.parent, "mta=bundle"))
-
-
-def with_connector(server: DatabaseServer, root: Path, owner: tuple[int, int]) -> Rig:
-    """Return a rig on MariaDB with the tables of Aurora 8's mail server in a database beside it."""
-    for name in ("vmail_webmail8", "vmail_mta8"):
-        server.create_database(name)
-    rig = _on(
-        "afterlogic-connector", "mysql", server, "vmail_webmail8", root, owner,
-        _options(root.parent, "webmail_edition=aurora", "mta=connector", "mta_database=vmail_mta8"),
-    )  # fmt: skip
-    rig.connector = "vmail_mta8"
-    return rig
+    edition = {"mysql": "aurora"}.get(kind, "lite")
+    options = _options(root.parent, "mta=bundle", f"webmail_edition={edition}")
+    return _on(f"afterlogic-{kind}", kind, server, "vmail_webmail", root, owner, options)
 
 
 def _on(

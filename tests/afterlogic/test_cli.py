@@ -74,7 +74,7 @@ def test_token(rig: Rig, store: AfterLogicStore) -> None:
     assert "wrong" not in refused.stderr
 
 
-@only("connector")
+@only("mysql")
 def test_tenants(store: AfterLogicStore, call: Any) -> None:
     made = call("afterlogic", "tenant-create", "acme", "--password-stdin", "--login-enabled", "--max-accounts", "1")
     assert (made["login"], made["max_accounts"]) == ("acme", 1)

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 BOB, EVE = "bob@example.com", "eve@example.com"
 MANY = 8
-SERVERS = {
-    "afterlogic-mysql": "mariadb", "afterlogic-postgresql": "postgresql", "afterlogic-connector": "mariadb",
-}  # fmt: skip
+SERVERS = {"afterlogic-mysql": "mariadb", "afterlogic-postgresql": "postgresql"}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +58,7 @@ OPERATIONS = [create, delete, create_many]
 class TestCharacters:
     """MySQL's tables hold three bytes a character; a name with more must not leave half an account behind."""
 
-    @only("mysql", "connector")
+    @only("mysql")
     def test_emoji_is_refused_and_leaves_nothing(self, rig: Rig, store: AfterLogicStore) -> None:
         rows, homes = rig.everything(), tree(rig.root)
         with pytest.raises(InvalidValue):
@@ -85,7 +83,7 @@ class TestCharacters:
         assert store.accounts.verify_password(BOB, "pä😀ss")
 
 
-@only("mysql", "postgresql", "connector")
+@only("mysql", "postgresql")
 class TestLostServer:
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_cut_before_any_statement(
@@ -181,10 +179,10 @@ class TestRaces:
         # Adding an alias that the account has already is no error.
         assert set(refusals(outcomes)) <= {AlreadyExists}
         taken = len(rig.rows("awm_accounts", email=EVE))
-        table = "mta.awm_mailaliases" if rig.connector else "awm_mailaliases"
+        table = "awm_mailaliases"
         assert taken + len(rig.rows(table, alias_name="eve")) == 1
 
-    @only("connector")
+    @only("mysql")
     def test_limit_of_a_tenant(self, rig: Rig, store: AfterLogicStore) -> None:
         store.tenants.create("acme", max_accounts=3)
         store.domains.create("acme.com", settings=DomainSettings(tenant="acme"))

@@ -17,7 +17,7 @@ from mailstore.errors import (
     NotFound,
     PermissionDenied,
 )
-from mailstore.sql.afterlogic import codec, mail_server, php, rest_errors, tenants, xxtea
+from mailstore.sql.afterlogic import codec, php, rest_errors, tenants, xxtea
 from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.rest_errors import InvalidToken, TokenExpired, code_of
 from mailstore.sql.afterlogic.tokens import LIFETIME, Salt, make_token, read_token
@@ -166,12 +166,6 @@ class TestLogins:
     def test_tenant(self) -> None:
         assert tenants.hashed("tpw") == "fec43dd73edd07d3ec525e54e0143917"
         assert tenants.hashed("") == ""
-
-    def test_mailbox_of_the_connector(self) -> None:
-        wanted = "f153ef81cbc7ffbf834e5616495d710219caf9d13cbe822dae2ca8dcccae62fa0123456789abcdef"
-        assert mail_server.hashed("secret", bytes.fromhex("0123456789abcdef")) == wanted
-        assert mail_server.hashed("secret") != mail_server.hashed("secret")
-        assert len(mail_server.hashed("secret")) == 80
 
 
 class TestSettingsFile:

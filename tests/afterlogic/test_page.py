@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "afterlogic.md"
 WORDS = {"mailstore": "change-me", "mailstore_purge": "change-me-too"}
 
-pytestmark = only("mysql", "postgresql", "connector")
+pytestmark = only("mysql", "postgresql")
 
 
 def grants(kind: str) -> str:
@@ -38,8 +38,6 @@ def urls(rig: Rig, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     server: Any = request.getfixturevalue("mariadb" if kind == "mysql" else "postgresql")
     database = str(make_url(rig.native).database)
     server.execute(grants(kind).replace("webmail.", f"{database}.").replace("'localhost'", "'%'"), database)
-    if rig.connector:
-        server.execute(grants("connector").replace("mail.", f"{rig.connector}.").replace("'localhost'", "'%'"))
     place, options = rig.url.split("?")
     try:
         yield {user: re.sub("//.*?@", f"//{user}:{word}@", place) + f"?{options}" for user, word in WORDS.items()}

@@ -1,4 +1,4 @@
-"""Dovecot reads the accounts of both layouts of the mail server: logins, homes, quota, delivery."""
+"""Dovecot reads the accounts of the mail server: logins, homes, quota, delivery."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.afterlogic.rig import Rig
     from tests.servers.mariadb import MariaDB
 
-pytestmark = only("mysql", "connector")
+pytestmark = only("mysql")
 
 BOB = "bob@example.com"
 PASSWORD = "pass wörd {PLAIN}"

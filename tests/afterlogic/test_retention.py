@@ -69,28 +69,15 @@ class TestHomes:
             raise RuntimeError
         assert not (rig.root / "example.com" / "bob").exists()
 
-    @only("connector")
-    def test_a_mailbox_that_only_the_mail_server_knows_is_not_taken_over(
-        self, rig: Rig, store: AfterLogicStore
-    ) -> None:
-        number = rig.row("awm_domains")["id_domain"]
-        rig.insert("mta.awm_accounts", email=BOB, id_domain=number)
-        with pytest.raises(AlreadyExists, match="mailbox of the mail server"):
-            store.accounts.create(BOB, password="x")
-        rig.execute("DELETE FROM vmail_mta8.awm_accounts")
-
 
 class TestPurge:
     def test_nothing_that_the_mail_server_delivers_to_is_purged(self, rig: Rig, store: AfterLogicStore) -> None:
-        """A linked account in an internal domain, or a mailbox that only the connector knows, is one to the server."""
+        """A linked account in an internal domain is a mailbox to the server."""
         home = store.accounts.create(BOB, password="x").home
         store.accounts.delete(BOB, keep_mailbox_days=0)
         domain = rig.row("awm_domains")["id_domain"]
-        if rig.connector:
-            rig.insert("mta.awm_accounts", id_domain=domain, email="Bob@example.com")
-        else:
-            user = rig.insert("a_users")
-            rig.insert("awm_accounts", id_user=user, id_domain=domain, def_acct=0, email="Bob@example.com")
+        user = rig.insert("a_users")
+        rig.insert("awm_accounts", id_user=user, id_domain=domain, def_acct=0, email="Bob@example.com")
         assert list(store.accounts.homes()) == [(BOB, home)]
         assert [outcome.action for outcome in purge_due(store)] == ["kept"]
         assert Path(str(home)).is_dir()
@@ -127,9 +114,6 @@ class TestRestore:
         assert {k: v for k, v in new.items() if k not in ignored} == {
             k: v for k, v in account.items() if k not in ignored
         }
-        if rig.connector:
-            mailbox = rig.row("mta.awm_accounts", email=BOB)
-            assert (mailbox["id_user"], mailbox["mail_quota_kb"]) == (new["id_user"], 1 << 20)
 
     def test_aliases_that_were_taken_meanwhile_stay_with_the_new_owner(self, store: AfterLogicStore) -> None:
         store.accounts.create(BOB, password="x", aliases=["b@example.com", "c@example.com"])

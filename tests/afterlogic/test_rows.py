@@ -182,7 +182,7 @@ class TestDeletion:
 class TestAliases:
     def test_rows(self, rig: Rig, store: AfterLogicStore) -> None:
         store.accounts.create(BOB, password="x", aliases=["b@example.com"])
-        table = "mta.awm_mailaliases" if rig.connector else "awm_mailaliases"
+        table = "awm_mailaliases"
         row = rig.row(table)
         assert row["id_acct"] == rig.row("awm_accounts")["id_acct"]
         assert (row["alias_name"], row["alias_domain"], row["alias_to"]) == ("b", "example.com", BOB)
@@ -255,14 +255,9 @@ class TestCheck:
         assert self.found(store) == {("user-left", str(user), "notice"), ("settings-left", str(user), "notice")}
 
     def test_aliases(self, rig: Rig, store: AfterLogicStore) -> None:
-        table = "mta.awm_mailaliases" if rig.connector else "awm_mailaliases"
+        table = "awm_mailaliases"
         rig.insert(table, id_acct=0, alias_name="bob", alias_domain="example.com", alias_to="x")
         assert self.found(store) >= {("alias-nowhere", BOB, "error"), ("alias-taken", BOB, "error")}
-
-    @only("connector")
-    def test_connector(self, rig: Rig, store: AfterLogicStore) -> None:
-        rig.execute("UPDATE vmail_mta8.awm_accounts SET email = 'x@example.com'")
-        assert self.found(store) >= {("mailbox-missing", BOB, "error"), ("mailbox-left", "x@example.com", "error")}
 
     @only("sqlite", "postgresql")
     def test_capitals(self, rig: Rig, store: AfterLogicStore) -> None:

@@ -14,7 +14,7 @@ from mailstore.model import Edit, Names
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.new_account import COLUMNS, from_kilobytes, require_supported, stored_password
+from mailstore.sql.afterlogic.new_account import COLUMNS, require_supported, stored_password
 from mailstore.sql.afterlogic.settings import ACCOUNT_COLUMNS, CAPABILITIES, INHERITED, AccountSettings, columns_of
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
@@ -34,7 +34,6 @@ class AccountChange:
         require_supported(fields)
         self._context = context
         self._address = address
-        self._password = password
         self._settings = settings
         self._columns = checked(fields, COLUMNS) | columns_of(settings, ACCOUNT_COLUMNS)
         stored = stored_password(password, password_hash)
@@ -74,7 +73,6 @@ class AccountChange:
             tx.execute(update(users).where(users.c.id_user == row["id_user"]).values(values))
         if "friendly_nm" in self._columns and not self._context.installation.lite:
             self._rename_contact(tx, row["id_user"])
-        self._change_mailbox(tx, parts.server)
         if self._aliases is not None:
             self._change_aliases(tx, row, domains, parts)
 
@@ -92,13 +90,6 @@ class AccountChange:
         entry = book.c.type == 2, book.c.type_id == str(user)
         values = {"fullname": self._columns["friendly_nm"], "date_modified": now()}
         tx.execute(update(book).where(*entry).values(self._context.present("awm_addr_book", values)))
-
-    def _change_mailbox(self, tx: Transaction, server: MailServer) -> None:
-        quota = self._columns.get("quota")
-        if quota is not None:
-            size = from_kilobytes(quota)
-            quota = size.whole_units(1024)
-        server.change(tx, self._address, password=self._password, quota=quota, disabled=self._columns.get("deleted"))
 
     def _change_aliases(
         self, tx: Transaction, row: Mapping[Any, Any], domains: Mapping[str, Mapping[Any, Any]], parts: Parts

@@ -107,17 +107,16 @@ class AccountRows:
         )
 
     def _usage(self) -> list[ColumnElement[Any]]:
-        counted = self._server.usage
-        if counted is None:
+        table = self._server.usage
+        if table is None:
             return []
-        table, bytes_column = counted
         return [
             # The names are not unique there.
             select(func.max(table.c[column]))
             .where(table.c.name == func.lower(self.table.c.email))
             .scalar_subquery()
             .label(label)
-            for column, label in ((bytes_column, "used_bytes"), ("quota_usage_messages", "used_messages"))
+            for column, label in (("quota_usage_bytes", "used_bytes"), ("quota_usage_messages", "used_messages"))
         ]
 
     def _page(self, connection: Connection, query: Select[Any]) -> list[Account]:

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, union, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from mailstore import passwords, store
 from mailstore.address import account_address, any_address, domain_name, domain_part
@@ -149,24 +149,20 @@ class Accounts(store.Accounts):
         reject_unknown(fields, BulkAccountFields)
         if {"language", "transport"} & fields.keys():
             raise NotSupported("AfterLogic keeps no language or transport of an account in these terms")
-        name, password = domain_name(domain), fields.get("password")
+        name = domain_name(domain)
         values: dict[str, Any] = {}
         if "enabled" in fields:
             values["deleted"] = 1 - flag("enabled")(fields["enabled"])
-        stored = stored_password(password, fields.get("password_hash"))
+        stored = stored_password(fields.get("password"), fields.get("password_hash"))
         if stored is not None:
             values["mail_inc_pass"] = stored
         with self._context.db.writing(name) as tx:
             number = self._names.lock_domain(tx, name)["id_domain"]
             mine = and_(self._table.c.id_domain == number, self._rows.is_primary)
-            addresses = tx.execute(select(func.lower(self._table.c.email)).where(mine)).scalars().all()
+            count: int = tx.execute(select(func.count()).select_from(self._table).where(mine)).scalar_one()
             if values:
                 tx.execute(update(self._table).where(mine).values(values))
-            if "deleted" in values:
-                self._server.switch_domain(tx, number, values["deleted"])
-            if password is not None:
-                self._server.set_passwords(tx, addresses, password)
-            return len(addresses)
+            return count
 
     def rename(self, address: str, new_address: str) -> Account:  # noqa: ARG002 whatever they are
         raise NotSupported("AfterLogic knows accounts by their address, and so do their homes: create a new one")
@@ -213,17 +209,12 @@ class Accounts(store.Accounts):
     def _mailboxes(self) -> Any:
         """Return the addresses of everything that the mail server delivers to, whatever the webmail makes of it.
 
-        The purge relies on it: the bundle's server takes linked accounts for mailboxes, too, and the connector's tables may
-        hold mailboxes that are no accounts any more.
+        The purge relies on it: the bundle's server takes linked accounts for mailboxes, too.
         """
         columns, domains = self._table.c, self._context.table("awm_domains").c
         address = func.lower(columns.email).label("address")
         internal = columns.id_domain.in_(select(domains.id_domain).where(domains.is_internal == 1))
-        queries = [select(address).where(internal, columns.mailing_list == 0)]
-        if self._server.accounts is not None:
-            own = self._server.accounts.alias("mailbox").c
-            queries.append(select(func.lower(own.email)).where(own.mailing_list == 0))
-        return union(*queries).subquery() if len(queries) > 1 else queries[0].distinct().subquery()
+        return select(address).where(internal, columns.mailing_list == 0).distinct().subquery()
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import Select, exists, func, select
 
 from mailstore.model import Finding
 from mailstore.sql.afterlogic.account_rows import AccountRows
@@ -30,8 +30,6 @@ class Checker:
         yield from self._names()
         yield from self._users()
         yield from self._aliases()
-        if self._server.accounts is not None:
-            yield from self._connector()
         if self._context.ledger is None:
             yield from self._without_ledger()
 
@@ -67,16 +65,6 @@ class Checker:
         yield from self._find("alias-nowhere", "the account that it stands for is gone", nowhere)
         held = accounts.def_acct == 1, func.lower(accounts.email) == func.lower(address)
         yield from self._find("alias-taken", "it is an account, too", select(address).where(exists().where(*held)))
-
-    def _connector(self) -> Iterator[Finding]:
-        # By another name: both tables are called the same.
-        accounts, mailboxes = self._accounts.c, self._context.schema.connected("awm_accounts").alias("mailbox").c
-        served = accounts.id_domain.in_(select(self._domains.c.id_domain).where(self._domains.c.is_internal == 1))
-        same: ColumnElement[bool] = mailboxes.email == func.lower(accounts.email)
-        unserved = select(accounts.email).where(served, self._rows.is_primary, ~exists().where(same))
-        yield from self._find("mailbox-missing", "the mail server has no mailbox of this account", unserved)
-        strange = select(mailboxes.email).where(mailboxes.mailing_list == 0, ~exists().where(same))
-        yield from self._find("mailbox-left", "the mail server has a mailbox that is no account", strange)
 
     def _without_ledger(self) -> Iterator[Finding]:
         internal = select(self._domains.c.name).where(self._domains.c.is_internal == 1)

@@ -111,8 +111,6 @@ class Creation:
         self._insert(tx, "awm_settings", [new.rows["awm_settings"] | {"id_user": user}])
         number = self._inserted(tx, "awm_accounts", new.rows["awm_accounts"] | {"id_user": user})
         self._insert(tx, "awm_addr_book", [new.rows["awm_addr_book"] | {"type_id": str(user)}])
-        if new.served:
-            self._server.add(tx, [new.mailbox(user)])
         return number
 
     def _inserted(self, tx: Transaction, name: str, row: Mapping[str, Any]) -> int:
@@ -189,7 +187,6 @@ class Creation:
             for name, key, make in (("awm_settings", "id_user", int), ("awm_accounts", "id_user", int),
                                     ("awm_addr_book", "type_id", str)):  # fmt: skip
                 self._insert(tx, name, [account.rows[name] | {key: make(user)} for user, account in some])
-            self._server.add(tx, [account.mailbox(user) for user, account in some if account.served])
 
     def _new_users(self, tx: Transaction, count: int) -> Sequence[int]:
         """Return the numbers of so many new users: inserted with a mark, found by it, and the mark taken off again."""

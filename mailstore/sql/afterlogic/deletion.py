@@ -71,7 +71,6 @@ class Deletion:
         addresses = [row["email"].lower() for row in primary]
         aliases = self._server.aliases_of(tx, [row["id_acct"] for row in primary])
         self._belongings.remove(tx, Owners(numbers, users, addresses, [*addresses, *aliases]))
-        self._server.remove(tx, addresses, [row["id_acct"] for row in primary])
         tx.execute(delete(self._accounts).where(self._accounts.c.id_user.in_(users)))
         tx.execute(delete(self._users).where(self._users.c.id_user.in_(users)))
 

@@ -72,9 +72,7 @@ class Domains(store.Domains):
             if self._row(tx.connection, name) is not None:
                 raise AlreadyExists(f"{name} is a domain already", subject=name)
             row["id_tenant"] = self._tenant(tx, wanted)
-            made: Any = tx.execute(insert(self._table).values(self._context.present("awm_domains", row)))
-            if row["is_internal"]:
-                self._server.add_domain(tx, int(made.inserted_primary_key[0]), row["id_tenant"], name)
+            tx.execute(insert(self._table).values(self._context.present("awm_domains", row)))
             return self._get(tx.connection, name)
 
     def get(self, domain: str) -> Domain:
@@ -151,7 +149,6 @@ class Domains(store.Domains):
             deletion.lists(tx, number)
             if served:
                 self._server.remove_aliases_under(tx, name)
-                self._server.remove_domain(tx, number)
             self._forget_usage(tx, name)
             tx.execute(delete(self._table).where(self._table.c.id_domain == number))
             return len(primary)
@@ -197,7 +194,7 @@ class Domains(store.Domains):
         default["mail_out_pass"] = codec.encode(str(default["mail_out_pass"]).encode())
         internal = self._server.serves_new_domains if wanted.internal is None else wanted.internal
         if internal and not self._server.serves_new_domains:
-            raise NotSupported("no mail server of the product is configured: set mta to bundle or connector")
+            raise NotSupported("no mail server of the product is configured: set mta to bundle")
         return {
             **default, "id_tenant": 0, "name": name, "override_settings": 1, "url": "",
             "site_name": "",  # sic: the one setting that is not taken from the default domain

@@ -1,4 +1,4 @@
-"""Dovecot's configuration for the mail server's tables, in both layouts; see `mailstore.lookups.LookupOptions`.
+"""Dovecot's configuration for the mail server of version 7; see `mailstore.lookups.LookupOptions`.
 
 A product's own mail server needs none of this: it comes with its configuration. These files are for a Dovecot 2.3 set up by
 hand. They ask what the product's ask, and besides refuse accounts of disabled domains and linked accounts, of which the
@@ -6,8 +6,6 @@ product's query for the bundle says nothing.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from mailstore.errors import NotSupported
 from mailstore.lookups import LookupFile, LookupOptions, Reader, checked_directory, dovecot23_connect, fill_in_note
@@ -20,7 +18,7 @@ _SECRET_MODE = 0o640
 _UNLIMITED_KB = 104_857_600
 
 # DP1 is the function with which the product decodes passwords in SQL. An empty one must not become an empty password.
-_BUNDLE = {
+_QUERIES = {
     "password_query": """\
 SELECT LOWER(a.email) AS user, CONCAT('{{PLAIN}}', DP1(a.mail_inc_pass)) AS password
 {source} AND a.mail_inc_pass <> ''""",
@@ -35,18 +33,6 @@ AND a.deleted = 0 AND a.mailing_list = 0 AND a.def_acct = 1""",
     "iterate_query": """\
 SELECT LOWER(a.email) AS user FROM {prefix}awm_accounts AS a JOIN {prefix}awm_domains AS d ON d.id_domain = a.id_domain
 WHERE d.is_internal = 1 AND a.deleted = 0 AND a.mailing_list = 0 AND a.def_acct = 1""",
-}
-_CONNECTOR = {
-    "password_query": """\
-SELECT LOWER(a.email) AS user, CONCAT('{{SSHA256.HEX}}', a.password) AS password
-{source}""",
-    "user_query": """\
-SELECT {home} AS home, 'maildir:~/' AS mail, CONCAT('*:storage=', a.mail_quota_kb, 'K') AS quota_rule
-{source}""",
-    "source": """\
-FROM awm_accounts AS a JOIN awm_domains AS d ON d.id_domain = a.id_domain
-WHERE a.email = '%Lu' AND d.name = '%Ld' AND a.deleted = 0 AND a.mailing_list = 0""",
-    "iterate_query": "SELECT LOWER(email) AS user FROM awm_accounts WHERE deleted = 0 AND mailing_list = 0",
 }
 _MAIN = """\
 # Accounts of AfterLogic's mail server, for Dovecot 2.3. Include this at the end of dovecot.conf.
@@ -88,12 +74,10 @@ def dovecot(store: AfterLogicStore, options: LookupOptions) -> list[LookupFile]:
     if options.version != "2.3":
         raise NotSupported(f"there are no files for Dovecot {options.version}; those for 2.3 are the only ones")
     reader = Reader.from_config(store.config, options.user, options.password)
-    queries, words = _BUNDLE, {"prefix": store.config.table_prefix, "unlimited": str(_UNLIMITED_KB)}
-    if store.config.mta_database:
-        reader, queries = replace(reader, database=store.config.mta_database), _CONNECTOR
+    words = {"prefix": store.config.table_prefix, "unlimited": str(_UNLIMITED_KB)}
     words["home"] = _home(store.config.new_home_root().lower())
-    words["source"] = queries["source"].format(**words)
-    texts = {name: queries[name].format(**words) for name in ("password_query", "user_query", "iterate_query")}
+    words["source"] = _QUERIES["source"].format(**words)
+    texts = {name: _QUERIES[name].format(**words) for name in ("password_query", "user_query", "iterate_query")}
     lines = "".join(f"{name} = {_continued(query)}\n" for name, query in texts.items())
     head = f"{fill_in_note(reader)}driver = {reader.driver}\nconnect = {dovecot23_connect(reader)}\n"
     place = checked_directory(options.directory or _DIRECTORY)

@@ -25,7 +25,6 @@ _HOLDERS = {
     "account": "an account, or a mailing list",
     "linked": "linked to somebody's account: the mail server would find two",
     "alias": "an alias of an account",
-    "mailbox": "a mailbox of the mail server",
     "deleted": "that of a deleted account whose mail is still kept in the same place: restore its record, or purge it",
 }
 
@@ -134,9 +133,6 @@ class NameSpace:
     def _served_called(self, addresses: Collection[str]) -> list[Select[Any]]:
         columns = self._accounts.c
         queries = [select(columns.email, literal("linked")).where(self._context.one_of(columns.email, addresses))]
-        if self._server.accounts is not None:
-            email = self._server.accounts.c.email
-            queries.append(select(email, literal("mailbox")).where(email.in_(addresses)))
         ledger = self._context.ledger
         if ledger is not None:
             username = ledger.records.c.username

@@ -14,7 +14,6 @@ from mailstore.passwords import check_hash
 from mailstore.quota import Quota, QuotaLike
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.installation import Installation
-from mailstore.sql.afterlogic.mail_server import Mailbox
 from mailstore.sql.afterlogic.settings import (
     ACCOUNT_COLUMNS,
     CAPABILITIES,
@@ -79,7 +78,6 @@ class NewAccount:
     """An account to be created; `finish` completes it with what only its domain knows."""
 
     address: str
-    password: str = field(repr=False)
     stored: str = field(repr=False)
     columns: dict[str, Any] = field(repr=False)
     aliases: tuple[str, ...]
@@ -98,7 +96,7 @@ class NewAccount:
         settings = fields.pop("settings", None) or AccountSettings()
         address = account_address(address)
         stored = stored_password(password, password_hash)
-        if stored is None or password is None:
+        if stored is None:
             raise InvalidPassword(f"{address}: a new account needs a password", subject=address)
         require_supported(fields)
         aliases = tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ()))))
@@ -108,7 +106,7 @@ class NewAccount:
             raise InvalidValue(f"{address} cannot be an alias of itself", subject=address)
         columns = checked(fields, COLUMNS) | columns_of(settings, ACCOUNT_COLUMNS)
         parent = any_address(settings.parent) if settings.parent else ""
-        return cls(address, password, stored, columns, aliases, settings, parent)
+        return cls(address, stored, columns, aliases, settings, parent)
 
     @property
     def domain(self) -> str:
@@ -171,12 +169,6 @@ class NewAccount:
             "fullname": name, "b_email": address, "view_email": address, "primary_email": 1, "use_friendly_nm": 1,
             "date_created": moment, "date_modified": moment,
         }  # fmt: skip
-
-    def mailbox(self, id_user: int) -> Mailbox:
-        """Return what the mail server keeps of it."""
-        row = self.rows["awm_accounts"]
-        quota = row["quota"] if row["quota"] < _UNLIMITED else 0
-        return Mailbox(self.address, id_user, row["id_domain"], quota, row["deleted"], self.password)
 
 
 _SERVER_COLUMNS = (

@@ -13,11 +13,10 @@ from sqlalchemy import insert
 from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
-from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.context import Context
-from mailstore.sql.afterlogic.mail_server import Mailbox, MailServer
+from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.new_account import NewAccount, from_kilobytes
+from mailstore.sql.afterlogic.new_account import NewAccount
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
 from mailstore.sql.snapshots import Restored, unpacked
@@ -84,17 +83,11 @@ class Restoration:
         for row in rows.get("awm_mailforwards", ()):
             self._insert("awm_mailforwards", {**row, "id_acct": number})
         self._insert_contact(primary, place)
-        self._server.add(self._tx, [self._mailbox(primary, user, domain)])
         return number
 
     def _check_tenant(self, primary: _Row, domain: _Row) -> None:
         limits = TenantLimits(self._context)
         limits.check_accounts(self._tx, domain["id_tenant"], adding=1, kilobytes=primary["quota"])
-
-    def _mailbox(self, primary: _Row, user: int, domain: _Row) -> Mailbox:
-        quota = from_kilobytes(primary["quota"]).whole_units(1024)
-        password = codec.password_of(primary["mail_inc_pass"] or "").decode(errors="replace")
-        return Mailbox(self._record.address, user, domain["id_domain"], quota, primary["deleted"], password)
 
     def _insert_contact(self, primary: _Row, place: _Row) -> None:
         """Insert the entry in the global address book anew."""

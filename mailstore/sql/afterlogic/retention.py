@@ -73,10 +73,10 @@ class Retention:
         return found
 
     def _usage(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[str, Usage]:
-        counted = self._server.usage
-        if counted is None:
+        table = self._server.usage
+        if table is None:
             return {}
-        table, column = counted
         addresses = [row["email"].lower() for row in accounts]
-        query = select(table.c.name, table.c[column], table.c.quota_usage_messages).where(table.c.name.in_(addresses))
+        columns = table.c.name, table.c.quota_usage_bytes, table.c.quota_usage_messages
+        query = select(*columns).where(table.c.name.in_(addresses))
         return {name: Usage(int(size), int(messages)) for name, size, messages in tx.execute(query)}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Index, MetaData, Table, func, text
 
 from mailstore.errors import SchemaMismatch
-from mailstore.sql.afterlogic.tables import ALL, CONNECTOR, LEDGER, NEEDED, define, define_connector
+from mailstore.sql.afterlogic.tables import ALL, LEDGER, NEEDED, define
 from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live, read_live
 
-__all__ = ["Schema", "create", "create_connector", "create_ledger", "detect"]
+__all__ = ["Schema", "create", "create_ledger", "detect"]
 
 _DECODE = """
 CREATE FUNCTION DP1(stored VARCHAR(255)) RETURNS VARBINARY(127) DETERMINISTIC NO SQL
@@ -35,13 +35,11 @@ class Schema:
     """A live schema: its tables by their names without prefix, as this driver may use them, and what they lack.
 
     ``missing`` are needed tables and columns, ``absent`` optional ones, both as ``table`` or ``table.column``;
-    ``foreign`` are columns of the known tables that this driver does not know. ``connector`` are the tables of Aurora 8's
-    mail server, if the store has one.
+    ``foreign`` are columns of the known tables that this driver does not know.
     """
 
     prefix: str
     metadata: MetaData
-    connector: MetaData | None
     missing: tuple[str, ...]
     absent: tuple[str, ...]
     foreign: tuple[str, ...]
@@ -66,11 +64,6 @@ class Schema:
         found = [self.metadata.tables[name] for name in LEDGER if name in self.metadata.tables]
         return (found[0], found[1]) if len(found) == len(LEDGER) else None
 
-    def connected(self, name: str) -> Table:
-        """Return a table of the connector."""
-        tables = self.connector.tables if self.connector else {}
-        return next(table for table in tables.values() if table.name == name)
-
     def require(self) -> None:
         """Raise SchemaMismatch if anything needed is missing."""
         if self.missing:
@@ -80,15 +73,10 @@ class Schema:
             )
 
 
-def detect(connection: Connection, engine: str, prefix: str, connector: str) -> Schema:
-    """Read which tables and columns the server has; `connector` is the name of its mail server's database, if any."""
+def detect(connection: Connection, engine: str, prefix: str) -> Schema:
+    """Read which tables and columns the server has."""
     live = read_live(connection, engine)
     missing = list(_gaps(live, NEEDED, prefix))
-    mail = None
-    if connector:
-        mail_live = read_live(connection, engine, connector)
-        missing += [f"{connector}.{gap}" for gap in _gaps(mail_live, _CONNECTOR_COLUMNS, "")]
-        mail = define_connector(connector, mail_live)
     known = {name: spec.columns for name, spec in ALL.items()}
     absent = [gap for gap in _gaps(live, known, prefix) if gap not in missing]
     absent += [name for name in LEDGER if name not in live]
@@ -99,16 +87,12 @@ def detect(connection: Connection, engine: str, prefix: str, connector: str) -> 
         if column not in spec.columns
     )
     hint = _HINT if "password" in live.get(f"{prefix}awm_accounts", {}) else ""
-    return Schema(prefix, define(prefix, live), mail, tuple(missing), tuple(absent), foreign, hint)
+    return Schema(prefix, define(prefix, live), tuple(missing), tuple(absent), foreign, hint)
 
 
-_CONNECTOR_COLUMNS: Mapping[str, Iterable[str]] = {
-    name: [column for column in spec.columns if (name, column) != ("awm_account_quotas", "id")]  # since 2024 only
-    for name, spec in CONNECTOR.items()
-}
 _HINT = (
-    "It is the database of Aurora 8's mail server, whose tables have the same names: "
-    "open the webmail's database and name this one as mta_database"
+    "These are the tables of Aurora 8: its mail server's have the same names, its webmail keeps accounts in others, which "
+    "mailstore does not know"
 )
 
 
@@ -135,14 +119,6 @@ def create(connection: Connection, engine: str, prefix: str) -> list[str]:
         # MySQL's collation compares addresses without regard to case; here the driver does, and needs an index for it.
         email = metadata.tables[f"{prefix}awm_accounts"].c.email
         Index(f"{prefix}awm_accounts_lower_email", func.lower(email)).create(connection)
-    return sorted(metadata.tables)
-
-
-def create_connector(connection: Connection, engine: str, database: str) -> list[str]:
-    """Create the tables of Aurora 8's mail server in the empty database of that name. Raises SchemaMismatch."""
-    metadata = define_connector(database)
-    _refuse_present(read_live(connection, engine, database), metadata)
-    metadata.create_all(connection, checkfirst=False)
     return sorted(metadata.tables)
 
 

@@ -47,7 +47,7 @@ def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
     require_file(db)
     try:
         with db.reading() as connection:
-            found = schema.detect(connection, db.kind, config.table_prefix, config.mta_database)
+            found = schema.detect(connection, db.kind, config.table_prefix)
         found.require()
     except BaseException:
         db.close()
@@ -63,10 +63,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
     db = database(config, password)
     try:
         with db.writing() as tx:
-            made = schema.create(tx.connection, db.kind, config.table_prefix)
-            if config.mta_database:
-                made += schema.create_connector(tx.connection, db.kind, config.mta_database)
-            return made
+            return schema.create(tx.connection, db.kind, config.table_prefix)
     finally:
         db.close()
 
@@ -143,7 +140,5 @@ class AfterLogicStore(SQLDriver[Context]):
 
 def _check_options(config: StoreConfig) -> None:
     """Raise ConfigurationError for options that do not go together."""
-    if config.mta_database and not config.url.startswith("afterlogic+mysql:"):
-        raise ConfigurationError("mta_database: Aurora 8's mail server keeps its tables in MySQL only")
     if config.webmail_data and not config.webmail_data.startswith("/"):
         raise ConfigurationError(f"webmail_data: {config.webmail_data!r} is not an absolute path")

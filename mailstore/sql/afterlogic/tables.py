@@ -37,7 +37,7 @@ from mailstore.sql.afterlogic.data_tables import DATA
 from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live
 
-__all__ = ["ALL", "CONNECTOR", "LEDGER", "NEEDED", "WEBMAIL", "define", "define_connector"]
+__all__ = ["ALL", "LEDGER", "NEEDED", "WEBMAIL", "define"]
 
 LEDGER = ("mailstore_deleted_mailboxes", "mailstore_deleted")
 """The two tables that are mailstore's own."""
@@ -166,26 +166,6 @@ WEBMAIL: Mapping[str, Spec] = {
 ALL: Mapping[str, Spec] = {**WEBMAIL, **DATA}
 """Every table of the product."""
 
-CONNECTOR: Mapping[str, Spec] = {
-    "awm_accounts": Spec(
-        {
-            "id_acct": NUMBERED, **each("id_user id_domain", number(INT)), "deleted": FLAG,
-            "mail_quota_kb": number(UBIG), "email": EMPTY, "password": NAME, "mailing_list": FLAG,
-        },
-        unique=("email",),
-    ),
-    "awm_domains": Spec({"id_domain": NUMBERED, "id_tenant": number(INT), "name": NAME}),
-    "awm_mailaliases": WEBMAIL["awm_mailaliases"],
-    "awm_mailinglists": WEBMAIL["awm_mailinglists"],
-    "awm_account_quotas": Spec(
-        {
-            "id": NUMBERED, "name": varchar(100, ""), "mail_quota_usage_bytes": number(UBIG),
-            "quota_usage_messages": number(UINT),
-        }
-    ),
-}  # fmt: skip
-"""The mail server's own tables in Aurora 8: other ones of the same names."""
-
 NEEDED: Mapping[str, frozenset[str]] = {
     "a_users": frozenset({"id_user", "deleted"}),
     "awm_accounts": frozenset(WEBMAIL["awm_accounts"].columns)
@@ -209,14 +189,6 @@ def define(prefix: str, live: Live | None = None) -> MetaData:
         _table(metadata, f"{prefix}{name}", spec, None if live is None else live.get(f"{prefix}{name}", {}))
     if live is None or all(name in live for name in LEDGER):
         define_own_tables(metadata)
-    return metadata
-
-
-def define_connector(schema: str | None, live: Live | None = None) -> MetaData:
-    """Return the tables of Aurora 8's MTA connector in the database `schema` on the same server; None is the own one."""
-    metadata = MetaData(schema=schema)
-    for name, spec in CONNECTOR.items():
-        _table(metadata, name, spec, None if live is None else live.get(name, {}))
     return metadata
 
 
