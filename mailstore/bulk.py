@@ -50,17 +50,18 @@ class Refusals:
 
 
 def parse_accounts(
-    accounts: Iterable[Mapping[str, Any]], scheme: str, parse: _Parse[_New], refusals: Refusals
+    accounts: Iterable[Mapping[str, Any]], scheme: str, reader: str, parse: _Parse[_New], refusals: Refusals
 ) -> list[tuple[int, _New]]:
     """Return the accounts of a bulk call that are well-formed, with their index.
 
     Parameters
     ----------
     scheme: what plain passwords are hashed with, all of them together.
+    reader: who must be able to verify ready hashes (`passwords.READERS`).
     parse: makes a driver's new account of ``(address, secret, fields, home)``.
     """
     given = [dict(account) for account in accounts]
-    secrets = take_secrets(given, scheme, refusals)
+    secrets = take_secrets(given, scheme, reader, refusals)
     new: list[tuple[int, _New]] = []
     seen: set[str] = set()
     for index, fields in enumerate(given):
@@ -77,7 +78,7 @@ def parse_accounts(
 
 
 def take_secrets(
-    given: Sequence[dict[str, Any]], scheme: str, refusals: Refusals, *, salt_bytes: int | None = None
+    given: Sequence[dict[str, Any]], scheme: str, reader: str, refusals: Refusals, *, salt_bytes: int | None = None
 ) -> dict[int, Secret]:
     """Take the passwords and hashes out of `given`; return what to store, by index."""
     ready: dict[int, Secret] = {}
@@ -88,7 +89,7 @@ def take_secrets(
             if password is not None and hashed is not None:
                 raise InvalidPassword("give a password or a ready hash, not both")
             if hashed is not None:
-                ready[index] = Secret(passwords.check_hash(hashed))
+                ready[index] = Secret(passwords.check_hash(hashed, reader))
             elif password is not None:
                 passwords.check_password(password, scheme)
                 plain[index] = password

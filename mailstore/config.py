@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from mailstore.errors import ConfigurationError, InvalidQuota
-from mailstore.passwords import WRITABLE_SCHEMES
+from mailstore.errors import ConfigurationError, InvalidPassword, InvalidQuota
+from mailstore.passwords import WRITABLE_SCHEMES, check_scheme
 from mailstore.quota import Quota
 
 __all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
@@ -112,9 +112,17 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         str, Meta(description="user:group (names or numbers) that homes must belong to. Default: owner of the root.")
     ] = ""
     layout: Annotated[LayoutConfig, Meta(description="How the path of a new home is made.")] = LayoutConfig()
-    password_scheme: Annotated[str, Meta(description=f"Scheme for new passwords: {', '.join(WRITABLE_SCHEMES)}.")] = (
-        "SSHA256"  # noqa: S105 the name of a scheme
-    )
+    password_scheme: Annotated[
+        str,
+        Meta(
+            description=f"Scheme for new passwords: {', '.join(WRITABLE_SCHEMES)}; with its cost if wanted: "
+            "SHA512-CRYPT:20000 (rounds, 5000 if not given), BLF-CRYPT:12 (doublings, 10), ARGON2ID:3 (passes, 2)."
+        ),
+    ] = "SSHA256"  # noqa: S105 the name of a scheme
+    dovecot: Annotated[
+        Literal["2.3", "2.4"],
+        Meta(description="Dovecot that verifies passwords; 2.4 refuses weak hashes, and so does mailstore for it."),
+    ] = "2.3"
     default_transport: Annotated[str, Meta(description="Postfix transport of new domains.", min_length=1)] = "dovecot"
     primary_hostname: Annotated[
         str, Meta(description="Mail-in-a-Box: name of the box. Default: PRIMARY_HOSTNAME in /etc/mailinabox.conf.")
@@ -188,11 +196,18 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     iredapd_password_file: Annotated[str, Meta(description="As password_file, for the database of iRedAPD.")] = ""
 
     def __post_init__(self) -> None:
-        if self.password_scheme.upper() not in WRITABLE_SCHEMES:
-            raise ValueError(f"password_scheme must be one of {', '.join(WRITABLE_SCHEMES)}")
+        try:
+            check_scheme(self.password_scheme)
+        except InvalidPassword as error:
+            raise ValueError(f"password_scheme: {error}") from error
         for root in [*self.homes, *([self.home_root] if self.home_root else [])]:
             if not root.startswith("/"):
                 raise ValueError(f"{root!r} is not an absolute path")
+
+    @property
+    def password_reader(self) -> str:
+        """Who verifies passwords where Dovecot does, by the name that it has in `passwords.READERS`."""
+        return f"dovecot-{self.dovecot}"
 
     def new_home_root(self) -> str:
         """Return the directory under which new homes are recorded."""
@@ -299,6 +314,8 @@ def load(path: Path | None = None) -> Config:
     path = path or default_path()
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:  # without the cause, which is a thousand lines long
+        raise ConfigurationError(f"{path} is nested too deeply") from None
     except FileNotFoundError as error:
         raise ConfigurationError(f"there is no configuration file {path}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
@@ -37,6 +38,8 @@ _LANGUAGE = re.compile(r"[a-z]{2}(_[A-Z]{2})?")
 _TRANSPORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(:[\x21-\x7e]*)?")
 _NEXT_HOP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|\[[A-Za-z0-9.-]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5}|:[a-z]+)?")
 _TIMEZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What makes a name look like another one: embeddings, overrides and isolates of directions."""
 ACCESS_POLICIES = (
     "public", "domain", "subdomain", "membersonly", "moderatorsonly", "membersandmoderatorsonly",
 )  # fmt: skip
@@ -73,8 +76,7 @@ def text(name: str, limit: int = 255) -> Callable[[str], str]:
         value = value.strip()
         if len(value) > limit:
             raise InvalidValue(f"{name}: longer than {limit} characters")
-        if not value.isprintable():
-            raise InvalidValue(f"{name}: control characters are not allowed")
+        _refuse_unseen(name, value)
         return value
 
     return check
@@ -86,11 +88,25 @@ def long_text(name: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if not isinstance(value, str):
             raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}")
+        _refuse_halves(name, value)
         if "\0" in value or len(value.encode()) > _TEXT_BYTES:
             raise InvalidValue(f"{name}: it holds a NUL character or is longer than {_TEXT_BYTES} bytes")
         return value
 
     return check
+
+
+def _refuse_unseen(name: str, value: str) -> None:
+    """Refuse what breaks lines or turns their order around; joiners, wide and unbreakable blanks belong to names."""
+    _refuse_halves(name, value)
+    for character in value:
+        if character in _TURNS or unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
+            raise InvalidValue(f"{name}: control characters are not allowed, and U+{ord(character):04X} is one")
+
+
+def _refuse_halves(name: str, value: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidValue(f"{name}: it holds bytes that are no text, or half a character")
 
 
 def language(value: str) -> str:

@@ -38,6 +38,7 @@ CONTRACT = {
     "mailstore.model",
     "mailstore.notices",
     "mailstore.passwords",
+    *(f"mailstore.passwords.{path.stem}" for path in (LIBRARY / "passwords").glob("[!_]*.py")),
     "mailstore.policies",
     "mailstore.quota",
     "mailstore.readings",

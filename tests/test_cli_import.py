@@ -118,6 +118,7 @@ def test_a_row_that_is_bad_by_itself_stops_everything(cli: Cli, row: dict[str, s
         ("a.csv", 'address,password\n"a@example.com,secret\n', "is not CSV"),
         ("a.csv", b"address,password\na@example.com,p\xe4ss\n", "is not UTF-8"),
         ("a.jsonl", '{"address": "secret', "line 1 is not JSON"),
+        ("a.jsonl", "[" * 100_000, "line 1 is not JSON"),
     ],
 )
 def test_a_file_that_cannot_be_read(cli: Cli, name: str, data: str | bytes, message: str) -> None:
@@ -183,6 +184,18 @@ class TestBlocks:
         }  # fmt: skip
         assert accounts(cli) == []
         assert list(cli.homes.iterdir()) == []
+
+    def test_refused_rows_need_not_stop_it(self, cli: Cli) -> None:
+        cli.account("d@example.com")
+        bad = [{"address": "x"}, {"address": "e@example.com", "password_hash": "{BCRYPT}$2b$"}]
+        path = write(cli, *named("a"), *bad, *named("b", "c", "d", "f", "f"))
+        result = cli.run("account", "import", path, "--skip-refused", form="json")
+        assert result.exit_code == 3
+        reported = [(row["row"], row["action"]) for row in json.loads(result.stdout)]
+        wanted = ["created", "refused", "refused", "created", "created", "refused", "created", "refused"]
+        assert reported == list(enumerate(wanted, 1))
+        assert "rows refused: 4, accounts created: 4" in result.stderr
+        assert accounts(cli) == ["a", "b", "c", "d", "f"]
 
 
 class TestGeneratedPasswords:

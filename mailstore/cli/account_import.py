@@ -42,6 +42,7 @@ _BLOCK = 1000
     type=click.Path(path_type=Path),
     help="Make passwords for rows without any, and write them to this new file that only you can read.",
 )
+@click.option("--skip-refused", is_flag=True, help="Pass over rows that are refused, and create the others.")
 @click.option("--dry-run", is_flag=True, help="Check everything and tell what would happen; change nothing.")
 @pass_session
 def import_accounts(
@@ -49,6 +50,7 @@ def import_accounts(
     file: Path,
     form: Literal["csv", "jsonl"] | None,
     skip_existing: bool,
+    skip_refused: bool,
     generate_to: Path | None,
     dry_run: bool,
 ) -> None:
@@ -60,10 +62,11 @@ def import_accounts(
 
     The whole file is checked first: if a row is refused by itself, nothing is written. Then blocks of 1000 rows are
     written, each wholly or not at all; the first one with a refused row ends the run. Correct the file and run the same
-    command again with --skip-existing. Every row is reported; a table shows only those that were not created.
+    command again with --skip-existing. With --skip-refused neither stops the run: whatever can be created is, and the exit
+    code tells that there were others. Every row is reported; a table shows only those that were not created.
     """
     rows = read_rows(file, form or ("jsonl" if file.suffix == ".jsonl" else "csv"), need_passwords=generate_to is None)
-    run = _Import(session, rows, skip_existing=skip_existing, dry_run=dry_run)
+    run = _Import(session, rows, skip_existing=skip_existing, skip_refused=skip_refused, dry_run=dry_run)
     try:
         run.check()
         with _password_file(None if dry_run else generate_to) as run.passwords:
@@ -91,19 +94,21 @@ class _Import:
     session: Session
     rows: Sequence[Row]
     skip_existing: bool
+    skip_refused: bool
     dry_run: bool
     passwords: IO[str] | None = None
     _done: dict[int, str] = field(default_factory=dict)
     _refused: dict[int, str] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Refuse the import if a row is bad by itself, or has the address of an earlier one."""
+        """Find the rows that are bad by themselves, or have the address of an earlier one; refuse the import if it must."""
         seen: dict[str, int] = {}
         for row in self.rows:
             first = seen.setdefault(row.address, row.number)
             if row.problem or first != row.number:
                 self._refused[row.number] = row.problem or f"row {first} has this address too"
-        self.raise_refused()
+        if not self.skip_refused:
+            self.raise_refused()
 
     def raise_refused(self) -> None:
         """Raise Refused if a row was refused, saying what was written."""
@@ -122,18 +127,23 @@ class _Import:
             for block in _blocks(self.rows):
                 self._write_block(store, block)
                 advance(len(block))
-                if self._refused and not self.dry_run:
+                if self._refused and self._stops:
                     return
 
+    @property
+    def _stops(self) -> bool:
+        """Whether a refused row ends the run."""
+        return not (self.dry_run or self.skip_refused)
+
     def _write_block(self, store: Store, block: Sequence[Row]) -> None:
-        wanted = [row for row in block if not self._skipped(store, row)]
+        wanted = [row for row in block if row.number not in self._refused and not self._skipped(store, row)]
         self._generate(wanted)
         while wanted:
             try:
                 store.accounts.create_many([row.fields for row in wanted])
             except BulkRefused as error:
                 self._refused |= {wanted[index].number: str(reason) for index, reason in error.rows}
-                if not self.dry_run:
+                if self._stops:
                     return
                 wanted = [row for row in wanted if row.number not in self._refused]
             else:

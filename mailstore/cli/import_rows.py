@@ -90,7 +90,7 @@ def _jsonl_records(text: str) -> Iterator[Any]:
         if line.strip():
             try:
                 yield json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 # Without the cause: it holds the line.
                 raise click.UsageError(f"line {number} is not JSON") from None
 
@@ -158,7 +158,7 @@ def _check_secrets(row: Row, needs_password: bool) -> None:
     if password is not None and ready is not None:
         raise InvalidPassword("it has a password and a hash")
     if ready is not None:
-        passwords.check_hash(ready)
+        passwords.read(ready)
     elif password is not None:
         passwords.check_password(password)
     elif needs_password:

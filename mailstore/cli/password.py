@@ -25,10 +25,10 @@ def password() -> None:
 @password.command("hash")
 @click.option(
     "--scheme",
-    type=click.Choice(WRITABLE_SCHEMES, case_sensitive=False),
+    metavar="SCHEME[:COST]",
     default=DEFAULT_SCHEME,
     show_default=True,
-    help="How to hash it.",
+    help=f"How to hash it: {', '.join(WRITABLE_SCHEMES)}.",
 )
 @_STDIN
 @pass_session

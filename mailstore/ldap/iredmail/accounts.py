@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_name, domain_part
-from mailstore.errors import InvalidPassword, NotFound
+from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.iredmail.stamps import outlive_stamp
 from mailstore.ldap.connection import Change, Entry
@@ -260,7 +260,7 @@ def _no_such_account(address: str) -> NotFound:
 def _needs_rehash(stored: str, scheme: str) -> bool:
     try:
         return passwords.needs_rehash(stored, scheme)
-    except InvalidPassword:  # a scheme that only the server can verify
+    except (InvalidPassword, NotSupported):  # a scheme that only the server can verify
         return True
 
 

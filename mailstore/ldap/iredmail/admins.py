@@ -29,7 +29,7 @@ from mailstore.ldap.iredmail.edits import applied, remove_values, set_value
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.new_account import secret
 from mailstore.ldap.iredmail.policy import policy_of
-from mailstore.ldap.iredmail.schemes import panel_form
+from mailstore.ldap.iredmail.schemes import panel_form, reader_of
 from mailstore.model import Admin, Edit, Names
 from mailstore.secret import make_secret
 
@@ -195,7 +195,7 @@ class Admins(store.Admins):
     def _decoy(self) -> str:
         """A hash of nobody's password, in the scheme that admins' passwords have here."""
         config = self._context.config
-        made = make_secret(config.password_scheme, "nobody", None)
+        made = make_secret(config.password_scheme, "nobody", None, reader=reader_of(config))
         return panel_form(made, config) if made else ""
 
     def _is_password(self, entry: Entry, password: str) -> bool:

@@ -19,6 +19,7 @@ from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
 from mailstore.ldap.iredmail.policy_changes import claim
+from mailstore.ldap.iredmail.schemes import reader_of
 from mailstore.ldap.names import Filter, all_of, any_of, equals
 from mailstore.secret import Secret
 
@@ -52,7 +53,9 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts, or none. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = parse_accounts(accounts, self._context.config.password_scheme, self._parse, refusals)
+        new = parse_accounts(
+            accounts, self._context.config.password_scheme, reader_of(self._context.config), self._parse, refusals
+        )
         with ExitStack() as stack:
             locks = self._lock_all(stack, new, refusals)
             ready = [(index, account) for index, account in new if account.domain in locks.by_domain]

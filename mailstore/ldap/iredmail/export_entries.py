@@ -30,7 +30,8 @@ from mailstore.secret import Secret
 __all__ = ["EntryMaker"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-_NO_HASH = Secret("")
+_NO_HASH = Secret("{SSHA}" + "A" * 32)
+"""Well-formed, as a new account needs one; the real one takes its place."""
 _DOMAIN_SETTINGS = {
     "timezone": "timezone",
     "default_groups": "defaultList",

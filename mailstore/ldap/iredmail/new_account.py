@@ -13,7 +13,7 @@ from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.iredmail.units import MEGABYTE, megabytes
 from mailstore.ldap.iredmail import services
-from mailstore.ldap.iredmail.schemes import stored_form
+from mailstore.ldap.iredmail.schemes import reader_of, stored_form
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.iredmail.target import Target
 from mailstore.secret import Secret, make_secret
@@ -82,10 +82,8 @@ def days_since_epoch() -> int:
 
 def secret(context: Target, password: str | None, password_hash: str | None) -> Secret | None:
     """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""
-    made = make_secret(context.config.password_scheme, password, password_hash)
-    if made is not None:
-        stored_form(made.hash, context.config)  # refuses what nobody here could verify
-    return made
+    config = context.config
+    return make_secret(config.password_scheme, password, password_hash, reader=reader_of(config))
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """In which form a hash is stored, so that whoever verifies passwords here can read it.
 
-With an authentication bind it is slapd that verifies: it knows ``{CRYPT}`` for everything of crypt(3), none of Dovecot's own
-names, and the SHA-2 schemes only with the module pw-sha2. With a password lookup it is Dovecot, which knows them all.
+With an authentication bind it is slapd that verifies, with a password lookup it is Dovecot; what each can read, and under
+which names, is in `mailstore.passwords.readers`.
 """
 
 from __future__ import annotations
@@ -12,29 +12,26 @@ from mailstore.errors import ConfigurationError, InvalidPassword
 from mailstore.iredmail.panel import PANEL_SCHEMES, panel_hash
 from mailstore.secret import Secret
 
-__all__ = ["check_scheme", "panel_form", "stored_form"]
+__all__ = ["check_scheme", "panel_form", "reader_of", "stored_form"]
 
-_SHA2 = {"SSHA256", "SSHA512", "SHA256", "SHA512"}
-_SHA1 = {"SSHA": "SSHA", "SHA": "SHA", "SHA1": "SHA", "SMD5": "SMD5"}
-_CRYPT = {"BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "MD5-CRYPT"}
+_SLAPD = {"bind": "slapd", "bind-without-sha2": "slapd-without-sha2"}
 _PANEL_WITHOUT_SHA2 = "BLF-CRYPT"
+
+
+def reader_of(config: StoreConfig) -> str:
+    """Return who verifies passwords, by the name that it has in `passwords.READERS`."""
+    return _SLAPD.get(config.login_by, config.password_reader)
 
 
 def stored_form(hashed: str, config: StoreConfig) -> str:
     """Return a hash as it is stored. Raises InvalidPassword for one that nobody here could verify."""
-    if config.login_by == "lookup":
-        return hashed
-    # Without a prefix it is one of crypt(3).
-    scheme, data = passwords.scheme_of(hashed), hashed.partition("}")[2] or hashed
-    if scheme in _CRYPT:
-        return f"{{CRYPT}}{data}"
-    if scheme in _SHA1:
-        return f"{{{_SHA1[scheme]}}}{data}"
-    if scheme in _SHA2 and config.login_by == "bind":
-        return hashed
-    raise InvalidPassword(
-        f"slapd could not verify a {scheme} hash; use another scheme, or say how passwords are verified with login_by"
-    )
+    reader = passwords.READERS[reader_of(config)]
+    try:
+        return reader.form(passwords.read(hashed))
+    except InvalidPassword as error:
+        if config.login_by == "lookup":
+            raise
+        raise InvalidPassword(f"{error}; or say how passwords are verified with login_by") from error
 
 
 def panel_form(secret: Secret, config: StoreConfig) -> str:

@@ -270,7 +270,13 @@ class Accounts(store.Accounts):
             yield from ((row["username"], home) for row in page if (home := home_of(row)))
 
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
-        return make_secret(self._context.config.password_scheme, password, password_hash, salt_bytes=SALT_BYTES)
+        return make_secret(
+            self._context.config.password_scheme,
+            password,
+            password_hash,
+            reader=self._context.config.password_reader,
+            salt_bytes=SALT_BYTES,
+        )
 
     def _lock(self, tx: Transaction, address: str) -> Mapping[Any, Any]:
         names = ("accountId", "userStatus", "quota")

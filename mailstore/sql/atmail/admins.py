@@ -288,7 +288,13 @@ class Admins(store.Admins):
         self._require_below(connection, user_id)
 
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
-        return make_secret(self._context.config.password_scheme, password, password_hash, salt_bytes=SALT_BYTES)
+        return make_secret(
+            self._context.config.password_scheme,
+            password,
+            password_hash,
+            reader=self._context.config.password_reader,
+            salt_bytes=SALT_BYTES,
+        )
 
     def _condition(self, domain: str | None, search: str | None) -> ColumnElement[bool]:
         conditions: Any = [true()]

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
 
 from mailstore import passwords
-from mailstore.errors import InvalidPassword
 from mailstore.model import Finding
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, bare
@@ -79,14 +78,12 @@ class Checker:
 
     def _passwords(self) -> Iterator[Finding]:
         query = select(self._accounts.username, self._accounts.password)
-        query = query.where(self._accounts.password.not_like("{%"))
+        query = query.where(*(self._accounts.password.not_like(f"{{{name}}}%") for name in passwords.ALWAYS_CHEAP))
         with self._context.db.reading() as connection:
             rows = connection.execute(query).all()
         for address, stored in rows:
-            try:
-                passwords.scheme_of(stored)
-            except InvalidPassword as error:
-                yield Finding("password", address, str(error), "notice")
+            if problem := passwords.unusable(stored, self._context.config.password_reader):
+                yield Finding("password", address, problem, "notice")
 
     def _admins(self) -> Iterator[Finding]:
         users = self._context.table("users")

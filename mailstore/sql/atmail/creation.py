@@ -66,7 +66,8 @@ class Creation:
 
     def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: Refusals) -> list[tuple[int, NewAccount]]:
         given = [dict(account) for account in accounts]
-        hashes = take_secrets(given, self._context.config.password_scheme, refusals, salt_bytes=SALT_BYTES)
+        config = self._context.config
+        hashes = take_secrets(given, config.password_scheme, config.password_reader, refusals, salt_bytes=SALT_BYTES)
         new: list[tuple[int, NewAccount]] = []
         seen: set[str] = set()
         for index, fields in enumerate(given):

@@ -47,7 +47,10 @@ class DeletedMailboxes(SQLMailboxes):
         return self._context.visible_name(self._ledger.records.c.domain)
 
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
-        return make_secret(self._context.config.password_scheme, password, password_hash, salt_bytes=SALT_BYTES)
+        config = self._context.config
+        return make_secret(
+            config.password_scheme, password, password_hash, reader=config.password_reader, salt_bytes=SALT_BYTES
+        )
 
     def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
         return self._context.writing(record.domain, "account.add", record.domain)

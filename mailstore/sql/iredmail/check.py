@@ -47,7 +47,7 @@ class Checker:
         """Iterate over everything that is wrong."""
         for check in (
             self._accounts, self._forwardings, self._states, self._holders, self._nowhere, self._left_over, self._limits,
-            self._values, self._admins,
+            self._values, self._admins, self._passwords,
         ):  # fmt: skip
             yield from check()
 
@@ -235,6 +235,16 @@ class Checker:
         with self._context.reading() as connection:
             rows = connection.execute(query).all()
         yield from (Finding(*finding, "notice") for finding in _unverifiable(rows))
+
+    def _passwords(self) -> Iterator[Finding]:
+        mailbox, reader = self._mailbox, self._context.config.password_reader
+        odd = and_(
+            mailbox.password != "", *(mailbox.password.not_like(f"{{{name}}}%") for name in passwords.ALWAYS_CHEAP)
+        )
+        with self._context.reading() as connection:
+            for address, stored in connection.execute(select(mailbox.username, mailbox.password).where(odd)):
+                if problem := passwords.unusable(stored, reader):
+                    yield Finding("unusable-password", address, f"it cannot log in: {problem}", "notice")
 
     def _is_domain(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         return exists().where(self._domain.domain == column)

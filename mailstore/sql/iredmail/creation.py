@@ -60,7 +60,9 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = parse_accounts(accounts, self._context.config.password_scheme, self._parse, refusals)
+        new = parse_accounts(
+            accounts, self._context.config.password_scheme, self._context.config.password_reader, self._parse, refusals
+        )
         with self._context.db.writing() as tx:
             for batch in batches(new):
                 self._check_batch(tx, batch, refusals)

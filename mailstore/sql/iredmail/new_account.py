@@ -60,7 +60,7 @@ def pointers_from(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def secret(context: Context, password: str | None, password_hash: str | None) -> Secret | None:
     """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""
-    return make_secret(context.config.password_scheme, password, password_hash)
+    return make_secret(context.config.password_scheme, password, password_hash, reader=context.config.password_reader)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from mailstore import passwords
 from mailstore.address import domain_part
 from mailstore.model import Finding
 from mailstore.sql.mailinabox import automatic, lists, quotas
@@ -43,11 +44,13 @@ class Checker:
             content = self._content(connection)
             now = automatic.served(self._context.schema, connection)
             orphans = self._orphans(connection)
+            unusable = self._passwords(connection)
             journal = str(connection.execute(text("PRAGMA journal_mode")).scalar())
         yield from _addresses(content)
         yield from _users(content)
         yield from _aliases(content, now.domains)
         yield from orphans
+        yield from unusable
         yield from self._automatic(content, now)
         if journal == "wal":
             message = "its journal mode is WAL, which Postfix in its chroot cannot read; set it back to DELETE"
@@ -78,6 +81,18 @@ class Checker:
         orphans = connection.execute(select(mfa.id).where(mfa.user_id.not_in(select(users.id)))).scalars()
         message = "a second factor of a user who is gone"
         return [Finding("mfa-orphan", f"mfa {number}", message, "notice") for number in orphans]
+
+    def _passwords(self, connection: Connection) -> list[Finding]:
+        users = self._context.table("users").c
+        odd = (users.password.not_like(f"{{{name}}}%") for name in passwords.ALWAYS_CHEAP)
+        found = connection.execute(select(users.email, users.password).where(*odd))
+        reader = self._context.config.password_reader
+        problems = ((str(address), passwords.unusable(stored, reader)) for address, stored in found)
+        return [
+            Finding("unusable-password", address, f"it cannot log in: {problem}", "notice")
+            for address, problem in problems
+            if problem
+        ]
 
     def _automatic(self, content: _Content, now: automatic.Served) -> Iterator[Finding]:
         box = self._context.box

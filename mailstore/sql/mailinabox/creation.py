@@ -44,7 +44,7 @@ def new_secret(context: Context, password: str | None, password_hash: str | None
     """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""
     if password_hash is None:
         rules.check_new_password(password, context.config.min_password_length)
-    return make_secret(context.config.password_scheme, password, password_hash)
+    return make_secret(context.config.password_scheme, password, password_hash, reader=context.config.password_reader)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ class Creation:
         for index, fields in enumerate(given):
             with refusals.collect(index):
                 rules.check_new_password(fields.get("password"), self._context.config.min_password_length)
-        secrets = take_secrets(given, self._context.config.password_scheme, refusals)
+        secrets = take_secrets(
+            given, self._context.config.password_scheme, self._context.config.password_reader, refusals
+        )
         new: list[tuple[int, NewUser]] = []
         seen: set[str] = set()
         for index, fields in enumerate(given):
