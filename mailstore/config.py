@@ -19,6 +19,7 @@ from msgspec import Meta
 from mailstore.errors import ConfigurationError, InvalidPassword, InvalidQuota
 from mailstore.passwords import WRITABLE_SCHEMES, check_scheme
 from mailstore.quota import Quota
+from mailstore.urls import shown
 
 __all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
 
@@ -208,6 +209,11 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def password_reader(self) -> str:
         """Who verifies passwords where Dovecot does, by the name that it has in `passwords.READERS`."""
         return f"dovecot-{self.dovecot}"
+
+    def __repr__(self) -> str:
+        urls = {name: shown(getattr(self, name)) for name in ("url", "retention", "apiserver", "amavisd", "iredapd")}
+        values = {name: urls.get(name, getattr(self, name)) for name in self.__struct_fields__}
+        return f"StoreConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def new_home_root(self) -> str:
         """Return the directory under which new homes are recorded."""

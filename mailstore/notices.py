@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from mailstore.forks import in_children
 from mailstore.model import Notice
 
 __all__ = ["Notices"]
@@ -16,6 +17,11 @@ class Notices:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Notice] = []
+        in_children(self)
+
+    def forked(self) -> None:
+        """See `mailstore.forks`."""
+        self._lock = threading.Lock()
 
     def add(self, notice: Notice) -> Callable[[], None]:
         """Keep a notice. Returns what takes it back, should the change not come about."""

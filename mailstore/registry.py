@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
+from mailstore import urls
 from mailstore.config import LayoutConfig, StoreConfig, convert
 from mailstore.errors import ConfigurationError
 
@@ -39,6 +40,8 @@ DRIVERS: Mapping[str, str] = {
 }
 """The module of each kind of URL; it has a function ``open_store(config, password)``."""
 
+_DATABASES = ("retention", "apiserver", "amavisd", "iredapd")
+"""The options that are URLs of further databases."""
 PASSWORD_VARIABLE = "MAILSTORE_PASSWORD"  # noqa: S105 the name of a variable
 
 
@@ -82,7 +85,9 @@ def open_config(config: StoreConfig, *, password: str | None = None) -> Store:
         raise ConfigurationError(f"unknown kind of store {scheme!r}; known are {', '.join(sorted(DRIVERS))}")
     if (config.amavisd or config.iredapd) and not scheme.startswith("iredmail+"):
         raise ConfigurationError(f"amavisd= and iredapd= go with iRedMail's stores, not with {scheme}")
-    store: Store = import_module(DRIVERS[scheme]).open_store(config, password or resolve_password(config))
+    password = password or resolve_password(config)
+    urls.require_password("the database", password)
+    store: Store = import_module(DRIVERS[scheme]).open_store(config, password)
     return store
 
 
@@ -94,7 +99,9 @@ def resolve_password(config: StoreConfig) -> str | None:
 def resolve_companion_password(config: StoreConfig, name: str) -> str | None:
     """Return the password of the database that the option `name` gives, likewise: ``$MAILSTORE_AMAVISD_PASSWORD``."""
     option = f"{name}_password_file"
-    return _password(getattr(config, name), option, getattr(config, option), f"MAILSTORE_{name.upper()}_PASSWORD")
+    password = _password(getattr(config, name), option, getattr(config, option), f"MAILSTORE_{name.upper()}_PASSWORD")
+    urls.require_password(name, password)
+    return password
 
 
 def _password(url: str, option: str, file: str, variable: str) -> str | None:
@@ -126,17 +133,25 @@ def _password_without_credentials(option: str, file: str, variable: str) -> str:
 
 
 def with_query_options(config: StoreConfig) -> StoreConfig:
-    """Return the configuration with the options that its URL's query string holds; they come before the others."""
+    """Return the configuration with the options that its URL's query string holds; they come before the others.
+
+    Raises ConfigurationError for URLs, that of the store or of a further database, which are not to be understood.
+    """
+    urls.require("the store's URL", config.url)
     parts = urlsplit(config.url)
-    if not parts.query:
-        return config
+    if parts.query:
+        config = _with_query(config, urlunsplit(parts._replace(query="")) if parts.netloc else "")
+    for name in _DATABASES:
+        urls.require(f"{name}=", getattr(config, name))
+    return config
+
+
+def _with_query(config: StoreConfig, bare: str) -> StoreConfig:
     options: dict[str, Any] = {}
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+    for key, value in urls.options_of(config.url):
         if key in {"url", "layout", "atmail"}:
             raise ConfigurationError(f"option {key!r} cannot stand in a URL")
         options[key] = [*options.get(key, []), value] if key == "homes" else value
-    bare = urlunsplit(parts._replace(query=""))
-    if not parts.netloc:
-        bare = config.url.partition("?")[0]  # urlunsplit would drop the slashes in front of a path
+    bare = bare or config.url.partition("?")[0]  # urlunsplit would drop the slashes in front of a path
     present = {name: getattr(config, name) for name in config.__struct_fields__}
     return convert({**present, **options, "url": bare}, StoreConfig, "the store's URL", strict=False)

@@ -131,6 +131,8 @@ class Session:
             sock.close()
 
     def _run(self, operation: str, *arguments: Any, **options: Any) -> Result:
+        if os.getpid() != self._process:  # a search that goes on in a forked child would read the parent's answers
+            raise Lost("the connection belongs to the process that this one was forked from", sent=False)
         problem: Exception
         call: Callable[..., Any] = getattr(self._connection, operation)
         try:

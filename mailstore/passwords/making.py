@@ -123,11 +123,20 @@ def hash_many(
     salt_bytes: int | None = None,
     workers: int | None = None,
 ) -> list[str]:
-    """Hash many passwords in order; slow schemes are spread over a pool of `workers` processes (default: all cores)."""
+    """Hash many passwords in order; slow schemes are spread over a pool of `workers` processes (default: all cores).
+
+    Workers of `multiprocessing.Pool` and the like may not start processes, and do it alone.
+    """
     if scheme.upper().startswith("SSHA"):
         return [hash_password(password, scheme, salt_bytes=salt_bytes) for password in passwords]
     from concurrent.futures import ProcessPoolExecutor  # a tenth of the time that the command line needs to start
+    from multiprocessing import current_process
 
+    name, cost = check_scheme(scheme)
+    if current_process().daemon:
+        return [hash_password(password, scheme) for password in passwords]
+    # Loaded before the forks: a child would wait for ever for what another thread is just loading.
+    _handler(name, cost, _SALT_BYTES).get_backend()
     with ProcessPoolExecutor(workers) as pool:
         return list(pool.map(partial(hash_password, scheme=scheme), passwords, chunksize=8))
 

@@ -16,17 +16,16 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    make_url,
     or_,
     select,
 )
-from sqlalchemy.exc import ArgumentError
 
+from mailstore import urls
 from mailstore.companions import Directory
 from mailstore.errors import ConfigurationError, NotFound
 from mailstore.policies import Level
 from mailstore.policy_keys import key_of
-from mailstore.sql.connect import DRIVERS, open_server
+from mailstore.sql.connect import native_url, open_server
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.live import Live, read_live
 
@@ -35,15 +34,11 @@ __all__ = ["Beside", "connect", "copy_rows", "grouped", "orphans", "readable", "
 
 def connect(name: str, url: str, password: str | None, tls_ca: str) -> Database:
     """Return the database of a URL like ``mysql://amavisd@127.0.0.1/amavisd``. Raises ConfigurationError."""
-    kind, separator, rest = url.partition("://")
+    urls.require(f"{name}=", url)
+    kind, separator, rest = url.partition(":")
     if kind not in {"mysql", "postgresql"} or not separator:
         raise ConfigurationError(f"{name}: write mysql://USER@HOST/DATABASE or postgresql://USER@HOST/DATABASE")
-    try:
-        parsed = make_url(f"{DRIVERS[kind]}://{rest}")
-    except (ArgumentError, ValueError):
-        # Without the cause: it shows the URL, which may hold a password.
-        raise ConfigurationError(f"{name}: this is no URL; are all special characters percent-encoded?") from None
-    return open_server(kind, parsed, password, tls_ca=tls_ca)
+    return open_server(kind, native_url(kind, rest), password, tls_ca=tls_ca)
 
 
 class Beside:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.sql.engine import Database
 
-__all__ = ["DRIVERS", "connect", "open_server", "shown"]
+__all__ = ["DRIVERS", "connect", "native_url", "open_server"]
 
 DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
 """The Python driver of each engine as SQLAlchemy names it."""
@@ -29,13 +30,22 @@ def connect(url: str, config: StoreConfig, password: str | None) -> Database:
 
     Raises ConfigurationError if the engine is not known, or its driver not installed.
     """
-    kind = urlsplit(url).scheme
+    kind, _, rest = url.partition(":")
     if kind not in DRIVERS:
         raise ConfigurationError(f"unknown database engine {kind!r}; known are {', '.join(DRIVERS)}")
-    native = make_url(DRIVERS[kind] + url[url.index(":") :])
+    native = native_url(kind, rest)
     if kind == "sqlite":
         return Database(native)
     return open_server(kind, native, password, socket=config.socket, tls_ca=config.tls_ca)
+
+
+def native_url(kind: str, rest: str) -> URL:
+    """Return a URL as SQLAlchemy wants it; `rest` begins after the colon. Raises ConfigurationError, without showing it."""
+    try:
+        return make_url(f"{DRIVERS[kind]}:{rest}")
+    except (ArgumentError, ValueError):
+        pass
+    raise ConfigurationError(f"this is no {kind} URL; are all special characters percent-encoded?")
 
 
 def open_server(kind: str, url: URL, password: str | None, *, socket: str = "", tls_ca: str = "") -> Database:
@@ -51,6 +61,8 @@ def open_server(kind: str, url: URL, password: str | None, *, socket: str = "", 
 
 def _connect_args(kind: str, socket: str, tls_ca: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
+    if tls_ca:
+        _require_certificates(tls_ca)
     if socket:
         arguments["unix_socket" if kind == "mysql" else "host"] = socket
     if tls_ca and kind == "mysql":
@@ -60,17 +72,17 @@ def _connect_args(kind: str, socket: str, tls_ca: str) -> dict[str, Any]:
     return arguments
 
 
+def _require_certificates(tls_ca: str) -> None:
+    """Raise ConfigurationError if a CA file cannot be used; each driver would say so in a way of its own."""
+    try:
+        ssl.create_default_context(cafile=tls_ca)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"tls_ca: {tls_ca!r} holds no certificates that can be read: {error}") from error
+
+
 def _require_extra(kind: str) -> None:
     module, extra = _EXTRAS[kind]
     try:
         __import__(module)
     except ImportError as error:
         raise ConfigurationError(f"this store needs the package {module}: pip install 'mailstore[{extra}]'") from error
-
-
-def shown(url: str) -> str:
-    """Return a URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", "@", 1)

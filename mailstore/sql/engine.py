@@ -7,16 +7,20 @@ differs in *what* they hold stands in the tables of each schema.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
-from mailstore.errors import MailstoreError, StoreError, StoreUnavailable
+from mailstore.errors import ConfigurationError, StoreError, StoreUnavailable
+from mailstore.forks import in_children
 from mailstore.sql.failures import translated
+from mailstore.sql.inherited import OpenConnections
+from mailstore.sql.transactions import Transaction
 
 __all__ = ["Database", "Transaction"]
 
@@ -38,92 +42,15 @@ _IN_DOUBT = (
 )
 
 
-class Transaction:
-    """A running transaction: its connection, and what must be undone outside the database if it fails.
-
-    ``in_doubt`` tells that its connection broke during the commit, so that nobody knows if it took place.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.execute = connection.execute
-        self.in_doubt = False
-        self._undo: list[Callable[[], None]] = []
-        self._at_end: list[Callable[[], None]] = []
-        self._afterwards: list[Callable[[], None]] = []
-        self._joined: set[Database] = set()
-        self._companions = ExitStack()
-
-    def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if the transaction (or the operation in it that registers this) does not come about."""
-        self._undo.append(undo)
-
-    def at_end(self, action: Callable[[], None]) -> None:
-        """Call `action` when the outermost transaction has ended, either way, while its connection is still open."""
-        self._at_end.append(action)
-
-    def afterwards(self, action: Callable[[], None]) -> None:
-        """Call `action` when the outermost transaction is committed and over, if the operation in hand comes about."""
-        self._afterwards.append(action)
-        self.on_rollback(lambda: self._afterwards.remove(action))
-
-    def run_afterwards(self) -> None:
-        """Run what `afterwards` collected, to the end; what failed is raised then."""
-        with ExitStack() as actions:
-            for action in reversed(self._afterwards):
-                actions.callback(action)
-
-    def join(self, other: Database, subject: str) -> None:
-        """Open a transaction in another database that ends with this one: committed just before it, else rolled back.
-
-        `subject` is named in the errors of that database.
-        """
-        if other not in self._joined:
-            self._companions.enter_context(_ending_with(other.writing(subject)))
-            self._joined.add(other)
-
-    @property
-    def companions(self) -> ExitStack:
-        """The transactions that joined this one."""
-        return self._companions
-
-    def undo_from(self, mark: int) -> None:
-        """Undo what was registered after the first `mark` entries, latest first."""
-        while len(self._undo) > mark:
-            self._undo.pop()()
-
-    def mark(self) -> int:
-        """Return how much is registered, for `undo_from`."""
-        return len(self._undo)
-
-    def end(self) -> None:
-        """Run what `at_end` collected. The transaction is over: a connection lost here is no error of its own."""
-        try:
-            while self._at_end:
-                self._at_end.pop()()
-        except exc.DBAPIError:
-            self.connection.invalidate()  # the server then drops what was to be released
-
-
-class _Abandoned(Exception):
-    """Ends a transaction that joined another one which fails."""
-
-
-@contextmanager
-def _ending_with(transaction: AbstractContextManager[Transaction]) -> Iterator[None]:
-    """Run a transaction that joined another one: what fails there is not for this one to explain, it only ends it."""
-    transaction.__enter__()
-    try:
-        yield
-    except BaseException:
-        with suppress(MailstoreError):  # if it cannot even be rolled back, its server does that
-            transaction.__exit__(_Abandoned, _Abandoned(), None)
-        raise
-    transaction.__exit__(None, None, None)
+_TAKEN_ALONG = "the database has ended the whole transaction: nothing that was done in it before remains either"
 
 
 class Database:
-    """One database of any engine. Threads may share it; a transaction belongs to the thread that opened it."""
+    """One database of any engine. Threads may share it; a transaction belongs to the thread that opened it.
+
+    It may be used in processes that are forked from the one that opened it: they make connections of their own, and have
+    no part in transactions that are open while they are forked.
+    """
 
     def __init__(self, url: URL, connect_args: dict[str, Any] | None = None) -> None:
         """Prepare for connecting; nothing is connected yet.
@@ -135,8 +62,45 @@ class Database:
         """
         self.url = url
         self.kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
-        self.engine = _make_engine(url, self.kind, connect_args or {})
+        self._connect_args = connect_args or {}
+        self._connections = OpenConnections()
+        self._begin_anew()
+        in_children(self)
+
+    def _begin_anew(self) -> None:
+        self._engine: Engine | None = None
+        self._making = threading.Lock()
         self._local = threading.local()
+
+    def forked(self) -> None:
+        """See `mailstore.forks`. The engine goes as a whole: other threads may have held locks within it."""
+        self._connections.forked()
+        self._begin_anew()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process. Raises StoreError if its parent's connections are in the way."""
+        if self._engine is None:
+            with self._making:
+                if self._engine is None:
+                    self._connections.release(self.url.database or "")
+                    self._engine = _make_engine(self.url, self.kind, self._connect_args)
+                    self._watch(self._engine)
+        return self._engine
+
+    def _watch(self, engine: Engine) -> None:
+        """Note which connections are open, and what fails within a transaction."""
+        known = self._connections
+        listeners = {"connect": known.opened, "close": known.closed, "checkin": known.given_back}
+        for name, listener in listeners.items():
+            event.listen(engine, name, lambda connection, _record, note=listener: note(connection))
+        event.listen(engine, "checkout", lambda connection, _record, _proxy: known.lent(connection))
+
+        @event.listens_for(engine, "handle_error")
+        def _note_error(context: Any) -> None:
+            current = self._current
+            if current is not None and context.connection is current.connection:
+                current.noticed(context.original_exception)
 
     @contextmanager
     def reading(self, subject: str | None = None) -> Iterator[Connection]:
@@ -144,21 +108,28 @@ class Database:
         current = self._current
         if current is not None:
             with translated(subject):
+                current.require()
                 yield current.connection
             return
-        with translated(subject), self.engine.connect() as connection:
+        with translated(subject), self._lent() as connection:
             yield connection
 
     @contextmanager
     def writing(self, subject: str | None = None) -> Iterator[Transaction]:
         """Open a transaction, or a savepoint in this thread's running one; it ends with the context.
 
-        `subject` is named in the errors that the database raises meanwhile.
+        `subject` is named in the errors that the database raises meanwhile. After an error that made the server end the
+        transaction, every further use of it and its end raise a temporary error.
         """
         current = self._current
         if current is not None:
-            with translated(subject), self._nested(current):
-                yield current
+            try:
+                with translated(subject), self._nested(current):
+                    yield current
+            except StoreError as error:
+                if current.is_ours and current.is_lost:
+                    error.state = error.state or _TAKEN_ALONG
+                raise
             return
         transaction: Transaction | None = None
         try:
@@ -185,42 +156,78 @@ class Database:
         return getattr(self._local, "transaction", None)
 
     @contextmanager
+    def _lent(self, **options: Any) -> Iterator[Connection]:
+        connection = self.engine.connect().execution_options(**options)
+        process = os.getpid()
+        try:
+            yield connection
+        finally:
+            if os.getpid() == process:  # else it is the parent's, and in its hands
+                connection.close()
+
+    @contextmanager
     def _outermost(self) -> Iterator[Transaction]:
-        with self.engine.connect().execution_options(mailstore_writes=True) as connection:
+        with self._lent(mailstore_writes=True) as connection:
+            connection.begin()
             transaction = self._local.transaction = Transaction(connection)
+            committing = False
             try:
-                committing = False
-                with connection.begin():
-                    with transaction.companions:
-                        yield transaction
-                    committing = True
+                with transaction.companions:
+                    yield transaction
+                    transaction.require_before_commit()
+                committing = True
+                connection.commit()
             except BaseException:
-                transaction.in_doubt = committing and connection.invalidated
-                if committing and not connection.invalidated:
-                    # SQLite keeps a transaction, and its lock, that readers have kept from committing.
-                    connection.invalidate()
-                if not transaction.in_doubt:  # else it may have come about, with what it has made outside
-                    transaction.undo_from(0)
+                if transaction.is_ours:
+                    self._give_up(transaction, committing=committing)
                 raise
             finally:
-                self._local.transaction = None
-                if not connection.invalidated:
-                    transaction.end()
+                if transaction.is_ours:
+                    self._local.transaction = None
+                    if not connection.invalidated:
+                        transaction.end()
+
+    @staticmethod
+    def _give_up(transaction: Transaction, *, committing: bool) -> None:
+        connection = transaction.connection
+        transaction.in_doubt = committing and connection.invalidated
+        if committing and not connection.invalidated:
+            # SQLite keeps a transaction, and its lock, that readers have kept from committing.
+            connection.invalidate()
+        try:
+            connection.rollback()
+        except exc.DBAPIError:
+            connection.invalidate()  # the server rolls back what belongs to a connection that is closed
+        if not transaction.in_doubt:  # else it may have come about, with what it has made outside
+            transaction.undo_from(0)
 
     @staticmethod
     @contextmanager
     def _nested(transaction: Transaction) -> Iterator[None]:
+        transaction.require()
         mark = transaction.mark()
+        savepoint = transaction.connection.begin_nested()
         try:
-            with transaction.connection.begin_nested():
-                yield
+            yield
+            transaction.require()
+            try:
+                savepoint.commit()
+            except exc.DBAPIError:
+                transaction.lose()
+                raise
         except BaseException:
-            transaction.undo_from(mark)
+            if transaction.is_ours:
+                try:
+                    savepoint.rollback()
+                except exc.SQLAlchemyError:  # the transaction that it was in is gone
+                    transaction.lose()
+                transaction.undo_from(mark)
             raise
 
     def close(self) -> None:
         """Close all pooled connections."""
-        self.engine.dispose()
+        if self._engine is not None:
+            self._engine.dispose()
 
     @property
     def can_skip_locked(self) -> bool:
@@ -268,6 +275,7 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     else:
         defaults = {"timeout": LOCK_SECONDS}
     engine = create_engine(url, connect_args={**defaults, **connect_args}, **options)
+    _connect_clearly(engine)
     if kind == "postgresql":
         # One INSERT with a thousand rows instead of a thousand INSERTs, as PyMySQL does by itself.
         engine.dialect.use_insertmanyvalues_wo_returning = True
@@ -276,6 +284,24 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     else:
         _test_idle_connections(engine)
     return engine
+
+
+def _connect_clearly(engine: Engine) -> None:
+    """Let what a driver raises besides its own errors say what it is about, without the values that it shows."""
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        try:
+            return dialect.connect(*arguments, **options)
+        except UnicodeError:
+            problem = "the account, the password or the name of the database cannot be sent to the server"
+        except (RuntimeError, ValueError, TypeError) as error:  # PyMySQL without what a way to log in needs
+            needed = "'cryptography' package" in str(error)
+            problem = (
+                "its account logs in by caching_sha2_password, which needs TLS (tls_ca=) or pip install 'PyMySQL[rsa]'"
+            )
+            problem = problem if needed else f"its driver cannot connect: {type(error).__name__}"
+        raise ConfigurationError(f"database {engine.url.database}: {problem}")
 
 
 def _shows_no_rows(record: logging.LogRecord) -> bool:

@@ -21,14 +21,16 @@ from mailstore.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["translated"]
+__all__ = ["as_failure", "translated"]
 
 _MYSQL: dict[int, type[MailstoreError]] = {
     1062: AlreadyExists,
-    1205: StoreUnavailable, 1040: StoreUnavailable, 1053: StoreUnavailable, 1077: StoreUnavailable,
+    1205: StoreUnavailable, 1180: StoreUnavailable, 1206: StoreUnavailable, 1792: StoreUnavailable,
+    1047: StoreUnavailable, 1317: StoreUnavailable, 3024: StoreUnavailable, 1969: StoreUnavailable,
+    1040: StoreUnavailable, 1053: StoreUnavailable, 1077: StoreUnavailable,
     1203: StoreUnavailable, 1290: StoreUnavailable, 1836: StoreUnavailable, 2002: StoreUnavailable,
     2003: StoreUnavailable, 2006: StoreUnavailable, 2013: StoreUnavailable, 1927: StoreUnavailable,
-    1213: Conflict, 1020: Conflict,
+    1213: Conflict, 1020: Conflict, 3101: Conflict,
     1044: StoreDenied, 1045: StoreDenied, 1142: StoreDenied, 1143: StoreDenied, 1227: StoreDenied, 1698: StoreDenied,
     1049: ConfigurationError, 1054: SchemaMismatch, 1146: SchemaMismatch, 1364: SchemaMismatch,
     1264: InvalidValue, 1366: InvalidValue, 1406: InvalidValue, 1292: InvalidValue, 3988: InvalidValue,
@@ -38,7 +40,7 @@ _POSTGRESQL: dict[str, type[MailstoreError]] = {
     "40001": Conflict, "40P01": Conflict, "55P03": StoreUnavailable,
     "42501": StoreDenied, "28": StoreDenied, "3D000": ConfigurationError, "42703": SchemaMismatch,
     "42P01": SchemaMismatch, "3F000": SchemaMismatch, "23502": SchemaMismatch, "22": InvalidValue,
-    "25006": StoreUnavailable, "53": StoreUnavailable, "57": StoreUnavailable, "08": StoreUnavailable,
+    "25": StoreUnavailable, "53": StoreUnavailable, "57": StoreUnavailable, "08": StoreUnavailable,
 }  # fmt: skip
 """By SQLSTATE or, with two characters, by its class."""
 _POSTGRESQL_REFUSALS: dict[str, type[MailstoreError]] = {
@@ -81,17 +83,29 @@ def translated(subject: str | None = None) -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         cause = _without_values(error.orig)
-        failure = _failure(error, cause, subject)
+        failure = _failure(StoreUnavailable if error.connection_invalidated else _kind(error.orig), cause, subject)
     except exc.TimeoutError as error:
         cause = error
         failure = StoreUnavailable("all database connections are in use; try again", subject=subject)
+    except (exc.PendingRollbackError, exc.ResourceClosedError):
+        failure = StoreUnavailable("the connection to the database was lost; try again", subject=subject)
+    except exc.SQLAlchemyError as error:
+        failure = _failure(StoreError, exc.SQLAlchemyError(type(error).__name__), subject)
+    except UnicodeError:  # without the original, which shows the whole value: it may be a password
+        failure = _failure(InvalidValue, ValueError("it holds characters that no encoding has"), subject)
+    except OverflowError:
+        failure = _failure(InvalidValue, ValueError("a number is too large"), subject)
     # Raised here, outside of the handler, so that no traceback shows the original: PostgreSQL puts whole rows into it.
     if failure is not None:
         raise failure from cause
 
 
-def _failure(error: exc.DBAPIError, cause: BaseException | None, subject: str | None) -> MailstoreError:
-    kind = StoreUnavailable if error.connection_invalidated else _kind(error.orig)
+def as_failure(error: BaseException, subject: str | None = None) -> MailstoreError:
+    """Return an error of a database's driver as one of `mailstore.errors`, naming `subject`."""
+    return _failure(_kind(error), _without_values(error), subject)
+
+
+def _failure(kind: type[MailstoreError], cause: BaseException | None, subject: str | None) -> MailstoreError:
     about = f"{subject}: " if subject else ""
     return kind(f"{about}{_EXPLANATIONS[kind]}: {_server_message(cause)}", subject=subject)
 

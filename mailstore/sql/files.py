@@ -8,6 +8,7 @@ from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.sql.connect import connect
 from mailstore.sql.engine import Database
+from mailstore.urls import shown
 
 __all__ = ["database", "require_file"]
 
@@ -20,7 +21,9 @@ def database(config: StoreConfig, password: str | None) -> Database:
     schema, _, url = config.url.partition("+")
     db = connect(url, config, password)
     if db.kind == "sqlite" and not (db.url.database or "").startswith("/"):
-        raise ConfigurationError(f"{config.url}: give an absolute path, as in {schema}+sqlite:////var/lib/mail.db")
+        raise ConfigurationError(
+            f"{shown(config.url)}: give an absolute path, as in {schema}+sqlite:////var/lib/mail.db"
+        )
     return db
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any, Never
 from tests.rigs import Rig
 from tests.stores import StoreRig
 
-__all__ = ["Child", "become", "fork", "in_thread", "race", "refusals", "successes"]
+__all__ = ["Child", "become", "fork", "fork_sharing", "in_thread", "race", "refusals", "successes"]
 
 
 _MOST_SECONDS = 60
@@ -54,6 +54,11 @@ class Child:
 def fork(rig: StoreRig, action: Callable[[], Any]) -> Child:
     """Run `action` in a child, which opens connections of its own."""
     _give_back_connections(rig)
+    return _fork(lambda _output: action())
+
+
+def fork_sharing(action: Callable[[], Any]) -> Child:
+    """Run `action` in a child that inherits all connections, as with preforking servers."""
     return _fork(lambda _output: action())
 
 

@@ -11,19 +11,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, MetaData, Table, delete, insert, inspect, make_url, or_, select, update
+from sqlalchemy import URL, Column, MetaData, Table, delete, insert, inspect, or_, select, update
 
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, SchemaMismatch
 from mailstore.iredmail.units import from_seconds
 from mailstore.model import LastLogin, Usage
+from mailstore.sql.connect import DRIVERS, native_url, open_server
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger, define_own_tables
 
 __all__ = ["Companion"]
 
-_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}
 _DIRECTORY = Path("/var/lib/mailstore")
 _RECORDS, _BESIDE = "deleted_mailboxes", "mailstore_deleted"
 _OWN_RECORDS = "mailstore_deleted_mailboxes"
@@ -49,7 +49,7 @@ class Companion:
         """The database. A file is ours: it is made, with its tables, when it is not there."""
         url = self._url()
         if url.get_backend_name() != "sqlite":
-            return Database(url)
+            return open_server(url.get_backend_name(), url, None)
         _prepare_file(Path(url.database or ""))
         database = Database(url)
         try:
@@ -154,12 +154,11 @@ class Companion:
 
     def _url(self) -> URL:
         if not self._config.retention:
-            return URL.create(_DRIVERS["sqlite"], database=str(_DIRECTORY / f"deleted-{self._key}.db"))
-        url = make_url(self._config.retention)
-        driver = _DRIVERS.get(url.get_backend_name())
-        if driver is None:
-            raise ConfigurationError(f"retention: use {', '.join(f'{name}://' for name in _DRIVERS)}")
-        url = url.set(drivername=driver)
+            return URL.create(DRIVERS["sqlite"], database=str(_DIRECTORY / f"deleted-{self._key}.db"))
+        kind, _, rest = self._config.retention.partition(":")
+        if kind not in DRIVERS:
+            raise ConfigurationError(f"retention: use {', '.join(f'{name}://' for name in DRIVERS)}")
+        url = native_url(kind, rest)
         return url if self._password is None or url.password is not None else url.set(password=self._password)
 
     @property

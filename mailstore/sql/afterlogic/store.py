@@ -23,9 +23,9 @@ from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.rest import Rest
 from mailstore.sql.afterlogic.tenants import Tenants
-from mailstore.sql.connect import shown
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
+from mailstore.urls import shown
 
 __all__ = ["AfterLogicStore", "create_own_table", "create_schema", "open_store"]
 

@@ -29,9 +29,10 @@ from mailstore.sql.atmail.provisioning import Provisioning
 from mailstore.sql.atmail.rights import Actor
 from mailstore.sql.atmail.roles import Permissions, Roles
 from mailstore.sql.atmail.tables import API_SPECS, SPECS, Specs, TableNames
-from mailstore.sql.connect import connect, shown
+from mailstore.sql.connect import connect
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
+from mailstore.urls import shown
 
 __all__ = ["AtmailStore", "create_own_table", "create_schema", "open_store"]
 

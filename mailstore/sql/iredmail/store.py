@@ -13,7 +13,6 @@ from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.driver import homes_of
 from mailstore.model import Capability, Finding
-from mailstore.sql.connect import shown
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
 from mailstore.sql.iredmail import schema
@@ -26,6 +25,7 @@ from mailstore.sql.iredmail.deleted import DeletedMailboxes
 from mailstore.sql.iredmail.directory import SQLDirectory
 from mailstore.sql.iredmail.domains import Domains
 from mailstore.sql.iredmail.rights import Actor
+from mailstore.urls import shown
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from mailstore.address import domain_name
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, InvalidAddress
+from mailstore.urls import shown
 
 __all__ = ["BOX_CONFIG", "DATABASE", "Box"]
 
@@ -36,7 +37,7 @@ class Box:
         parts = urlsplit(config.url)
         path = Path(unquote(parts.path))
         if parts.netloc or not path.is_absolute():
-            raise ConfigurationError(f"{config.url}: give an absolute path, as in mailinabox:///home/user-data")
+            raise ConfigurationError(f"{shown(config.url)}: give an absolute path, as in mailinabox:///home/user-data")
         database = _database(path)
         return cls(database, str(database.parent / "mailboxes"), _hostname(config))
 
