@@ -33,6 +33,7 @@ CONTRACT = {
     "mailstore.config",
     "mailstore.errors",
     "mailstore.fields",
+    "mailstore.forks",
     "mailstore.layout",
     "mailstore.maildir",
     "mailstore.model",
@@ -45,6 +46,7 @@ CONTRACT = {
     "mailstore.secret",
     "mailstore.store",
     *(f"mailstore.store.{path.stem}" for path in (LIBRARY / "store").glob("[!_]*.py")),
+    "mailstore.urls",
     "mailstore.values",
 }
 """What everything else may build on; of these modules none imports a driver, a toolkit or the command line."""
