@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -95,6 +95,26 @@ class Layout:
         for second in range(self.timestamp, _MOST_CANDIDATES):
             yield stamped.relative(address, now + timedelta(seconds=second))
 
+    def refuse_shared(self, root: str, home: str) -> None:
+        """Raise `InvalidValue` if new homes of other accounts, below ``root``, may come to lie in the home that one chose.
+
+        Such is a path that follows the layout up to a level short of the whole, and what holds the root.
+        """
+        below = f"{home}/".removeprefix(f"{root.lower()}/")
+        if f"{root.lower()}/".startswith(f"{home}/") or (below != f"{home}/" and self._is_shared(below)):
+            message = (
+                f"{home} would hold the homes of other accounts; choose a path that the layout of homes cannot reach"
+            )
+            raise InvalidValue(message, subject=home)
+
+    def _is_shared(self, relative: str) -> bool:
+        names = [name for name in relative.split("/") if name]
+        shared: list[Callable[[str], bool]] = []
+        if self.domain:
+            shared += [_is_one_character] * (2 * self.domain_hashed) + [_may_be_domain]
+        shared += [_is_one_character] * (3 * self.hashed)
+        return len(names) <= len(shared) and all(fits(name) for fits, name in zip(shared, names, strict=False))
+
     def _domain_levels(self, domain: str) -> list[str]:
         if not self.domain:
             return []
@@ -110,3 +130,11 @@ class Layout:
 
     def _stamp(self, now: datetime) -> str:
         return f"-{now.year:04}{now:.%m.%d.%H.%M.%S}" if self.timestamp else ""
+
+
+def _is_one_character(name: str) -> bool:
+    return len(name) == 1
+
+
+def _may_be_domain(name: str) -> bool:
+    return "." in name

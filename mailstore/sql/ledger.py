@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -45,6 +45,7 @@ from mailstore.address import any_address, domain_name
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.neighbours import Place
 from mailstore.secret import Secret
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, Day, Moment, known
@@ -55,6 +56,7 @@ __all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "define_own
 
 Conditions: TypeAlias = "list[ColumnElement[bool]]"
 _PAGE = 500
+_PLACES_PAGE = 20_000
 _ERROR_LENGTH = 1000
 _NOTHING = Usage(0, 0)
 _SLASHES = re.compile("/+")
@@ -201,6 +203,18 @@ class Ledger:
         path = func.lower(self.records.c.maildir)
         return connection.execute(select(self.records.c.username).where(path.in_(list(spellings)))).scalar()
 
+    def places(self, *, but: int | None = None) -> Iterator[Place]:
+        """Iterate over the homes of all records, whoever may see them, without the record `but`, if any."""
+        columns = self.records.c
+        query = select(columns.id, columns.username, columns.maildir).order_by(columns.id).limit(_PLACES_PAGE)
+
+        def fetch(after: int) -> Sequence[Any]:
+            with self.db.reading() as connection:
+                return connection.execute(query.where(columns.id > after)).all()
+
+        for page in pages(fetch, lambda row: int(row.id), start=0, size=_PLACES_PAGE):
+            yield from (Place(row.maildir, row.username, row.id) for row in page if row.maildir and row.id != but)
+
     def below(self, root: str) -> ColumnElement[bool]:
         """Return the condition that the home lies under a directory."""
         # Records may spell the path with double slashes and upper case; both are gone on disk.
@@ -278,15 +292,18 @@ class LedgerMailboxes(store.DeletedMailboxes):
             self._ledger.set_due(tx, record_id, due)
             return self.get(record_id)
 
+    def places(self) -> Iterator[Place]:
+        return self._ledger.places()
+
     @contextmanager
     def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Iterator[store.Claim]:
         if self._ledger.db.in_transaction:
             raise NotSupported("no purge within a transaction: that could still be undone, the removal not")
-        condition = and_(self._condition(None, None, today), self._ledger.records.c.id > after)
+        condition = self._condition(None, None, today)
         if below:
             condition = and_(condition, or_(*(self._ledger.below(root) for root in below)))
         with self._ledger.db.writing() as tx:
-            yield _Claim(self._ledger, tx, self._ledger.lock_due(tx, condition, limit))
+            yield _Claim(self._ledger, tx, condition, after, limit)
 
     def note_failure(self, record_id: int, reason: str) -> None:
         self._ledger.note_failure(record_id, reason)
@@ -356,10 +373,20 @@ def without_password(record: DeletedMailbox) -> InvalidValue:
 class _Claim:
     """See `mailstore.store.Claim`."""
 
-    def __init__(self, ledger: Ledger, tx: Transaction, records: Sequence[DeletedMailbox]) -> None:
+    def __init__(self, ledger: Ledger, tx: Transaction, condition: ColumnElement[bool], after: int, limit: int) -> None:
         self._ledger = ledger
         self._tx = tx
-        self.records = records
+        self._condition = condition
+        self.records: Sequence[DeletedMailbox] = self._lock(self._ledger.records.c.id > after, limit)
+
+    def take(self, record_ids: Collection[int]) -> Sequence[DeletedMailbox]:
+        return self._lock(self._ledger.records.c.id.in_(sorted(record_ids)), len(record_ids))
+
+    def _lock(self, condition: ColumnElement[bool], limit: int) -> list[DeletedMailbox]:
+        return self._ledger.lock_due(self._tx, and_(self._condition, condition), limit)
 
     def forget(self, record: DeletedMailbox) -> None:
         self._ledger.drop(self._tx, [record.id])
+
+    def on_failure(self, undo: Callable[[], None]) -> None:
+        self._tx.on_rollback(undo)

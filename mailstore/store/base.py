@@ -129,6 +129,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def unrestricted(self) -> Self:
+        """Return this store without an acting admin, for what must look at everything before it touches the disk."""
+
+    @abstractmethod
     def check(self) -> Iterator[Finding]:
         """Look for broken invariants in the store, and on disk if it was opened with homes. Changes nothing."""
 

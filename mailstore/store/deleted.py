@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Protocol, Unpack
@@ -11,6 +11,7 @@ from typing import Protocol, Unpack
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
+from mailstore.neighbours import Place
 
 __all__ = ["Claim", "DeletedMailboxes"]
 
@@ -22,8 +23,14 @@ class Claim(Protocol):
     def records(self) -> Sequence[DeletedMailbox]:
         """The records, by rising id."""
 
+    def take(self, record_ids: Collection[int]) -> Sequence[DeletedMailbox]:
+        """Lock more due records, by their ids, as far as nobody else holds them, and return them."""
+
     def forget(self, record: DeletedMailbox) -> None:
         """Drop a record whose mailbox is gone or in the trash; done for good when the context ends without an error."""
+
+    def on_failure(self, undo: Callable[[], None]) -> None:
+        """Call `undo` if nothing comes of this claim, unless it is in doubt whether it was committed; the last first."""
 
 
 class DeletedMailboxes(ABC):
@@ -81,6 +88,13 @@ class DeletedMailboxes(ABC):
         Only records whose home lies under one of the directories `below` are taken. Records that another process holds
         are passed over. The locks end with the context. Within `Store.transaction` this raises NotSupported: what is
         removed from the disk cannot be rolled back.
+        """
+
+    @abstractmethod
+    def places(self) -> Iterator[Place]:
+        """Iterate over the homes of all records, due or not, whoever may see them: what must not be taken or removed.
+
+        Homes are spelt as they are stored; records that name none are left out.
         """
 
     @abstractmethod

@@ -17,7 +17,7 @@ from mailstore.ldap.iredmail.account_entries import ACCOUNT, AccountEntries, add
 from mailstore.ldap.iredmail.bulk import update_all
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.creation import COUNTER, Creation
-from mailstore.ldap.iredmail.homes import ATTRIBUTE, home_of
+from mailstore.ldap.iredmail.homes import HAS_HOME, HOME_ATTRIBUTES, home_of
 from mailstore.ldap.iredmail.name_space import AliasDomains, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount, secret
 from mailstore.ldap.iredmail.places import USERS
@@ -27,7 +27,7 @@ from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.ldap.iredmail.renaming import AccountRenaming, is_unfinished
 from mailstore.ldap.iredmail.retention import Retention
 from mailstore.ldap.iredmail.schemes import stored_form
-from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate, present
+from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate
 from mailstore.model import Account, DeletedMailbox
 from mailstore.values import due_date
 
@@ -228,9 +228,8 @@ class Accounts(store.Accounts):
         return entry.first("userPassword")
 
     def homes(self) -> Iterator[tuple[str, str]]:
-        places, old = self._context.places, ("storageBaseDirectory", "mailMessageStore")
-        query = all_of(ACCOUNT, any_of(present(ATTRIBUTE), present("mailMessageStore")))
-        for entry in self._context.directory.search(places.domains, query, attributes=("mail", ATTRIBUTE, *old)):
+        domains, query = self._context.places.domains, all_of(ACCOUNT, HAS_HOME)
+        for entry in self._context.directory.search(domains, query, attributes=("mail", *HOME_ATTRIBUTES)):
             home = home_of(entry)
             if home:
                 yield address_of(entry), home

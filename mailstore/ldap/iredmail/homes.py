@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import posixpath
+from itertools import chain
 from typing import Any
 
 import msgspec
 
-from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
+from mailstore.errors import HomeExists, HomeRefused, InvalidValue
 from mailstore.layout import Layout, normal_home
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.names import any_of, equals, present
+from mailstore.model import DeletedMailbox
+from mailstore.neighbours import Place, refuse_occupied, spelt
 from mailstore.values import now
 
-__all__ = ["ATTRIBUTE", "Homemaker", "home_in", "home_of", "recorded_home"]
+__all__ = ["ATTRIBUTE", "HAS_HOME", "HOME_ATTRIBUTES", "Homemaker", "home_in", "home_of", "recorded_home"]
 
 ATTRIBUTE = "homeDirectory"
+HOME_ATTRIBUTES = (ATTRIBUTE, "storageBaseDirectory", "mailMessageStore")
+HAS_HOME = any_of(present(ATTRIBUTE), present("mailMessageStore"))
 
 
 def home_of(entry: Entry) -> str | None:
@@ -30,7 +34,7 @@ def home_of(entry: Entry) -> str | None:
     try:
         return home_in(recorded)
     except InvalidValue:
-        meant = posixpath.normpath(f"/{recorded.lower().lstrip('/')}")
+        meant = spelt(recorded)
         return meant if recorded.startswith("/") and meant != "/" else None
 
 
@@ -66,6 +70,7 @@ class Homemaker:
         if given is not None:
             chosen = normal_home(given)
             self.refuse_used(chosen)
+            self._layout.refuse_shared(self._context.config.new_home_root(), chosen)
             disk = self._context.homes
             self._create(changes, chosen, mailbox, adopt=disk is not None and disk.is_empty(chosen))
             return f"{chosen}/"
@@ -82,18 +87,17 @@ class Homemaker:
             return f"{chosen}/"
         raise HomeRefused(f"{address}: every path for its home below {root} is in use", subject=address)
 
-    def refuse_used(self, home: str) -> None:
-        """Raise AlreadyExists if a home belongs to an account, holds or lies in one, or waits for its purge."""
+    def refuse_used(self, home: str, *, restoring: DeletedMailbox | None = None) -> None:
+        """Raise AlreadyExists if a home that the layout did not give touches that of an account or of a record.
+
+        `restoring` is the record whose own home it is. All entries are looked at: such homes are rare, and no index helps.
+        """
         directory, places = self._context.directory, self._context.places
-        for entry in directory.search(places.domains, present(ATTRIBUTE), attributes=("mail", ATTRIBUTE)):
-            other = home_of(entry) or ""
-            if f"{other}/".startswith(f"{home}/") or (other and f"{home}/".startswith(f"{other}/")):
-                raise AlreadyExists(f"{home} is, holds, or lies in the home of {entry.first('mail')}", subject=home)
-        owner = self._waiting(home)
-        if owner:
-            raise AlreadyExists(
-                f"{home} holds the mail of the deleted account {owner}; restore that record to use it", subject=home
-            )
+        found = directory.search(places.domains, HAS_HOME, attributes=("mail", *HOME_ATTRIBUTES))
+        accounts = (Place(home_of(entry) or "", entry.first("mail")) for entry in found)
+        refuse_occupied(
+            [home], chain(accounts, self._context.companion.ledger.places(but=restoring.id if restoring else None))
+        )
 
     def _is_used(self, home: str) -> bool:
         spelled = any_of(equals(ATTRIBUTE, home), equals(ATTRIBUTE, f"{home}/"))

@@ -18,7 +18,7 @@ from mailstore.ldap.iredmail.admin_marks import demote_idle
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.creation import COUNTER, admin_of
 from mailstore.ldap.iredmail.edits import add_values
-from mailstore.ldap.iredmail.homes import ATTRIBUTE, home_of
+from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker, home_of
 from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
@@ -86,7 +86,7 @@ class Restoration:
         policy, quota = policy_of(domain), max(entry.number("mailQuota") or 0, 0) // MEGABYTE
         policy.check_account_quota(self._address, quota)
         check_accounts(self._context, policy, adding=1, quota=quota)
-        self._check_home(entry)
+        self._check_home()
         attributes["shadowAddress"] = self._free_names(changes, locks)
         claim(self._context, names_in(Entry(self._dn, attributes)))
         attributes["memberOfGroup"] = self._lists_left(entry)
@@ -161,10 +161,7 @@ class Restoration:
         made = stamps(entry, Readings())["created"]
         return made is not None and self._record.deleted is not None and made > self._record.deleted
 
-    def _check_home(self, entry: Entry) -> None:
-        """Make sure that the mail is there, and that nobody else's is."""
-        home = home_of(entry)
-        spelled = any_of(equals(ATTRIBUTE, f"{home}/"), equals(ATTRIBUTE, str(home)))
-        for other in self._context.directory.search(self._context.places.domains, spelled, attributes=("mail",)):
-            raise AlreadyExists(f"{home} is the home of {other.first('mail')} now", subject=home)
+    def _check_home(self) -> None:
+        """Make sure that the mail is there, and that nobody else's is, nor at, in or above it."""
+        Homemaker(self._context).refuse_used(self._record.home, restoring=self._record)
         find_mail(self._context.homes, self._context.key, self._record)

@@ -138,6 +138,9 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
         actor.require_enabled()
         return type(self)(_with_policies(replace(self._context, actor=actor), self._context.policies))
 
+    def unrestricted(self) -> Self:
+        return type(self)(_with_policies(replace(self._context, actor=None), self._context.policies))
+
     @property
     def companions(self) -> Companions:
         return self._context.policies

@@ -125,6 +125,9 @@ class AfterLogicStore(SQLDriver[Context]):
     def acting_as(self, admin: str) -> Self:  # noqa: ARG002 whoever that is
         raise self._lacking(Capability.ADMINS)
 
+    def unrestricted(self) -> Self:
+        return self
+
     def check(self) -> Iterator[Finding]:
         yield from Checker(self._context, self._server).run()
         if self.homes and self._context.ledger is not None:

@@ -12,7 +12,7 @@ from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValu
 from mailstore.layout import normal_home
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import Expansions
-from mailstore.sql.atmail.homes import choose_rule, column_text, home_candidates
+from mailstore.sql.atmail.homes import choose_rule, column_text, home_candidates, refuse_shared
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.new_account import NewAccount
 from mailstore.sql.atmail.retention import Retention
@@ -116,19 +116,21 @@ class Creation:
 
     def _give_homes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
         """Give each account a home that nobody has had, and make it on disk if this store reaches the disk."""
-        given: set[str] = set()
-        for account in accounts:
-            if account.home is not None:
-                home = self._take_given(tx, account.home, given)
-                account.row["homeDir"] = column_text(home)
-                given.add(home)
+        chosen = [(account, _given(account.home)) for account in accounts if account.home is not None]
+        given = [home for _, home in chosen]
+        if given:
+            self._retention.refuse_used_homes(tx, given)
+        for account, home in chosen:
+            refuse_shared(self._context.config.new_home_root(), home)
+            self._take_given(tx, home)
+            account.row["homeDir"] = column_text(home)
         others = [account for account in accounts if account.home is None]
         if not others:
             return
         rule, pad, root = self._rule(tx), self._context.options.short_name_pad, self._context.config.new_home_root()
         candidates = {account.address: home_candidates(root, rule, pad, account.address, now()) for account in others}
         first = {account.address: next(candidates[account.address]) for account in others}
-        used = self._retention.known_homes(tx, first.values()) | given
+        used = self._retention.known_homes(tx, first.values()) | set(given)
         for account in others:
             home = first[account.address]
             if home in used or not self._make_home(tx, home):
@@ -154,19 +156,12 @@ class Creation:
         accounts = ((str(name), str(home or "")) for name, home in tx.execute(sample).all())
         return choose_rule(options.home_rule, options.short_name_pad, accounts)
 
-    def _take_given(self, tx: Transaction, path: str, others: Iterable[str]) -> str:
-        """Return a home that the caller chose, after making it; `others` are those of the same call."""
-        home = normal_home(path)
-        if home.count("/") < 3:  # a root, and something below it
-            raise InvalidValue(f"{home}: a home needs at least three levels", subject=home)
-        if any(f"{home}/".startswith(f"{other}/") or f"{other}/".startswith(f"{home}/") for other in others):
-            raise AlreadyExists(f"{home} is given to another account of the same call", subject=home)
-        self._retention.refuse_used_home(tx, home)
+    def _take_given(self, tx: Transaction, home: str) -> None:
+        """Make a home that the caller chose."""
         disk = self._context.homes
         if disk is not None:
             made = disk.create(home, adopt=disk.is_empty(home))
             tx.on_rollback(made.undo)
-        return home
 
     def _make_home(self, tx: Transaction, home: str) -> bool:
         """Make a home if this store reaches the disk. Returns False if something is there already."""
@@ -178,3 +173,10 @@ class Creation:
             return False
         tx.on_rollback(made.undo)
         return True
+
+
+def _given(path: str) -> str:
+    home = normal_home(path)
+    if home.count("/") < 3:  # a root, and something below it
+        raise InvalidValue(f"{home}: a home needs at least three levels", subject=home)
+    return home

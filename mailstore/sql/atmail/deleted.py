@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from mailstore.address import domain_part
-from mailstore.errors import AlreadyExists
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
 from mailstore.secret import Secret, make_secret
@@ -18,9 +17,10 @@ from mailstore.sql.atmail.accounts import Accounts
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.creation import SALT_BYTES
 from mailstore.sql.atmail.expansions import Expansions
-from mailstore.sql.atmail.homes import column_text, spellings
+from mailstore.sql.atmail.homes import column_text
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.new_account import NewAccount
+from mailstore.sql.atmail.retention import Retention
 from mailstore.sql.atmail.units import to_local
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import SQLMailboxes
@@ -109,11 +109,8 @@ class _Restoration:
         return self._tx.execute(select(columns.accountId).where(columns.accountId == account_id)).first() is None
 
     def _check_home(self) -> None:
-        """Make sure that the mail is there, and that nobody else's is."""
-        accounts, home = self._context.table("accounts").c, self._record.home
-        other = self._tx.execute(select(accounts.username).where(accounts.homeDir.in_(spellings(home)))).scalar()
-        if other:
-            raise AlreadyExists(f"{home} is the home of {other} now", subject=home)
+        """Make sure that the mail is there, and that nobody else's is, nor at, in or above it."""
+        Retention(self._context).refuse_used_homes(self._tx, [self._record.home], restoring=self._record.id)
         find_mail(self._context.homes, self._context.key, self._record)
 
     def _fits(self, row: Row) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from mailstore.address import local_part
+from mailstore.errors import InvalidValue
 from mailstore.layout import normal_home
 
-__all__ = ["choose_rule", "column_text", "home_candidates", "spellings"]
+__all__ = ["choose_rule", "column_text", "home_candidates", "refuse_shared", "spellings"]
 
 _MOST_CANDIDATES = 100
 _LEVELS = 3
@@ -53,6 +54,17 @@ def home_candidates(root: str, rule: str, pad: str, address: str, now: datetime)
     yield plain
     for second in range(_MOST_CANDIDATES):
         yield f"{plain}-{now + timedelta(seconds=second):%Y.%m.%d.%H.%M.%S}"
+
+
+def refuse_shared(root: str, home: str) -> None:
+    """Raise InvalidValue if new homes of other accounts, below `root`, may come to lie in the home that one chose."""
+    below = f"{home}/".removeprefix(f"{root.lower()}/")
+    names = [name for name in below.split("/") if name]
+    is_level = below != f"{home}/" and len(names) <= _LEVELS and all(len(name) == 1 for name in names)
+    if is_level or f"{root.lower()}/".startswith(f"{home}/"):
+        raise InvalidValue(
+            f"{home} would hold the homes of other accounts; choose a path with longer names", subject=home
+        )
 
 
 def column_text(home: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import date
+from itertools import chain
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import select
 
-from mailstore.errors import AlreadyExists
 from mailstore.model import DeletedMailbox
+from mailstore.neighbours import Place, refuse_occupied
 from mailstore.sql.atmail.account_rows import home_of
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions
@@ -89,23 +90,12 @@ class Retention:
             used |= {paths.get(found) for found in tx.execute(select(path).where(path.in_(paths))).scalars()}
         return {home for home in used if home is not None}
 
-    def refuse_used_home(self, tx: Transaction, home: str) -> None:
-        """Raise AlreadyExists if a home that the caller chose is, holds, or lies in that of an account or a record."""
-        column = self._accounts.c.homeDir
-        owner = tx.execute(select(self._accounts.c.username).where(_touches(column, home))).scalar()
-        if owner:
-            raise AlreadyExists(f"{home} is, holds, or lies in the home of {owner}", subject=home)
-        if not self._context.schema.has_records:
-            return
-        former = self._context.ledger.owner_of(tx.connection, spellings(home))
-        if former:
-            raise AlreadyExists(
-                f"{home} holds the mail of the deleted account {former}; restore that record to use it", subject=home
-            )
+    def refuse_used_homes(self, tx: Transaction, homes: Sequence[str], *, restoring: int | None = None) -> None:
+        """Raise AlreadyExists if a home that the rule did not give touches that of an account or of a record.
 
-
-def _touches(column: ColumnElement[str], home: str) -> ColumnElement[bool]:
-    """Return the condition that the path in a column equals `home`, lies in it, or contains it."""
-    parts = home.strip("/").split("/")
-    above = [spelling for depth in range(1, len(parts) + 1) for spelling in spellings("/" + "/".join(parts[:depth]))]
-    return or_(column.in_(above), column.startswith(f"{home}/", autoescape=True))
+        `restoring` is the record whose own home it is. All rows are looked at: such homes are rare, and no index helps.
+        """
+        rows = tx.execute(select(*labelled(self._accounts, "username", "homeDir"))).mappings()
+        accounts = (Place(row["homeDir"] or "", row["username"]) for row in rows)
+        records = self._context.ledger.places(but=restoring) if self._context.schema.has_records else ()
+        refuse_occupied(homes, chain(accounts, records))

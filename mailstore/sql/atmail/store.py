@@ -177,6 +177,9 @@ class AtmailStore(SQLDriver[Context]):
             raise NotFound(f"there is no admin {admin}", subject=admin)
         return type(self)(replace(self._context, actor=Actor(self._context.schema, *row)))
 
+    def unrestricted(self) -> Self:
+        return type(self)(replace(self._context, actor=None))
+
     def check(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
         if self.homes and self._context.schema.has_records:

@@ -52,6 +52,7 @@ class Creation:
         owners = self._names.claim_aliases(tx, new.address, new.aliases)
         if facts["leftovers"]:
             self._cleanup.remove_leftovers(tx, new.address)
+        self._check_given_homes(tx, [new])
         new.mailbox |= self._home(tx, new, known_name=facts["deleted_before"]).columns()
         self._insert_mailboxes(tx, [new])
         self._insert_beside(tx, [new], owners)
@@ -90,6 +91,7 @@ class Creation:
                 account.finish(domains[account.domain], self._services)
 
     def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        self._check_given_homes(tx, accounts)
         for batch in batches(accounts):
             known = self._retention.known_names(tx, [account.address for account in batch])
             for account in batch:
@@ -140,6 +142,15 @@ class Creation:
         for table, all_rows in rows.items():
             self._context.insert(tx, table, all_rows)
 
+    def _check_given_homes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
+        """Refuse homes that callers chose where others live, are kept, or would come to live by the layout."""
+        root = self._context.config.new_home_root()
+        given = [homes.given(root, account.home).path for account in accounts if account.home is not None]
+        if given:
+            self._retention.refuse_used_homes(tx, given)
+            for path in given:
+                self._layout.refuse_shared(root, path)
+
     def _home(self, tx: Transaction, new: NewAccount, *, known_name: bool) -> homes.HomeColumns:
         """Return a home that nobody has had, and make it on disk if this store reaches the disk.
 
@@ -148,7 +159,6 @@ class Creation:
         root = self._context.config.new_home_root()
         if new.home is not None:
             chosen = homes.given(root, new.home)
-            self._retention.refuse_used_home(tx, chosen)
             self._make_home(tx, new, chosen, adopt=self._is_unused(chosen))
             return chosen
         look = known_name or not self._layout.timestamp

@@ -22,6 +22,7 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import forwarding_row
 from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names import NameSpace
+from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.snapshots import Restored, unpacked
@@ -79,7 +80,7 @@ class Restoration:
             self._context.actor.refuse_global_admin(self._tx.connection, {"isglobaladmin": 0, **row})
         policy.check_account_quota(address, row["quota"])
         check_accounts(self._context, self._tx, policy, adding=1, quota=row["quota"])
-        self._check_home(row)
+        self._check_home()
         if facts["leftovers"]:
             Cleanup(self._context).remove_leftovers(self._tx, address)
         self._insert("mailbox", row)
@@ -111,14 +112,9 @@ class Restoration:
             **Services(self._context.schema).disabled_for_new(policy.disabled_services),
         }  # fmt: skip
 
-    def _check_home(self, row: Row) -> None:
-        """Make sure that the mail is there, and that nobody else's is."""
-        mailbox = self._context.table("mailbox").c
-        parts = ("storagebasedirectory", "storagenode", "maildir")
-        same = select(mailbox.username).where(*(mailbox[name] == row[name] for name in parts))
-        other = self._tx.execute(same).scalar()
-        if other:
-            raise AlreadyExists(f"{self._record.home} is the home of {other} now", subject=self._record.home)
+    def _check_home(self) -> None:
+        """Make sure that the mail is there, and that nobody else's is, nor at, in or above it."""
+        Retention(self._context).refuse_used_homes(self._tx, [self._record.home], restoring=self._record.id)
         find_mail(self._context.homes, self._context.key, self._record)
 
     def _fitting(self, row: Row) -> Row | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, select
 
-from mailstore.errors import AlreadyExists
 from mailstore.model import DeletedMailbox, Usage
+from mailstore.neighbours import Place, refuse_occupied
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_rows import home_of
 from mailstore.sql.iredmail.context import Context
@@ -100,18 +101,14 @@ class Retention:
             found = record | exists().where(*self._same_home(home))
         return bool(tx.execute(select(found)).scalar())
 
-    def refuse_used_home(self, tx: Transaction, home: HomeColumns) -> None:
-        """Raise AlreadyExists if a home that the caller chose belongs to an account, or waits for its purge."""
-        path = home.path
-        for row in tx.execute(select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS))).mappings():
-            other = home_of(row) or ""
-            if f"{other}/".startswith(f"{path}/") or (other and f"{path}/".startswith(f"{other}/")):
-                raise AlreadyExists(f"{path} is, holds, or lies in the home of {row['username']}", subject=path)
-        owner = self._ledger.owner_of(tx.connection, _spellings(home))
-        if owner:
-            raise AlreadyExists(
-                f"{path} holds the mail of the deleted account {owner}; restore that record to use it", subject=path
-            )
+    def refuse_used_homes(self, tx: Transaction, homes: Sequence[str], *, restoring: int | None = None) -> None:
+        """Raise AlreadyExists if a home that the layout did not give touches that of an account or of a record.
+
+        `restoring` is the record whose own home it is. All rows are looked at: such homes are rare, and no index helps.
+        """
+        rows = tx.execute(select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS))).mappings()
+        accounts = (Place(home_of(row) or "", row["username"]) for row in rows)
+        refuse_occupied(homes, chain(accounts, self._ledger.places(but=restoring)))
 
     def _same_home(self, home: HomeColumns) -> list[ColumnElement[bool]]:
         return [self._mailbox.c[name] == value for name, value in home.columns().items()]

@@ -105,6 +105,9 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
             actor.require_enabled(connection)
         return type(self)(_with_companions(replace(self._context, actor=actor), self._context.companions))
 
+    def unrestricted(self) -> Self:
+        return type(self)(_with_companions(replace(self._context, actor=None), self._context.companions))
+
     @property
     def companions(self) -> Companions:
         return self._context.companions

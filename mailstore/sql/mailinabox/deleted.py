@@ -13,6 +13,7 @@ from mailstore import store
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
+from mailstore.neighbours import Place
 from mailstore.purge import find_mail
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
@@ -116,6 +117,9 @@ class UnrecordedMailboxes(store.DeletedMailboxes):
 
     def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Any:
         self._refuse()
+
+    def places(self) -> Iterator[Place]:
+        return iter(())
 
     def note_failure(self, record_id: int, reason: str) -> None:
         self._refuse()

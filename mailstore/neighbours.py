@@ -1,0 +1,83 @@
+"""Which homes lie at, in or above others, by their paths alone.
+
+Rows of other tools spell one directory in many ways, and a mailbox that is removed takes everything below it along. So
+paths are compared as the directories that they mean, and in both directions.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mailstore.errors import AlreadyExists
+
+__all__ = ["Neighbours", "Place", "places_at", "refuse_occupied", "spelt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A home and who has it: an account, or the record with this ``id`` of a deleted one."""
+
+    home: str
+    address: str
+    id: int | None = None
+
+    def __str__(self) -> str:
+        if self.id is None:
+            return f"the account {self.address} ({self.home})"
+        return f"record {self.id} of the deleted account {self.address} ({self.home})"
+
+
+def spelt(home: str) -> str:
+    """Return the one spelling of the directory that a home means, whatever the text: it never raises.
+
+    Lower case as the readers fold it, no doubled or closing slashes, ``.`` and ``..`` resolved: no component of a home is
+    a link. An empty text, which names no directory, stays empty.
+    """
+    return posixpath.normpath("/" + home.lower().lstrip("/")) if home else ""
+
+
+def places_at(path: str) -> Iterator[str]:
+    """Iterate over a spelt path and all above it, up to ``/``."""
+    while path != "/":
+        yield path
+        path = path.rpartition("/")[0] or "/"
+    yield path
+
+
+class Neighbours:
+    """Some homes, to find those of them that others touch: equal, contain, or lie in. Costs the same for any number."""
+
+    def __init__(self, homes: Iterable[str]) -> None:
+        self._at: dict[str, list[str]] = defaultdict(list)
+        self._below: dict[str, list[str]] = defaultdict(list)
+        for home in filter(None, dict.fromkeys(homes)):
+            path, *above = places_at(spelt(home))
+            self._at[path].append(home)
+            for place in above:
+                self._below[place].append(home)
+
+    def of(self, home: str) -> Iterator[str]:
+        """Iterate over those homes that `home` touches; an empty one touches nothing."""
+        if not home:
+            return
+        path = spelt(home)
+        yield from self._below.get(path, ())
+        for place in places_at(path):
+            yield from self._at.get(place, ())
+
+
+def refuse_occupied(homes: Sequence[str], others: Iterable[Place]) -> None:
+    """Raise AlreadyExists if one of `homes` is, holds, or lies in one of the `others`, or another one of `homes`."""
+    wanted, counted = Neighbours(homes), Counter(homes)
+    for home in homes:
+        if counted[home] > 1 or any(other != home for other in wanted.of(home)):
+            raise AlreadyExists(
+                f"{home} touches a home that is given to another account of the same call", subject=home
+            )
+    for other in others:
+        for home in wanted.of(other.home):
+            hint = "" if other.id is None else "; restore that record to use it, or wait for its purge"
+            raise AlreadyExists(f"{home} is, holds, or lies in the home of {other}{hint}", subject=home)
