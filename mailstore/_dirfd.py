@@ -23,6 +23,7 @@ __all__ = [
     "READ",
     "Made",
     "Moved",
+    "Removed",
     "Visit",
     "descended",
     "make",
@@ -286,8 +287,16 @@ def _if_same(fd: int, expected: tuple[int, int]) -> int | None:
 # --- removing ---------------------------------------------------------------------------------------------------------
 
 
-def remove_tree(name: str, parent: int, progress: Callable[[int], None] | None = None) -> int:
-    """Remove the directory ``name`` in ``parent`` with all it holds; returns the number of files removed.
+@dataclass(frozen=True)
+class Removed:
+    """What a removal took away: everything but directories in ``files``, and the size of regular files in ``bytes``."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+def remove_tree(name: str, parent: int, progress: Callable[[int], None] | None = None) -> Removed:
+    """Remove the directory ``name`` in ``parent`` with all it holds; returns what this call removed.
 
     May be broken off anywhere and called again, also by several processes at once: what is gone already is no error.
     ``progress`` is called now and then with the number of files removed so far. Mount points inside are an ``OSError``
@@ -296,11 +305,11 @@ def remove_tree(name: str, parent: int, progress: Callable[[int], None] | None =
     try:
         top = _open_for_removal(name, parent)
     except FileNotFoundError:
-        return 0
+        return Removed()
     try:
         removal = _Removal(top, progress or (lambda _files: None))
         _sweep_until_gone(removal, name, parent)
-        return removal.files
+        return Removed(removal.files, removal.bytes)
     finally:
         os.close(top)
 
@@ -332,7 +341,7 @@ class _Removal:
     """
 
     def __init__(self, top: int, progress: Callable[[int], None]) -> None:
-        self.files = 0
+        self.files = self.bytes = 0
         self.steps = 0  # anything removed or moved
         self._top = top
         self._progress = progress
@@ -372,8 +381,10 @@ class _Removal:
                 subdirs.append(entry.name)
                 continue
             try:
+                size = entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
                 os.unlink(entry.name, dir_fd=fd)
                 unlinked += 1
+                self.bytes += size
             except FileNotFoundError:  # another remover was here
                 pass
         self.files += unlinked
@@ -381,9 +392,11 @@ class _Removal:
         return subdirs
 
     def _move_to_top(self, name: str, fd: int) -> str | None:
-        """Rename a directory to a work name below the top; ``None`` if it is gone or must wait for the next pass."""
-        if fd == self._top and name.startswith(_WORK_PREFIX):
-            return name  # left by a broken-off removal, or another remover is at it
+        """Rename a directory to a work name below the top; ``None`` if it is gone or must wait for the next pass.
+
+        What has a work name already, from a broken-off removal or of another remover, is renamed as well: only that
+        proves that nothing is mounted there.
+        """
         work_name = next(self._work_names)
         try:
             with_access(name, fd, lambda: os.rename(name, work_name, src_dir_fd=fd, dst_dir_fd=self._top))
@@ -393,7 +406,8 @@ class _Removal:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):  # the files removed meanwhile make room
                 return None
             raise
-        self.steps += 1
+        if fd != self._top or not name.startswith(_WORK_PREFIX):
+            self.steps += 1
         return work_name
 
     def _rmdir(self, name: str) -> None:

@@ -15,6 +15,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from functools import partial
 from pathlib import Path
 
 from mailstore import _dirfd
+from mailstore._dirfd import Removed
 from mailstore._disk_errors import reporting, tell
 from mailstore._home_search import MAILDIR_PARTS, TRASH, homes_below
+from mailstore._mounts import mounts_below
 from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
 from mailstore.layout import normal_home
 from mailstore.model import Usage
@@ -158,6 +161,20 @@ class Homes:
         ):
             self._check_owner(fd, root, place)
 
+    def contents(self, home: str | Trashed) -> Removed:
+        """What `unlink` would remove of a home, or of one in the trash."""
+        if isinstance(home, str):
+            with self._home(home, "cannot measure") as fd:
+                return _contents(fd)
+        name = self._entry_name(home)
+        with (
+            reporting("cannot measure", home.path),
+            self._root(home.root) as root,
+            self._trash(home.root, root) as trash,
+            _dirfd.opened(name, dir_fd=trash) as fd,
+        ):
+            return _contents(fd)
+
     def measure(self, home: str, *, folder: str = "Maildir") -> Usage:
         """Bytes of all regular files in the home, and messages in every ``cur`` and ``new`` below its ``folder``.
 
@@ -252,11 +269,34 @@ class Homes:
 
     # --- the trash
 
+    def check_removable(self, home: str) -> bool:
+        """Whether `set_aside` would find the home; raises what that would raise. Changes nothing."""
+        place = self._locate(home)
+        with reporting("cannot set aside", place.home), self._root(place.root) as root:
+            try:
+                with self._removable(place, root):
+                    pass
+            except FileNotFoundError:
+                return self.exists(place.home)
+            with suppress(FileNotFoundError), self._trash(place.root, root):
+                pass
+        return True
+
+    @contextmanager
+    def _removable(self, place: _Place, root: int) -> Iterator[tuple[int, int]]:
+        """The directory above a home, and the home, after everything was checked that keeps it from being moved."""
+        *above, name = place.names
+        with _dirfd.descended(root, above) as parent, _dirfd.opened(name, dir_fd=parent) as home:
+            self._check_owner(home, root, place)
+            _check_same_device(home, root, place)
+            _check_unmounted(place)
+            yield parent, home
+
     def set_aside(self, home: str, key: str) -> Trashed | None:
         """Move a home into the trash of its root, in one atomic and durable step; ``None`` if it does not exist.
 
         ``key`` names the entry for `find_trashed`, made of ``a-z0-9-``. `HomeRefused` unless every component is a real
-        directory, the owner is the expected one, and the home is on the file system of its root.
+        directory, the owner is the expected one, the home is on the file system of its root, and nothing is mounted in it.
         """
         place = self._locate(home)
         if not _KEY.fullmatch(key):
@@ -272,14 +312,8 @@ class Homes:
         return Trashed(place.root, key, f"{place.root}/{TRASH}/{entry}")
 
     def _move_to_trash(self, place: _Place, root: int, entry: str) -> None:
-        *above, name = place.names
-        with (
-            _dirfd.descended(root, above) as parent,
-            _dirfd.opened(name, dir_fd=parent) as home,
-            self._trash(place.root, root, make=True) as trash,
-        ):
-            self._check_owner(home, root, place)
-            _check_same_device(home, root, place)
+        name = place.names[-1]
+        with self._removable(place, root) as (parent, home), self._trash(place.root, root, make=True) as trash:
             # To move a directory its owner needs the right to write into it; root always may.
             move = partial(os.rename, name, entry, src_dir_fd=parent, dst_dir_fd=trash)
             _dirfd.with_access(name, parent, move)
@@ -360,10 +394,20 @@ class Homes:
                 return
         raise _vanishing(place)
 
-    def unlink(self, trashed: Trashed, *, progress: Callable[[int], None] | None = None) -> int:
-        """Remove a home from the trash for good; returns the number of files removed by this call.
+    def condemn(self, trashed: Trashed) -> None:
+        """Mark a trash entry as one to be removed, whatever happens: it can no longer be put back."""
+        name = self._entry_name(trashed).removesuffix(_REMOVING)
+        with (
+            reporting("cannot mark", trashed.path),
+            self._root(trashed.root) as root,
+            self._trash(trashed.root, root) as trash,
+        ):
+            _mark_removing(name, trash)
 
-        May be broken off and repeated, also by several processes at once; an entry that is gone counts 0. ``progress``
+    def unlink(self, trashed: Trashed, *, progress: Callable[[int], None] | None = None) -> Removed:
+        """Remove a home from the trash for good; returns what this call removed.
+
+        May be broken off and repeated, also by several processes at once; an entry that is gone counts nothing. ``progress``
         is called now and then with the number of files removed so far. Nothing outside the entry is touched: links are
         removed, not followed, and a mount point inside is `HomeRefused`.
         """
@@ -372,7 +416,7 @@ class Homes:
             try:
                 trash = stack.enter_context(self._trash(trashed.root, root))
             except FileNotFoundError:
-                return 0
+                return Removed()
             _mark_removing(name, trash)
             return _dirfd.remove_tree(name + _REMOVING, trash, progress)
 
@@ -392,10 +436,17 @@ class Homes:
             with suppress(FileExistsError):
                 _dirfd.make(root_fd, (TRASH,), (above.st_uid, above.st_gid), 0o700)
         with _dirfd.opened(TRASH, _dirfd.READ, dir_fd=root_fd) as fd:
-            uid = os.fstat(fd).st_uid
+            status = os.fstat(fd)
+            uid = status.st_uid
             # Our own uid: another process may be between making the trash and handing it over.
             if uid not in (above.st_uid, self._owner_below(root_fd)[0], os.geteuid()):
                 message = f"{root}/{TRASH} belongs to uid {uid} instead of uid {above.st_uid}; look at it"
+                raise HomeRefused(message, subject=f"{root}/{TRASH}")
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                message = (
+                    f"{root}/{TRASH} can be written by others (mode {stat.S_IMODE(status.st_mode):o}); "
+                    "see what they put there, then chmod it to 700"
+                )
                 raise HomeRefused(message, subject=f"{root}/{TRASH}")
             yield fd
 
@@ -503,6 +554,16 @@ def _check_same_device(home: int, root: int, place: _Place) -> None:
         raise HomeRefused(f"{place.home} is on another file system than its root {place.root}", subject=place.home)
 
 
+def _check_unmounted(place: _Place) -> None:
+    """Refuse a home that is moved from, to or with a mount point: the kernel would refuse it later, or half way."""
+    trash = f"{place.root}/{TRASH}"
+    for point in mounts_below(place.root):
+        around = f"{place.home}/".startswith(f"{point}/") or f"{point}/".startswith(f"{place.home}/")
+        if around or point == trash:
+            message = f"{point} is a mount point, so {place.home} cannot be removed; unmount it first"
+            raise HomeRefused(message, subject=place.home)
+
+
 def _home_exists(place: _Place) -> HomeExists:
     message = f"home {place.home} already exists; adopt it, choose another, or remove it by hand"
     return HomeExists(message, subject=place.home)
@@ -561,6 +622,15 @@ def _mark_removing(name: str, trash: int) -> None:
     """Rename a trash entry, so that nobody puts back what is partly removed."""
     with suppress(FileNotFoundError):  # marked before, or gone
         os.rename(name, name + _REMOVING, src_dir_fd=trash, dst_dir_fd=trash)
+
+
+def _contents(home: int) -> Removed:
+    files = size = 0
+    for visit in _dirfd.walk(home, _raise_walk_error):
+        entries = list(visit.files)
+        files += len(entries)
+        size += sum(_regular_sizes(iter(entries)))
+    return Removed(files, size)
 
 
 def _regular_sizes(entries: Iterator[os.DirEntry[str]]) -> Iterator[int]:

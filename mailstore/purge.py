@@ -1,24 +1,27 @@
 """Removing the mailboxes of deleted accounts whose retention ran out.
 
-For each batch of due records: claim them in the database, verify that nobody lives in or around their homes, move the homes
-into the trash of their root (one atomic rename each), forget the records, commit. Only then are the trees unlinked, outside
-of any lock. Whatever step is interrupted, the next run finishes: a record whose home is in the trash already is forgotten,
-and trash whose record is gone is removed. What cannot be done keeps its record, is reported, and stops nothing else.
+For each batch of due records: claim them in the database, verify that nobody lives, and that nothing is kept, in or around
+their homes, move the homes into the trash of their root (one atomic rename each), forget the records, commit. Only then are
+the trees unlinked, outside of any lock. Whatever step is interrupted, the next run finishes: a record whose home is in the
+trash already is forgotten, and trash whose record is gone is removed, unless somebody lives where it came from. What cannot
+be done keeps its record, is reported, and stops nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import PurePosixPath
+from itertools import chain, takewhile
 from typing import Literal
 
-from mailstore.errors import ConfigurationError, HomeError, InvalidValue, NotFound
-from mailstore.layout import normal_home
+from mailstore.errors import ConfigurationError, HomeError, InvalidValue, MailstoreError, NotFound
 from mailstore.maildir import Homes, Trashed
 from mailstore.model import DeletedMailbox, Usage
+from mailstore.neighbours import Neighbours, Place, places_at, spelt
 from mailstore.store import Claim, Store
 
 __all__ = ["Outcome", "find_mail", "purge_due", "take_from_trash", "trash_key"]
@@ -39,9 +42,11 @@ class Outcome:
     - ``trashed``: in the trash, its record is forgotten, but it could not be removed yet: ``reason``;
     - ``kept``: not touched: ``reason``;
     - ``elsewhere``: due, but not under the homes that this process may touch;
-    - ``would purge``: only in a dry run; ``usage`` is what would go.
+    - ``would purge``: only in a dry run; ``reason`` tells why its size is not known, if it is not.
 
-    ``record`` is None for trash that an interrupted run left behind, and for a root whose trash cannot be read (``kept``).
+    ``files`` and ``bytes`` are what was removed, or would be: everything but directories, and the size of regular files.
+    ``usage``, in a dry run, counts messages besides. ``record`` is None for trash that an interrupted run left behind, and
+    for a root whose trash cannot be read (``kept``).
     """
 
     home: str
@@ -50,15 +55,20 @@ class Outcome:
     reason: str = ""
     usage: Usage | None = None
     files: int = 0
+    bytes: int = 0
 
 
 def trash_key(store_key: str, record: DeletedMailbox) -> str:
     """Return the key under which the home of a record lies in the trash.
 
-    The id alone would not do: some databases give it away again once the record is deleted.
+    The id alone would not do: some databases give it away again once the record is deleted. The home has a mark of its own,
+    so that whoever lives there can be found when the record is gone.
     """
-    mark = hashlib.sha256(f"{record.home} {record.deleted}".encode()).hexdigest()[:12]
-    return f"{store_key}-{mark}-{record.id}"
+    return f"{store_key}-{_mark(spelt(record.home))}-{_mark(str(record.deleted))}-{record.id}"
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def take_from_trash(homes: Homes, store_key: str, record: DeletedMailbox) -> bool:
@@ -128,25 +138,59 @@ class _Run:
         self._day = day
         self._stop = stop
         self._progress = progress
+        # What an acting admin may not see is as alive, and as much kept, as the rest.
+        self._whole = store.unrestricted()
+        self._told: set[int] = set()
+
+    # --- a dry run
 
     def preview(self) -> Iterator[Outcome]:
         """Tell what `purge` would do."""
+        forgotten, unreadable = self._forgotten()
+        yield from unreadable
+        origins = self._origins(forgotten)
+        for entry, place in origins:
+            yield Outcome(
+                place.home, "kept", None, f"{entry.path} came from there, and {place} uses it: it will be put back"
+            )
+        for entry in _without(forgotten, origins):
+            yield self._previewed_trash(entry)
         records = list(self._store.deleted.list(due=self._day))
-        in_use = _in_use((record.home for record in records), self._store)
+        reasons = self._reasons([record for record in records if self._is_here(record)])
         for record in records:
-            yield self._previewed(record, in_use.get(record.home))
+            if self._stop():
+                return
+            yield self._previewed(record, reasons.get(record.id))
 
-    def _previewed(self, record: DeletedMailbox, user: str | None) -> Outcome:
+    def _previewed(self, record: DeletedMailbox, reason: str | None) -> Outcome:
         try:
             if self._homes.root_of(record.home) is None:
                 return Outcome(record.home, "elsewhere", record)
-            if user:
-                return Outcome(record.home, "kept", record, _used_by(user))
-            if not self._homes.exists(record.home):
-                return Outcome(record.home, "absent", record)
-            return Outcome(record.home, "would purge", record, usage=self._homes.measure(record.home, folder=""))
+            if reason is not None:
+                return Outcome(record.home, "kept", record, reason)
+            if self._homes.check_removable(record.home):
+                return self._measured(record)
+            trashed = self._homes.find_trashed(trash_key(self._store.key, record), record.home)
         except (HomeError, InvalidValue) as error:
             return Outcome(record.home, "kept", record, str(error))
+        return self._previewed_trash(trashed[-1], record) if trashed else Outcome(record.home, "absent", record)
+
+    def _measured(self, record: DeletedMailbox) -> Outcome:
+        try:
+            there, usage = self._homes.contents(record.home), self._homes.measure(record.home, folder="")
+        except HomeError as error:  # a removal takes the rights that it needs
+            return Outcome(record.home, "would purge", record, str(error))
+        return Outcome(record.home, "would purge", record, usage=usage, files=there.files, bytes=there.bytes)
+
+    def _previewed_trash(self, entry: Trashed, record: DeletedMailbox | None = None) -> Outcome:
+        home = record.home if record else entry.path
+        try:
+            there = self._homes.contents(entry)
+        except HomeError as error:
+            return Outcome(home, "would purge", record, str(error))
+        return Outcome(home, "would purge", record, files=there.files, bytes=there.bytes)
+
+    # --- a real one
 
     def purge(self) -> Iterator[Outcome]:
         """Finish what earlier runs left, then work through the due records in batches."""
@@ -162,20 +206,58 @@ class _Run:
         yield from self._elsewhere()
 
     def _finish_earlier_runs(self) -> Iterator[Outcome]:
+        forgotten, unreadable = self._forgotten()
+        yield from unreadable  # such a root stops none of the others
+        origins = self._origins(forgotten)
+        for entry, place in origins:
+            yield self._return(entry, place)
+        yield from self._unlink_all([(entry, None) for entry in _without(forgotten, origins)])
+
+    def _forgotten(self) -> tuple[list[Trashed], list[Outcome]]:
+        """Return what is in the trash without a record, and what became of roots whose trash cannot be read."""
         unreadable: list[HomeError] = []
         trashed = self._homes.trashed(f"{self._store.key}-", on_error=unreadable.append)
-        left = [entry for entry in trashed if self._is_forgotten(entry)]
-        for error in unreadable:  # such a root stops none of the others
-            yield Outcome(error.subject or "", "kept", None, str(error))
-        yield from self._unlink_all([(entry, None) for entry in left])
+        forgotten = [entry for entry in trashed if self._is_forgotten(entry)]
+        return forgotten, [Outcome(error.subject or "", "kept", None, str(error)) for error in unreadable]
 
     def _is_forgotten(self, entry: Trashed) -> bool:
         """Tell whether the record of a home in the trash is gone, that is, whether its move was committed."""
         try:
-            record = self._store.deleted.get(int(entry.key.rpartition("-")[2]))
+            record = self._whole.deleted.get(int(entry.key.rpartition("-")[2]))
         except NotFound:
             return True
         return trash_key(self._store.key, record) != entry.key
+
+    def _origins(self, forgotten: Iterable[Trashed]) -> list[tuple[Trashed, Place]]:
+        """Return those entries that came from where somebody lives, or something is kept, with who and the old path.
+
+        A record goes with its account's restore, too, and that may have taken place on a host that does not see the trash.
+        What was condemned went with a commit that is known to have taken place.
+        """
+        by_mark: dict[str, list[Trashed]] = defaultdict(list)
+        for entry in forgotten:
+            if not entry.removing:
+                by_mark[entry.key.split("-")[1]].append(entry)
+        found: dict[Trashed, Place] = {}
+        if by_mark:
+            for place in chain(self._live(), self._whole.deleted.places()):
+                for path in takewhile(self._is_below_a_root, places_at(spelt(place.home))):
+                    for entry in by_mark.get(_mark(path), ()):
+                        found[entry] = Place(path, place.address, place.id)
+        return list(found.items())
+
+    def _is_below_a_root(self, path: str) -> bool:
+        return any(path.startswith(f"{root}/") for root in self._homes.roots)
+
+    def _return(self, entry: Trashed, place: Place) -> Outcome:
+        """Put a home back that is in use again. What hinders that needs somebody to look at both mailboxes."""
+        try:
+            self._homes.put_back(entry, place.home)
+        except HomeError as error:
+            reason = f"{entry.path} holds mail of {place}, which is in use again, and was not put back: {error}"
+        else:
+            reason = f"it is in use again, by {place}: its mail was put back from the trash"
+        return Outcome(place.home, "kept", None, reason)
 
     def _set_aside_batch(
         self, after: int
@@ -184,33 +266,76 @@ class _Run:
 
         Returns what is settled already, what remains to be unlinked, and the id of the last record, None at the end.
         """
-        outcomes: list[Outcome] = []
         trashed: list[tuple[Trashed, DeletedMailbox | None]] = []
-        with self._store.deleted.claim(self._day, limit=_BATCH, after=after, below=self._homes.roots) as claim:
-            in_use = _in_use((record.home for record in claim.records), self._store)
-            for record in claim.records:
-                try:
-                    trashed += [(entry, record) for entry in self._set_aside(claim, record, in_use.get(record.home))]
-                except (HomeError, InvalidValue) as error:
-                    self._store.deleted.note_failure(record.id, str(error))
-                    outcomes.append(Outcome(record.home, "kept", record, str(error)))
-            last = claim.records[-1].id if claim.records else None
-        settled = {record.id for _, record in trashed if record} | {
-            outcome.record.id for outcome in outcomes if outcome.record
-        }
-        outcomes += [Outcome(record.home, "absent", record) for record in claim.records if record.id not in settled]
+        stranded: list[str] = []
+        try:
+            with self._store.deleted.claim(self._day, limit=_BATCH, after=after, below=self._homes.roots) as claim:
+                last = claim.records[-1].id if claim.records else None
+                hand, not_in_hand = self._gather(claim)
+                reasons = self._reasons(hand, not_in_hand)
+                for record in sorted(hand, key=lambda record: len(record.home), reverse=True):  # what is inside first
+                    if record.id not in reasons:
+                        try:
+                            trashed += [(entry, record) for entry in self._set_aside(claim, record, stranded)]
+                        except (HomeError, InvalidValue) as error:
+                            reasons |= _spread({record.id: str(error)}, hand, but=reasons)
+                for record in hand:
+                    if record.id in reasons:
+                        self._store.deleted.note_failure(record.id, reasons[record.id])
+        except MailstoreError as error:
+            if stranded:
+                error.state = "; ".join(filter(None, (error.state, *stranded)))
+            raise
+        self._condemn(entry for entry, _ in trashed)
+        moved = {record.id for _, record in trashed if record}
+        outcomes = [
+            Outcome(record.home, "kept" if record.id in reasons else "absent", record, reasons.get(record.id, ""))
+            for record in hand
+            if record.id not in moved and record.id not in self._told
+        ]
+        self._told |= reasons.keys()  # the turn of some by their number comes later
         return outcomes, trashed, last
 
-    def _set_aside(self, claim: Claim, record: DeletedMailbox, user: str | None) -> Sequence[Trashed]:
-        """Move one home into the trash and forget its record. Returns the entries of this record in the trash."""
-        if user:
-            raise HomeError(_used_by(user), subject=record.home)
+    def _gather(self, claim: Claim) -> tuple[list[DeletedMailbox], list[Place]]:
+        """Claim all other due records that touch the claimed ones, too: they go together or not.
+
+        Returns what is in hand, those of the batch first, and the touching records that could not be had.
+        """
+        hand, touching = list(claim.records), list[Place]()
+        while hand:
+            near = Neighbours(record.home for record in hand)
+            touching = [place for place in self._kept({record.id for record in hand}) if any(near.of(place.home))]
+            more = claim.take({place.id for place in touching if place.id is not None}) if touching else ()
+            if not more:
+                break
+            hand += more
+        return hand, touching
+
+    def _set_aside(self, claim: Claim, record: DeletedMailbox, stranded: list[str]) -> Sequence[Trashed]:
+        """Move one home into the trash and forget its record. Returns the entries of this record in the trash.
+
+        Should the claim fail, the home is put back; what cannot be is told in `stranded`.
+        """
         key = trash_key(self._store.key, record)
         entry = self._homes.set_aside(record.home, key)
+        if entry is not None:
+            claim.on_failure(lambda: self._put_back(entry, record, stranded))
         # Nothing there: an earlier run may have been killed between the rename and the commit.
         entries = [entry] if entry else self._homes.find_trashed(key, record.home)
         claim.forget(record)
         return entries
+
+    def _put_back(self, entry: Trashed, record: DeletedMailbox, stranded: list[str]) -> None:
+        try:
+            self._homes.put_back(entry, record.home)
+        except HomeError as error:
+            stranded.append(f"the mail of {record.address} is in the trash as {entry.path}: {error}")
+
+    def _condemn(self, entries: Iterable[Trashed]) -> None:
+        """Mark what is settled, so that no later run has to ask whether it is."""
+        for entry in entries:
+            with suppress(HomeError):  # who unlinks it meets the same error, and tells it
+                self._homes.condemn(entry)
 
     def _unlink_all(self, trashed: Iterable[tuple[Trashed, DeletedMailbox | None]]) -> Iterator[Outcome]:
         for entry, record in trashed:
@@ -218,14 +343,16 @@ class _Run:
                 return
             home = record.home if record else entry.path
             try:
-                files = self._homes.unlink(entry, progress=self._progress)
+                gone = self._homes.unlink(entry, progress=self._progress)
             except HomeError as error:
                 yield Outcome(home, "trashed", record, str(error))
             else:
-                yield Outcome(home, "purged", record, files=files)
+                yield Outcome(home, "purged", record, files=gone.files, bytes=gone.bytes)
 
     def _elsewhere(self) -> Iterator[Outcome]:
         for record in self._store.deleted.list(due=self._day):
+            if record.id in self._told:
+                continue
             try:
                 root = self._homes.root_of(record.home)
             except InvalidValue as error:
@@ -234,41 +361,78 @@ class _Run:
             if root is None:
                 yield Outcome(record.home, "elsewhere", record)
 
+    # --- what may not go
 
-def _used_by(user: str) -> str:
-    return f"the live account {user} has its home there, above, or below; nothing was touched"
+    def _reasons(self, hand: Sequence[DeletedMailbox], touching: Iterable[Place] = ()) -> dict[int, str]:
+        """Return why records in hand cannot be purged, by their ids; the others can.
+
+        Nothing that lives or is kept may lie at, in or above a home that goes. Other records were looked through before the
+        accounts (`touching`) and are again after them: whoever is restored or deleted meanwhile is seen as one or the other.
+        """
+        if not hand:
+            return {}
+        near = Neighbours(record.home for record in hand)
+        blocked: dict[str, str] = {}
+        ids = {record.id for record in hand}
+        for place in chain(touching, self._live(), self._kept(ids)):
+            blocked |= {home: _blocked_by(place) for home in near.of(place.home)}
+        reasons = {record.id: blocked[record.home] for record in hand if record.home in blocked}
+        for record in hand:
+            if record.id not in reasons:
+                try:
+                    self._homes.check_removable(record.home)
+                except (HomeError, InvalidValue) as error:
+                    reasons[record.id] = str(error)
+        return reasons | _spread(reasons, hand)
+
+    def _is_here(self, record: DeletedMailbox) -> bool:
+        try:
+            return self._homes.root_of(record.home) is not None
+        except InvalidValue:
+            return False
+
+    def _live(self) -> Iterator[Place]:
+        return (Place(home, address) for address, home in self._whole.accounts.homes())
+
+    def _kept(self, hand: Collection[int]) -> Iterator[Place]:
+        """Iterate over the homes of records that are not in hand, but for those that are no mailboxes.
+
+        What lies at a root or above it can be nobody's home; such a record would keep everything else for ever.
+        """
+        for place in self._whole.deleted.places():
+            path = spelt(place.home)
+            if place.id not in hand and not any(
+                f"{root}/".startswith(f"{path.rstrip('/')}/") for root in self._homes.roots
+            ):
+                yield place
 
 
-def _in_use(homes: Iterable[str], store: Store) -> dict[str, str]:
-    """Return those of `homes` that a live account's home equals, contains, or lies under, with that account.
+def _blocked_by(place: Place) -> str:
+    if place.id is None:
+        return f"the live account {place.address} has its home there, above, or below; nothing was touched"
+    return (
+        f"the mailbox of the deleted account {place.address} is kept there, above, or below (record {place.id}); "
+        "nothing was touched"
+    )
 
-    One pass over all accounts for any number of homes; nothing of it is kept but the matches.
-    """
-    wanted = {home: {str(parent) for parent in PurePosixPath(_spelt(home)).parents} for home in homes}
-    if not wanted:
-        return {}
-    by_path = {_spelt(home): home for home in wanted}
-    above = {parent: home for home, parents in wanted.items() for parent in parents}
-    found: dict[str, str] = {}
-    for address, live in store.accounts.homes():
-        path = _spelt(live)
-        if path in above:  # the live home contains a wanted one, maybe several
-            found |= {home: address for home, parents in wanted.items() if path in parents}
-        for place in (path, *_parents(path)):
-            if place in by_path:
-                found[by_path[place]] = address
+
+def _spread(reasons: Mapping[int, str], hand: Sequence[DeletedMailbox], *, but: Collection[int] = ()) -> dict[int, str]:
+    """Return the reasons, and with them those of records whose homes touch one that stays: it is kept, too."""
+    found, waiting = dict(reasons), [record for record in hand if record.id not in reasons and record.id not in but]
+    staying = [record for record in hand if record.id in reasons]
+    while staying and waiting:
+        near = Neighbours(record.home for record in waiting)
+        touched = {home: record for record in staying for home in near.of(record.home)}
+        staying = [record for record in waiting if record.home in touched]
+        found |= {record.id: _blocked_by(_place_of(touched[record.home])) for record in staying}
+        waiting = [record for record in waiting if record.home not in touched]
     return found
 
 
-def _parents(path: str) -> Iterator[str]:
-    while path:
-        path = path.rpartition("/")[0]
-        yield path
+def _without(entries: Iterable[Trashed], found: Iterable[tuple[Trashed, Place]]) -> list[Trashed]:
+    others = {entry for entry, _ in found}
+    return [entry for entry in entries if entry not in others]
 
 
-def _spelt(home: str) -> str:
-    """Return the normal form of a home, or the text as it is if it has none: such a path is never touched anyway."""
-    try:
-        return normal_home(home)
-    except InvalidValue:
-        return home
+def _place_of(record: DeletedMailbox) -> Place:
+    return Place(record.home, record.address, record.id)

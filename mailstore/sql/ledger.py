@@ -213,7 +213,9 @@ class Ledger:
                 return connection.execute(query.where(columns.id > after)).all()
 
         for page in pages(fetch, lambda row: int(row.id), start=0, size=_PLACES_PAGE):
-            yield from (Place(row.maildir, row.username, row.id) for row in page if row.maildir and row.id != but)
+            yield from (
+                Place(row.maildir, row.username, row.id) for row in page if row.maildir.strip("/") and row.id != but
+            )
 
     def below(self, root: str) -> ColumnElement[bool]:
         """Return the condition that the home lies under a directory."""
