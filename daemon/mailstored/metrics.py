@@ -48,9 +48,7 @@ class Metrics:
             "mailstored_mailboxes", "Due mailboxes by what was done.", (*store, "action"), registry=registry
         )
         self.files = Counter("mailstored_removed_files", "Files removed.", store, registry=registry)
-        self.bytes = Counter(
-            "mailstored_removed_bytes", "Size of removed mailboxes, as recorded on deletion.", store, registry=registry
-        )
+        self.bytes = Counter("mailstored_removed_bytes", "Size of the files removed.", store, registry=registry)
         self.due = Gauge(
             "mailstored_due_mailboxes", "Due mailboxes that the last purge left.", store, registry=registry
         )

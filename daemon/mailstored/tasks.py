@@ -149,8 +149,8 @@ class Purge(Task):
         metrics = self._around.metrics
         metrics.mailboxes.labels(self.store, outcome.action).inc()
         metrics.files.labels(self.store).inc(outcome.files)
-        metrics.bytes.labels(self.store).inc(_size(outcome))
-        counts.update({outcome.action: 1, "files": outcome.files, "bytes": _size(outcome)})
+        metrics.bytes.labels(self.store).inc(outcome.bytes)
+        counts.update({outcome.action: 1, "files": outcome.files, "bytes": outcome.bytes})
 
     def _tell_outcome(self, outcome: Outcome) -> None:
         tell = getattr(self._log, _OUTCOME_LEVELS.get(outcome.action, "info"))
@@ -161,13 +161,8 @@ class Purge(Task):
             action=outcome.action,
             reason=outcome.reason,
             files=outcome.files,
-            bytes=_size(outcome),
+            bytes=outcome.bytes,
         )
-
-
-def _size(outcome: Outcome) -> int:
-    """Return what was recorded on deletion: to measure a mailbox would cost more than to remove it."""
-    return outcome.record.usage.bytes if outcome.action == "purged" and outcome.record else 0
 
 
 class Check(Task):

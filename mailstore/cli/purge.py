@@ -59,13 +59,12 @@ def purge(ctx: click.Context, caution: Caution) -> None:
 
 def _result(outcome: Outcome) -> Purged:
     record = outcome.record
-    usage = outcome.usage or (record.usage if record else None)
     return Purged(
         address=record.address if record else "",
         id=record.id if record else None,
         action=outcome.action,
         reason=outcome.reason,
-        bytes=usage.bytes if usage else None,
+        bytes=outcome.bytes,
         files=outcome.files,
         home=outcome.home,
     )

@@ -129,13 +129,13 @@ class ImportedRow:
 
 @dataclass(frozen=True)
 class Purged:
-    """What became of one mailbox; the actions are those of `mailstore.purge.Outcome`."""
+    """What became of one mailbox; actions, `bytes` and `files` are those of `mailstore.purge.Outcome`."""
 
     address: str
     id: int | None
     action: str
     reason: str
-    bytes: int | None
+    bytes: int
     files: int
     home: str
 
