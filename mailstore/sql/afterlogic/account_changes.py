@@ -16,6 +16,7 @@ from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.new_account import COLUMNS, require_supported, stored_password
 from mailstore.sql.afterlogic.settings import ACCOUNT_COLUMNS, CAPABILITIES, INHERITED, AccountSettings, columns_of
+from mailstore.sql.afterlogic.spelling import canonical
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
 from mailstore.values import checked, now
@@ -96,7 +97,7 @@ class AccountChange:
     ) -> None:
         columns, number = parts.server.aliases.c, row["id_acct"]
         query = select(columns.alias_name + "@" + columns.alias_domain).where(columns.id_acct == number)
-        present = {alias.lower() for alias in tx.execute(query).scalars()}
+        present = {canonical(alias) for alias in tx.execute(query).scalars()}
         names = self._aliases or ()
         wanted = set(names.apply(present)) if isinstance(names, Edit) else set(names)
         if self._address in wanted:
@@ -109,7 +110,7 @@ class AccountChange:
             parts.server.require(own, self._address)
             parts.names.lock_aliases(tx, domains, sorted(new))
         parts.server.remove_aliases(tx, number, present - wanted)
-        parts.server.add_aliases(tx, number, self._address, new)
+        parts.server.add_aliases(tx, number, row["email"].lower(), new)
 
 
 class Parts:

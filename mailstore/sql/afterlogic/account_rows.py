@@ -13,6 +13,7 @@ from mailstore.model import Account, Usage
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.new_account import NewAccount, from_kilobytes
+from mailstore.sql.afterlogic.spelling import canonical
 from mailstore.sql.paging import pages
 
 __all__ = ["AccountRows"]
@@ -71,13 +72,17 @@ class AccountRows:
     def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Account]]:
         """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
         email = self._context.folded(self.table.c.email)
-        query = self._statement.where(condition, self.is_primary).order_by(email).limit(_PAGE)
+        query = self._statement.add_columns(email.label("place")).where(condition, self.is_primary)
+        query = query.order_by(email).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[Account]:
+        def fetch(after: str) -> Sequence[tuple[str, Account]]:
             with self._context.db.reading() as connection:
-                return self._page(connection, query.where(email > after))
+                rows = connection.execute(query.where(email > after)).mappings().all()
+                places = [row["place"] for row in rows]
+                return list(zip(places, self._accounts(connection, rows), strict=True))
 
-        return pages(fetch, lambda account: account.address, start="", size=_PAGE)
+        for page in pages(fetch, lambda placed: placed[0], start="", size=_PAGE):
+            yield [account for _, account in page]
 
     def new_account(self, new: NewAccount) -> Account:
         """Return an account that was just created, as a read would give it."""
@@ -120,26 +125,28 @@ class AccountRows:
         ]
 
     def _page(self, connection: Connection, query: Select[Any]) -> list[Account]:
-        rows = connection.execute(query).mappings().all()
+        return self._accounts(connection, connection.execute(query).mappings().all())
+
+    def _accounts(self, connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> list[Account]:
         aliases: dict[int, list[str]] = defaultdict(list)
         columns = self._server.aliases.c
         numbers = [row["id_acct"] for row in rows if row["is_internal"]]
         if numbers:
             found = select(columns.id_acct, columns.alias_name, columns.alias_domain)
             for number, name, domain in connection.execute(found.where(columns.id_acct.in_(numbers))):
-                aliases[number].append(f"{name}@{domain}".lower())
+                aliases[number].append(canonical(f"{name}@{domain}"))
         return [self._account(row, aliases[row["id_acct"]], served=bool(row["is_internal"])) for row in rows]
 
     def _account(self, row: Mapping[Any, Any], aliases: Sequence[str], *, served: bool) -> Account:
-        address, used = row["email"].lower(), row.get("used_bytes")
+        stored, used = row["email"].lower(), row.get("used_bytes")
         return Account(
-            address=address,
+            address=canonical(stored),
             name=row["friendly_nm"] or "",
             enabled=not row["deleted"],
             quota=from_kilobytes(row["quota"]),
             aliases=tuple(sorted(aliases)),
             mailbox_folder="",  # the home itself is the Maildir
-            home=self._context.home_of(address) if served else None,
+            home=self._context.home_of(stored) if served else None,
             usage=None if used is None else Usage(int(used), int(row["used_messages"] or 0)),
             created=_moment(row.get("created_time")),
             settings=_settings(row),

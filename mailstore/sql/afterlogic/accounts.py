@@ -25,6 +25,7 @@ from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.new_account import NewAccount, stored_password
 from mailstore.sql.afterlogic.rest_errors import AccountNotFound
 from mailstore.sql.afterlogic.settings import AccountSettings
+from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 from mailstore.values import due_date, flag
@@ -204,7 +205,7 @@ class Accounts(store.Accounts):
                 return connection.execute(query.where(mailboxes.c.address > after)).scalars().all()
 
         for page in pages(fetch, str, start="", size=_HOMES_PAGE):
-            yield from ((address, self._context.home_of(address)) for address in page)
+            yield from ((canonical(stored), self._context.home_of(stored)) for stored in page)
 
     def _mailboxes(self) -> Any:
         """Return the addresses of everything that the mail server delivers to, whatever the webmail makes of it.
@@ -245,7 +246,8 @@ class Accounts(store.Accounts):
         self._deletion.linked(tx, number)
 
     def _user_of(self, connection: Connection, address: str) -> int:
-        user = connection.execute(select(self._table.c.id_user).where(self._is(address), self._mine)).scalar()
+        query = select(self._table.c.id_user).where(self._is(address), self._mine)
+        user = connection.execute(query.order_by(self._table.c.id_acct)).scalar()
         if user is None:
             raise _no_such_account(address)
         return int(user)
@@ -283,7 +285,9 @@ class Accounts(store.Accounts):
         columns = self._table.c
         conditions: Any = [columns.def_acct == 1]
         if domain is not None:
-            conditions.append(func.lower(columns.email).endswith(f"@{domain_name(domain)}", autoescape=True))
+            email = func.lower(columns.email)
+            named = (email.endswith(f"@{form}", autoescape=True) for form in spellings([domain_name(domain)]))
+            conditions.append(or_(*named))
         if search:
             found = columns.email.icontains(search, autoescape=True)
             conditions.append(or_(found, columns.friendly_nm.icontains(search, autoescape=True)))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 
 from mailstore.model import Finding
 from mailstore.sql.afterlogic.account_rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
+from mailstore.sql.afterlogic.spelling import canonical, spellings
 
 __all__ = ["Checker"]
 
@@ -40,10 +41,22 @@ class Checker:
         yield from self._find(
             "domain-twice", "several domains have this name", select(name).group_by(name).having(func.count() > 1)
         )
+        yield from self._two_forms(self._accounts.c.email, "address-twice", "its domain is stored with A-labels, too")
+        yield from self._two_forms(self._domains.c.name, "domain-twice", "the domain is stored with A-labels, too")
         if self._context.db.kind != "mysql":
             capitals = select(self._accounts.c.email).where(self._accounts.c.email != email)
             message = "the product looks for addresses in lower case and never finds this one"
             yield from self._find("address-case", message, capitals, "notice")
+
+    def _two_forms(self, column: ColumnElement[str], code: str, message: str) -> Iterator[Finding]:
+        """Find names that are stored in both forms of their domain: the product takes them for two."""
+        encoded = select(column).where(func.lower(column).contains("xn--"))
+        with self._context.db.reading() as connection:
+            names = {str(name).lower() for name in connection.execute(encoded).scalars()}
+            others = set(spellings(names)) - names
+            if others:
+                twins = connection.execute(select(column).where(self._context.one_of(column, others))).scalars().all()
+                yield from (Finding(code, canonical(name), f"{message}, as {name}", "error") for name in twins)
 
     def _users(self) -> Iterator[Finding]:
         users, settings = self._context.table("a_users").c, self._context.table("awm_settings").c

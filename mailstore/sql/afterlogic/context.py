@@ -16,6 +16,7 @@ from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
 from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.schema import Schema
+from mailstore.sql.afterlogic.spelling import spellings
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger
 
@@ -59,7 +60,7 @@ class Context:
         return ledger
 
     def home_of(self, address: str) -> str:
-        """Return where the mail server keeps the mail of an address: no column says it, its configuration does."""
+        """Return where the mail server keeps the mail of an address, as that is stored; no column says it."""
         return f"{self.config.new_home_root().lower()}/{domain_part(address)}/{local_part(address)}"
 
     def folded(self, column: ColumnElement[str]) -> ColumnElement[str]:
@@ -70,11 +71,11 @@ class Context:
         return column if self.db.kind == "mysql" else func.lower(column)
 
     def same(self, column: ColumnElement[str], value: str) -> ColumnElement[bool]:
-        """Return the condition that a column holds a lower-case text, however it is spelt there."""
-        return self.one_of(column, [value])
+        """Return the condition that a column holds an address or a domain, however it is spelt there."""
+        return self.one_of(column, spellings([value]))
 
     def one_of(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
-        """Return the condition that a column holds one of some lower-case texts, as for `same`."""
+        """Return the condition that a column holds one of some lower-case texts, whatever the case there."""
         found = self.folded(column).in_(sorted(values))
         if self.db.kind != "mysql":
             return found

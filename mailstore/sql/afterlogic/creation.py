@@ -18,6 +18,7 @@ from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.new_account import NewAccount
 from mailstore.sql.afterlogic.rest_errors import AccountNotFound
+from mailstore.sql.afterlogic.spelling import spellings
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
 
@@ -53,11 +54,11 @@ class Creation:
             self._names.lock_aliases(tx, domains, new.aliases)
         row = new.rows["awm_accounts"]
         self._limits.check_accounts(tx, row["id_tenant"], adding=1, kilobytes=row["quota"])
-        self._belongings.remove_leftovers(tx, [new.address])
+        self._belongings.remove_leftovers(tx, spellings([new.address]))
         if not restoring:
             self._make_home(tx, new)
         number = self._insert_user(tx, new, self._inserted(tx, "a_users", {"deleted": 0}))
-        self._server.add_aliases(tx, number, new.address, new.aliases)
+        self._server.add_aliases(tx, number, row["email"], new.aliases)
 
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
@@ -126,7 +127,7 @@ class Creation:
         disk = self._context.homes
         if not new.served:
             return
-        new.home = self._context.home_of(new.address)
+        new.home = self._context.home_of(new.rows["awm_accounts"]["email"])
         if disk is not None:
             made = disk.create(new.home, folder="", adopt=disk.is_empty(new.home))
             tx.on_rollback(made.undo)
@@ -178,7 +179,7 @@ class Creation:
 
     def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
         for batch in batches(accounts):
-            self._belongings.remove_leftovers(tx, [account.address for account in batch])
+            self._belongings.remove_leftovers(tx, spellings(account.address for account in batch))
         for account in accounts:
             self._make_home(tx, account)
         users = self._new_users(tx, len(accounts))

@@ -14,6 +14,7 @@ from mailstore.sql.afterlogic.belongings import Belongings, Owners
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.retention import Retention
+from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.engine import Transaction
 
 __all__ = ["Deletion"]
@@ -58,7 +59,7 @@ class Deletion:
         if not found:
             return
         numbers = [number for number, _ in found]
-        self._belongings.remove(tx, Owners(numbers, named=[email.lower() for _, email in found]))
+        self._belongings.remove(tx, Owners(numbers, named=spellings(canonical(email) for _, email in found)))
         book = self._context.table("awm_addr_book")
         names = [str(number) for number in numbers]
         tx.execute(delete(book).where(book.c.type == 3, book.c.type_id.in_(names)))
@@ -68,11 +69,22 @@ class Deletion:
         users = [row["id_user"] for row in primary]
         all_accounts = select(self._accounts.c.id_acct).where(self._accounts.c.id_user.in_(users))
         numbers = tx.execute(all_accounts).scalars().all()
-        addresses = [row["email"].lower() for row in primary]
-        aliases = self._server.aliases_of(tx, [row["id_acct"] for row in primary])
+        addresses = self._spellings(tx, primary)
+        aliases = spellings(self._server.aliases_of(tx, [row["id_acct"] for row in primary]))
         self._belongings.remove(tx, Owners(numbers, users, addresses, [*addresses, *aliases]))
         tx.execute(delete(self._accounts).where(self._accounts.c.id_user.in_(users)))
         tx.execute(delete(self._users).where(self._users.c.id_user.in_(users)))
+
+    def _spellings(self, tx: Transaction, primary: Sequence[Mapping[Any, Any]]) -> Sequence[str]:
+        """Return every form of the addresses of these accounts, but those in which somebody else's account is stored."""
+        stored = {row["email"].lower() for row in primary}
+        others = set(spellings(map(canonical, stored))) - stored
+        if not others:
+            return sorted(stored)
+        columns = self._accounts.c
+        held = select(columns.email).where(self._context.one_of(columns.email, others), columns.def_acct == 1)
+        taken = {email.lower() for email in tx.execute(held).scalars()}
+        return sorted(stored | (others - taken))
 
     def _refuse_helpdesk(self, tx: Transaction, addresses: Sequence[str]) -> None:
         """Raise InvalidValue if a tenant's helpdesk sends its mail through one of the accounts, as the product does."""

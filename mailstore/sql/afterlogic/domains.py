@@ -20,6 +20,7 @@ from mailstore.sql.afterlogic.effective import effective, has_own_settings, over
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.settings import DOMAIN_COLUMNS, DomainSettings, columns_of
+from mailstore.sql.afterlogic.spelling import as_typed, canonical
 from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
@@ -81,14 +82,16 @@ class Domains(store.Domains):
 
     def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
         name = self._context.folded(self._table.c.name)
-        query = select(self._table).where(self._condition(search, enabled)).order_by(name).limit(_PAGE)
+        query = select(self._table, name.label("place")).where(self._condition(search, enabled))
+        query = query.order_by(name).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[Domain]:
+        def fetch(after: str) -> Sequence[tuple[str, Domain]]:
             with self._context.db.reading() as connection:
-                return [self._domain(row) for row in connection.execute(query.where(name > after)).mappings()]
+                rows = connection.execute(query.where(name > after)).mappings()
+                return [(row["place"], self._domain(row)) for row in rows]
 
-        for page in pages(fetch, lambda domain: domain.domain, start="", size=_PAGE):
-            yield from page
+        for page in pages(fetch, lambda placed: placed[0], start="", size=_PAGE):
+            yield from (domain for _, domain in page)
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
         query = select(func.count()).select_from(self._table).where(self._condition(search, enabled))
@@ -179,7 +182,7 @@ class Domains(store.Domains):
     def _forget_usage(self, tx: Transaction, name: str) -> None:
         if self._context.schema.has("awm_domain_quotas"):
             usage = self._context.table("awm_domain_quotas")
-            tx.execute(delete(usage).where(usage.c.name == name))
+            tx.execute(delete(usage).where(self._context.same(usage.c.name, name)))
 
     def _columns(self, settings: DomainSettings, fields: Mapping[str, Any]) -> dict[str, Any]:
         reject_unknown(fields, DomainFields)
@@ -196,7 +199,8 @@ class Domains(store.Domains):
         if internal and not self._server.serves_new_domains:
             raise NotSupported("no mail server of the product is configured: set mta to bundle")
         return {
-            **default, "id_tenant": 0, "name": name, "override_settings": 1, "url": "",
+            # SMTP knows domains with A-labels only; whoever logs in to the webmail types the other form.
+            **default, "id_tenant": 0, "name": name if internal else as_typed(name), "override_settings": 1, "url": "",
             "site_name": "",  # sic: the one setting that is not taken from the default domain
             "is_internal": int(internal), "disabled": 0, "is_default_for_tenant": 0, "collaboration": 1,
             **(_OWN_SERVER if internal else {}), **columns,
@@ -247,7 +251,7 @@ class Domains(store.Domains):
         }
         shown |= {"override": _flag(has_own_settings(row)), "internal": _flag(row["is_internal"])}
         shown["tenant_id"] = str(row["id_tenant"])
-        return Domain(domain=row["name"].lower(), enabled=not row["disabled"], settings=shown)
+        return Domain(domain=canonical(row["name"] or ""), enabled=not row["disabled"], settings=shown)
 
     def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         columns = self._table.c

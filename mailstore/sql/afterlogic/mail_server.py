@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, or_, select
 from mailstore.address import domain_part, local_part
 from mailstore.errors import NotSupported
 from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.spelling import canonical
 from mailstore.sql.engine import Transaction
 
 __all__ = ["MailServer"]
@@ -51,10 +52,10 @@ class MailServer:
         """Return the further addresses of the accounts of these numbers."""
         columns = self.aliases.c
         query = select(columns.alias_name, columns.alias_domain).where(columns.id_acct.in_(numbers))
-        return [f"{name}@{domain}".lower() for name, domain in tx.execute(query)]
+        return [canonical(f"{name}@{domain}") for name, domain in tx.execute(query)]
 
     def add_aliases(self, tx: Transaction, number: int, address: str, aliases: Collection[str]) -> None:
-        """Give the account of this number and address further addresses."""
+        """Give the account of this number, and of this address as it is stored, further addresses."""
         rows = [
             {
                 "id_acct": number,
@@ -77,5 +78,6 @@ class MailServer:
         tx.execute(delete(self.aliases).where(self._context.same(self.aliases.c.alias_domain, domain)))
 
     def _called(self, alias: str) -> ColumnElement[bool]:
-        columns, same = self.aliases.c, self._context.same
-        return and_(same(columns.alias_name, local_part(alias)), same(columns.alias_domain, domain_part(alias)))
+        columns = self.aliases.c
+        named = self._context.one_of(columns.alias_name, [local_part(alias)])
+        return and_(named, self._context.same(columns.alias_domain, domain_part(alias)))

@@ -16,6 +16,7 @@ from mailstore.errors import AlreadyExists
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.rest_errors import DomainNotFound
+from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.engine import Transaction
 
 __all__ = ["NameSpace"]
@@ -49,13 +50,13 @@ class NameSpace:
         columns = self._domains.c
         query = (
             select(self._domains)
-            .where(self._context.one_of(columns.name, names))
+            .where(self._context.one_of(columns.name, spellings(names)))
             .order_by(columns.id_domain)
             .with_for_update()
         )
         found: dict[str, Mapping[Any, Any]] = {}
         for row in tx.execute(query).mappings():
-            found.setdefault(row["name"].lower(), row)
+            found.setdefault(canonical(row["name"]), row)
         return found
 
     def lock_domain(self, tx: Transaction, name: str) -> Mapping[Any, Any]:
@@ -114,25 +115,29 @@ class NameSpace:
         queries = [self._accounts_called(addresses), self._aliases_called(addresses)]
         if served:
             queries += self._served_called(served)
-        found = [(_ORDER.index(holder), address.lower()) for address, holder in connection.execute(union_all(*queries))]
+        found = [
+            (_ORDER.index(holder), canonical(address)) for address, holder in connection.execute(union_all(*queries))
+        ]
         passed_over = _ORDER.index("deleted") if restoring else None
         holders = {address: _ORDER[place] for place, address in sorted(found, reverse=True) if place != passed_over}
         return {address: holder for address, holder in holders.items() if address in addresses}
 
     def _accounts_called(self, addresses: Collection[str]) -> Select[Any]:
         columns = self._accounts.c
-        found = self._context.one_of(columns.email, addresses)
+        found = self._context.one_of(columns.email, spellings(addresses))
         return select(columns.email, literal("account")).where(found, columns.def_acct == 1)
 
     def _aliases_called(self, addresses: Collection[str]) -> Select[Any]:
         columns, one_of = self._server.aliases.c, self._context.one_of
         local_parts = one_of(columns.alias_name, {local_part(address) for address in addresses})
-        domains = one_of(columns.alias_domain, {domain_part(address) for address in addresses})
+        domains = one_of(columns.alias_domain, spellings(map(domain_part, addresses)))
         return select(columns.alias_name + "@" + columns.alias_domain, literal("alias")).where(local_parts, domains)
 
     def _served_called(self, addresses: Collection[str]) -> list[Select[Any]]:
         columns = self._accounts.c
-        queries = [select(columns.email, literal("linked")).where(self._context.one_of(columns.email, addresses))]
+        queries = [
+            select(columns.email, literal("linked")).where(self._context.one_of(columns.email, spellings(addresses)))
+        ]
         ledger = self._context.ledger
         if ledger is not None:
             username = ledger.records.c.username

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mailstore.address import account_address, any_address, domain_part
+from mailstore.address import account_address, any_address, domain_part, local_part
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.passwords import check_hash
@@ -21,6 +21,7 @@ from mailstore.sql.afterlogic.settings import (
     AccountSettings,
     columns_of,
 )
+from mailstore.sql.afterlogic.spelling import as_typed
 from mailstore.values import Column, checked, flag, now, text
 
 __all__ = ["COLUMNS", "NewAccount", "from_kilobytes", "require_supported", "stored_password", "to_kilobytes"]
@@ -137,20 +138,21 @@ class NewAccount:
         if not outside:
             self._refuse_inherited(domain["name"])
         default = installation.default_domain
+        email = as_typed(self.address) if outside else f"{local_part(self.address)}@{domain['name'].lower()}"
         self.internal = bool(domain["is_internal"])
         servers = {column: domain[column] for column in _SERVER_COLUMNS}
         self.rows = {
             "awm_accounts": {
                 "id_domain": domain["id_domain"], "id_tenant": domain["id_tenant"], "def_acct": int(not self.parent),
-                "deleted": 0, "quota": _UNLIMITED, "email": self.address, "friendly_nm": "", **servers,
-                "mail_inc_login": self.address, "mail_inc_pass": self.stored,
+                "deleted": 0, "quota": _UNLIMITED, "email": email, "friendly_nm": "", **servers,
+                "mail_inc_login": email, "mail_inc_pass": self.stored,
                 # sic: the default domain's SMTP password, whatever domain the account is in.
                 "mail_out_pass": codec.encode(str(default["mail_out_pass"]).encode()), "signature": "",
                 "signature_type": 1, "signature_opt": 0, "mailing_list": 0, "hide_in_gab": 0, "custom_fields": "",
                 "is_password_specified": 1, "allow_mail": 1, **self.columns,
             },
             "awm_settings": _settings_row(domain, installation.save_mail, self.settings),
-            "awm_addr_book": self.contact_row(domain, self.address, self.columns.get("friendly_nm", "")),
+            "awm_addr_book": self.contact_row(domain, email, self.columns.get("friendly_nm", "")),
         }  # fmt: skip
 
     def _refuse_inherited(self, domain: str) -> None:

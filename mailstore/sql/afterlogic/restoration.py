@@ -59,7 +59,8 @@ class Restoration:
         number = self._insert_user(rows, domain)
         served = [alias for alias in aliases if self._server.serves(domains.get(domain_part(alias), _NOWHERE))]
         gone = self._names.taken(self._tx.connection, served, ())
-        self._server.add_aliases(self._tx, number, address, [alias for alias in served if alias not in gone])
+        stored = _primary(rows)["email"].lower()
+        self._server.add_aliases(self._tx, number, stored, [alias for alias in served if alias not in gone])
         self._restored.tell(address)
 
     def _insert_user(self, rows: Mapping[str, list[_Row]], domain: _Row) -> int:
@@ -68,7 +69,7 @@ class Restoration:
         made: Any = self._tx.execute(insert(users).values(deleted=0))
         user = int(made.inserted_primary_key[0])
         place = {"id_user": user, "id_domain": domain["id_domain"], "id_tenant": domain["id_tenant"]}
-        primary = next(row for row in accounts if row["def_acct"])
+        primary = _primary(rows)
         self._check_tenant(primary, domain)
         for row in rows.get("awm_settings", ()):
             self._insert("awm_settings", {**row, "id_user": user})
@@ -91,7 +92,7 @@ class Restoration:
 
     def _insert_contact(self, primary: _Row, place: _Row) -> None:
         """Insert the entry in the global address book anew."""
-        new = NewAccount.contact_row(place, self._record.address, primary["friendly_nm"] or "")
+        new = NewAccount.contact_row(place, primary["email"].lower(), primary["friendly_nm"] or "")
         book = self._context.table("awm_addr_book")
         row = self._context.present("awm_addr_book", {**new, "type_id": str(place["id_user"])})
         self._tx.execute(insert(book).values(row))
@@ -103,3 +104,8 @@ class Restoration:
     def find_mail(self) -> None:
         """Make sure that the mail is there. Raises HomeError."""
         find_mail(self._context.homes, self._context.key, self._record)
+
+
+def _primary(rows: Mapping[str, list[_Row]]) -> _Row:
+    """Return the account of a snapshot to which the others are linked."""
+    return next(row for row in rows["awm_accounts"] if row["def_acct"])

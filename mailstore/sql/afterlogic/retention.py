@@ -13,6 +13,7 @@ from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
+from mailstore.sql.afterlogic.spelling import canonical
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
 from mailstore.sql.snapshots import packed, rows_of
@@ -42,11 +43,11 @@ class Retention:
             snapshots, usage = self._snapshots(tx, batch), self._usage(tx, batch)
             new = [
                 NewRecord(
-                    address, domain_part(address), self._context.home_of(address), due,
-                    usage=usage.get(address, Usage(0, 0)), snapshot=packed(snapshots[row["id_user"]]),
+                    canonical(stored), domain_part(canonical(stored)), self._context.home_of(stored), due,
+                    usage=usage.get(stored, Usage(0, 0)), snapshot=packed(snapshots[row["id_user"]]),
                 )
                 for row in batch
-                for address in (row["email"].lower(),)
+                for stored in (row["email"].lower(),)
             ]  # fmt: skip
             made += self._context.require_ledger().add(tx, new)
         return made
@@ -69,7 +70,7 @@ class Retention:
         columns = self._server.aliases.c
         aliases = select(columns.id_acct, columns.alias_name, columns.alias_domain)
         for number, name, domain in tx.execute(aliases.where(columns.id_acct.in_(list(owner)))):
-            found[owner[number]]["aliases"].append(f"{name}@{domain}".lower())
+            found[owner[number]]["aliases"].append(canonical(f"{name}@{domain}"))
         return found
 
     def _usage(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[str, Usage]:
