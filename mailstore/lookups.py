@@ -22,6 +22,8 @@ from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError
 
 __all__ = [
+    "MAIN_CF",
+    "MASTER_CF",
     "PASSWORD_PLACEHOLDER",
     "EngineName",
     "LookupFile",
@@ -29,14 +31,19 @@ __all__ = [
     "Reader",
     "checked_directory",
     "dovecot23_connect",
+    "dovecot23_plugins",
     "dovecot24_connect",
+    "dovecot_delivery",
     "fill_in_note",
     "postfix_connect",
+    "postfix_main",
     "write",
 ]
 
 EngineName: TypeAlias = Literal["mysql", "postgresql", "sqlite"]
 
+MAIN_CF, MASTER_CF = "main.cf.snippet", "master.cf.snippet"
+"""The lines for Postfix's own files."""
 PASSWORD_PLACEHOLDER = "FILL-IN-THE-PASSWORD"  # noqa: S105 the opposite of a password
 """Stands in the files where a password was not given."""
 
@@ -68,7 +75,7 @@ class LookupOptions:
     user, password: the account that the mail servers read with; without a password its place is marked.
     directory: where the files will lie; None is the usual place.
     version: of Dovecot, ``2.3`` or ``2.4``.
-    uid, gid: owner and group of the mail, as numbers or names.
+    uid, gid: owner and group of the mail, as numbers or names; Postfix needs names.
     writer_user, writer_password: the account that notes usage and logins, if that is another one.
     """
 
@@ -233,6 +240,84 @@ def _postfix_host(reader: Reader) -> str:
     if reader.engine == "postgresql" and reader.port not in (None, _POSTGRESQL_PORT):
         raise ConfigurationError("Postfix finds PostgreSQL's socket on port 5432 only; give the reader a host instead")
     return f"unix:{reader.socket}"
+
+
+def postfix_main(maps: Iterable[tuple[str, str]], uid: int | str, gid: int | str) -> list[LookupFile]:
+    """Return what Postfix's main.cf and master.cf need, for a store whose domains have iRedMail's transport ``dovecot``.
+
+    Parameters
+    ----------
+    maps: parameters of main.cf, each with one lookup table, in the order in which Postfix shall ask them.
+    uid, gid: owner and group of the mail by name: pipe(8) takes no numbers.
+
+    Raises ConfigurationError.
+    """
+    for name in (uid, gid):
+        if isinstance(name, int) or not re.fullmatch(r"[a-z_][\w.-]*", name, re.ASCII):
+            raise ConfigurationError(f"Postfix needs the name of the user and group of the mail, not {name!r}")
+    tables: dict[str, list[str]] = {}
+    for parameter, table in maps:
+        tables.setdefault(parameter, []).append(f"    {table}\n")
+    lines = "".join(f"{parameter} =\n{''.join(some)}" for parameter, some in tables.items())
+    return [
+        LookupFile(MAIN_CF, _MAIN_CF.format(lines=lines)),
+        LookupFile(MASTER_CF, _MASTER_CF.format(uid=uid, gid=gid)),
+    ]
+
+
+_MAIN_CF = """\
+# For main.cf. The order of the maps matters.
+{lines}# bob+anything@ is bob@, as for the queries above.
+recipient_delimiter = +
+# Of the service in master.cf.
+dovecot_destination_recipient_limit = 1
+"""
+_MASTER_CF = """\
+# For master.cf: the transport of new domains. Over quota, the mail is returned to its sender.
+dovecot   unix  -       n       n       -       -       pipe
+  flags=DRhu user={uid}:{gid} argv=/usr/lib/dovecot/dovecot-lda -e
+  -f ${{sender}} -a ${{original_recipient}} -d ${{user}}@${{domain}}
+"""
+
+
+def dovecot_delivery(uid: int | str) -> str:
+    """Return the settings that let processes of the owner of the mail look users up, as dovecot-lda has to.
+
+    Dovecot answers on its usual socket only whose own numeric id is in the answer. A socket cannot be given to a number:
+    then there is LMTP only.
+    """
+    if isinstance(uid, int):
+        return ""
+    return _DELIVERY.format(uid=uid)
+
+
+_DELIVERY = """\
+service auth {{
+  unix_listener auth-userdb {{
+    user = {uid}
+    mode = 0600
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    user = {uid}
+  }}
+}}
+"""
+
+
+def dovecot23_plugins(*plugins: str, imap: Iterable[str] = ()) -> str:
+    """Return the settings of Dovecot 2.3 that load plugins of mail processes, `imap` for that protocol besides.
+
+    They name all of them for each protocol: where a protocol has a list of its own already, which is common for lmtp and
+    imap, it does not follow what is said for all.
+    """
+    listed = " ".join(plugins)
+    blocks = "".join(
+        f"protocol {protocol} {{\n  mail_plugins = $mail_plugins {' '.join([listed, *also])}\n}}\n"
+        for protocol, also in {"imap": imap, "pop3": (), "lmtp": (), "lda": (), "doveadm": ()}.items()
+    )
+    return f"mail_plugins = $mail_plugins {listed}\n{blocks}"
 
 
 def dovecot23_connect(reader: Reader) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, insert, select, update
 
-from mailstore.lookups import Reader, write
+from mailstore.lookups import MAIN_CF, Reader, write
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail import lookups
 from tests.servers.database import PASSWORDS
@@ -91,7 +91,7 @@ class PostfixMaps:
         self._texts = {Path(file.name).stem: file.text for file in files if file.name.endswith(".cf")}
         self._postmap = PostfixLookup(directory / "postmap")
         self._directory = make_directory(directory / "main")
-        snippet = next(file.text for file in files if file.name == lookups.MAIN_CF)
+        snippet = next(file.text for file in files if file.name == MAIN_CF)
         main_cf = self._directory / "main.cf"
         main_cf.write_text(snippet)
         past = time.time() - 10

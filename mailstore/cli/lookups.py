@@ -48,47 +48,60 @@ def _reads(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _owned(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for who owns the mail."""
+    for option in (
+        click.option("--gid", help="Group of the mail. Default: likewise."),
+        click.option("--uid", help="Owner of the mail. Default: vmail, or the one that the store's own server uses."),
+    ):
+        command = option(command)
+    return command
+
+
 @lookups.command()
+@_owned
 @_reads
 @pass_session
-def postfix(session: Session, user: str, password_file: Path | None, directory: str | None, force: bool) -> None:
-    """Write Postfix's map files, and the lines of main.cf that use them."""
-    options = {"user": user, "password": _password(password_file), "directory": directory}
-    _deliver(session, "postfix", options, force)
+def postfix(session: Session, /, directory: str | None, force: bool, **given: Any) -> None:
+    """Write Postfix's map files, and the lines of main.cf and master.cf that use them."""
+    _deliver(session, "postfix", _options(session, given) | {"directory": directory}, force)
 
 
 @lookups.command()
 @click.option("--version", type=click.Choice(["2.3", "2.4"]), default="2.3", show_default=True, help="Of Dovecot.")
 @click.option("--writer-user", help="Database account that notes usage and logins, if --user may not.")
 @click.option("--writer-password-file", type=_FILE, help="Its password.")
-@click.option("--uid", help="Owner of the mail. Default: vmail, or the one that the store's own server uses.")
-@click.option("--gid", help="Group of the mail. Default: likewise.")
+@_owned
 @_reads
 @pass_session
 def dovecot(
     session: Session,
+    /,
     version: str,
     writer_user: str | None,
     writer_password_file: Path | None,
-    uid: str | None,
-    gid: str | None,
-    user: str,
-    password_file: Path | None,
     directory: str | None,
     force: bool,
+    **given: Any,
 ) -> None:
     """Write the file to include at the end of dovecot.conf, and those that it names."""
-    options = {
-        "user": user,
-        "password": _password(password_file),
+    options = _options(session, given) | {
         "directory": directory,
         "version": version,
-        "uid": _number_or_name(uid or _owner(session)),
-        "gid": _number_or_name(gid or _owner(session)),
         "writer_user": writer_user,
         "writer_password": _password(writer_password_file),
     }
     _deliver(session, "dovecot", options, force)
+
+
+def _options(session: Session, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that both servers have as `LookupOptions` takes them."""
+    return {
+        "user": given["user"],
+        "password": _password(given["password_file"]),
+        "uid": _number_or_name(given["uid"] or _owner(session)),
+        "gid": _number_or_name(given["gid"] or _owner(session)),
+    }
 
 
 def _module(session: Session) -> Any:

@@ -17,8 +17,8 @@ import bcrypt
 from mailstore.ldap import ldif
 from mailstore.ldap.iredmail.lookups import LdapReader
 from mailstore.ldap.iredmail.lookups_dovecot import dovecot
-from mailstore.ldap.iredmail.lookups_postfix import MAIN_CF, postfix
-from mailstore.lookups import write
+from mailstore.ldap.iredmail.lookups_postfix import postfix
+from mailstore.lookups import MAIN_CF, write
 from mailstore.passwords import hash_password
 from tests.readers import PostfixMaps
 from tests.servers.dovecot import Dovecot

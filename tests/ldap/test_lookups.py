@@ -19,8 +19,8 @@ from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.ldap.iredmail import lookup_files
 from mailstore.ldap.iredmail.lookups import LdapReader
 from mailstore.ldap.iredmail.lookups_dovecot import dovecot as dovecot_files
-from mailstore.ldap.iredmail.lookups_postfix import MAIN_CF, postfix
-from mailstore.lookups import PASSWORD_PLACEHOLDER, LookupOptions
+from mailstore.ldap.iredmail.lookups_postfix import postfix
+from mailstore.lookups import MAIN_CF, PASSWORD_PLACEHOLDER, LookupOptions
 from tests.ldap.lookup_rig import (
     BASE,
     INNER_SERVICES,

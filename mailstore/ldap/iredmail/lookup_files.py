@@ -26,7 +26,8 @@ class _Store(Protocol):
 def postfix(store: _Store, options: LookupOptions) -> list[LookupFile]:
     """Return Postfix's map files, and the lines of main.cf that use them."""
     directory = options.directory or lookups_postfix.POSTFIX_DIRECTORY
-    return lookups_postfix.postfix(_reader(store.config, options), directory=directory)
+    reader = _reader(store.config, options)
+    return lookups_postfix.postfix(reader, directory=directory, uid=options.uid, gid=options.gid)
 
 
 def dovecot(store: _Store, options: LookupOptions) -> list[LookupFile]:

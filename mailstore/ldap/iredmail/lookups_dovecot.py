@@ -22,7 +22,7 @@ from typing import Literal
 from mailstore.errors import ConfigurationError
 from mailstore.ldap.iredmail.lookups import FILE_MODE, LdapReader, has, kind, lines, live, serves
 from mailstore.ldap.names import Filter, all_of, any_of
-from mailstore.lookups import LookupFile, checked_directory
+from mailstore.lookups import LookupFile, checked_directory, dovecot23_plugins, dovecot_delivery
 
 __all__ = ["DOVECOT_DIRECTORY", "dovecot"]
 
@@ -33,8 +33,7 @@ _MAIN_23 = """\
 # lists of mail_plugins that come later have to name the plugins below again.
 mail_uid = {uid}
 mail_gid = {gid}
-mail_plugins = $mail_plugins quota
-
+{services}
 passdb {{
   driver = ldap
   args = {directory}/dovecot-ldap.conf.ext
@@ -47,10 +46,7 @@ plugin {{
   quota = count:User quota
   quota_vsizes = yes
 }}
-protocol imap {{
-  mail_plugins = $mail_plugins imap_quota
-}}
-"""
+{plugins}"""
 
 # A field whose attribute is missing and has no default is an error: such mail waits.
 _MAIN_24 = """\
@@ -148,9 +144,10 @@ def dovecot(
     place = checked_directory(directory)
     if version == "2.4":
         return [_private("mailstore.conf", _file24(reader, auth_bind, owner))]
-    connect = _connect23(reader)
+    connect, services = _connect23(reader), dovecot_delivery(uid)
+    plugins = dovecot23_plugins("quota", imap=["imap_quota"])
     return [
-        LookupFile("mailstore.conf", _MAIN_23.format(directory=place, **owner)),
+        LookupFile("mailstore.conf", _MAIN_23.format(directory=place, services=services, plugins=plugins, **owner)),
         # Two files are two connections: on a single one, lookups would wait while a user is bound.
         _private("dovecot-ldap.conf.ext", connect + lines(_passdb23(auth_bind))),
         _private("dovecot-ldap-userdb.conf.ext", connect + lines(_userdb23())),

@@ -26,12 +26,11 @@ from mailstore.ldap.iredmail.lookups import (
     serves,
 )
 from mailstore.ldap.names import Filter, all_of, any_of, negate
-from mailstore.lookups import LookupFile, checked_directory
+from mailstore.lookups import LookupFile, checked_directory, postfix_main
 
-__all__ = ["MAIN_CF", "POSTFIX_DIRECTORY", "postfix"]
+__all__ = ["POSTFIX_DIRECTORY", "postfix"]
 
 POSTFIX_DIRECTORY = "/etc/postfix/mailstore"
-MAIN_CF = "main.cf.snippet"
 
 _TIMEOUT = "10"
 _ANYWHERE, _AT_TOP = ("{base}", "sub"), ("{base}", "one")
@@ -134,13 +133,20 @@ _MAPS = (
 )  # fmt: skip
 
 
-def postfix(reader: LdapReader, *, directory: str | os.PathLike[str] = POSTFIX_DIRECTORY) -> list[LookupFile]:
-    """Return Postfix's map files, and `MAIN_CF` with the lines of main.cf that use them.
+def postfix(
+    reader: LdapReader,
+    *,
+    directory: str | os.PathLike[str] = POSTFIX_DIRECTORY,
+    uid: int | str = "vmail",
+    gid: int | str = "vmail",
+) -> list[LookupFile]:
+    """Return Postfix's map files, and those with the lines of main.cf and master.cf that use them.
 
     Parameters
     ----------
     reader: the account that Postfix binds as; iRedMail's ``cn=vmail`` may read all that is needed.
     directory: where the files will lie.
+    uid, gid: who owns the mail, by name.
 
     Raises ConfigurationError for a reader or a directory that Postfix's syntax cannot express.
     """
@@ -149,7 +155,8 @@ def postfix(reader: LdapReader, *, directory: str | os.PathLike[str] = POSTFIX_D
         raise ConfigurationError("Postfix cannot hold a password that begins or ends with a blank")
     head = reader.note + lines(_connect(reader))
     files = [LookupFile(f"{one.name}.cf", head + lines(_search(one, reader)), FILE_MODE, "postfix") for one in _MAPS]
-    return [*files, LookupFile(MAIN_CF, _main_cf(place))]
+    # Through proxymap: it is not chrooted, so that it sees sockets and certificates, and it shares connections.
+    return [*files, *postfix_main(((one.parameter, f"proxy:ldap:{place}/{one.name}.cf") for one in _MAPS), uid, gid)]
 
 
 def _connect(reader: LdapReader) -> dict[str, str]:
@@ -180,13 +187,3 @@ def _search(one: _Map, reader: LdapReader) -> dict[str, str]:
         "result_attribute": one.result,
     }
     return found if one.format == "%s" else {**found, "result_format": one.format}
-
-
-def _main_cf(place: str) -> str:
-    maps: dict[str, list[str]] = {}
-    for one in _MAPS:
-        # Through proxymap: it is not chrooted, so that it sees sockets and certificates, and it shares connections.
-        line = f"    proxy:ldap:{place}/{one.name}.cf\n"
-        maps.setdefault(one.parameter, []).append(f"# {one.caution}\n#{line}" if one.caution else line)
-    text = "".join(f"{parameter} =\n{''.join(some)}" for parameter, some in maps.items())
-    return f"# For main.cf. The order of the maps matters.\n{text}"

@@ -8,7 +8,15 @@ product's query for the bundle says nothing.
 from __future__ import annotations
 
 from mailstore.errors import NotSupported
-from mailstore.lookups import LookupFile, LookupOptions, Reader, checked_directory, dovecot23_connect, fill_in_note
+from mailstore.lookups import (
+    LookupFile,
+    LookupOptions,
+    Reader,
+    checked_directory,
+    dovecot23_connect,
+    dovecot23_plugins,
+    fill_in_note,
+)
 from mailstore.sql.afterlogic.store import AfterLogicStore
 
 __all__ = ["dovecot", "postfix"]
@@ -39,7 +47,6 @@ _MAIN = """\
 mail_uid = {uid}
 mail_gid = {gid}
 mail_location = maildir:~/
-mail_plugins = $mail_plugins quota
 
 passdb {{
   driver = sql
@@ -53,10 +60,7 @@ plugin {{
   quota = count:User quota
   quota_vsizes = yes
 }}
-protocol imap {{
-  mail_plugins = $mail_plugins imap_quota
-}}
-"""
+{plugins}"""
 
 
 def postfix(store: AfterLogicStore, options: LookupOptions) -> list[LookupFile]:  # noqa: ARG001 whatever they are
@@ -81,7 +85,8 @@ def dovecot(store: AfterLogicStore, options: LookupOptions) -> list[LookupFile]:
     lines = "".join(f"{name} = {_continued(query)}\n" for name, query in texts.items())
     head = f"{fill_in_note(reader)}driver = {reader.driver}\nconnect = {dovecot23_connect(reader)}\n"
     place = checked_directory(options.directory or _DIRECTORY)
-    main = _MAIN.format(uid=options.uid, gid=options.gid, directory=place)
+    plugins = dovecot23_plugins("quota", imap=["imap_quota"])
+    main = _MAIN.format(uid=options.uid, gid=options.gid, directory=place, plugins=plugins)
     return [
         LookupFile("mailstore.conf", main),
         LookupFile("dovecot-sql.conf.ext", head + lines, _SECRET_MODE, "dovecot"),

@@ -15,6 +15,7 @@ from mailstore.lookups import (
     Reader,
     checked_directory,
     dovecot23_connect,
+    dovecot23_plugins,
     fill_in_note,
 )
 from mailstore.sql.atmail.schema import Schema
@@ -25,11 +26,7 @@ __all__ = ["dovecot", "postfix"]
 _DIRECTORY = "/etc/dovecot"
 _MAIN = """\
 # Written by "mailstore lookups dovecot"; include it at the end of dovecot.conf.
-mail_plugins = $mail_plugins quota
-protocol imap {{
-  mail_plugins = $mail_plugins imap_quota
-}}
-plugin {{
+{plugins}plugin {{
   quota = maildir:User quota
 }}
 passdb {{
@@ -68,8 +65,9 @@ def dovecot(store: AtmailStore, options: LookupOptions) -> list[LookupFile]:
     directory = checked_directory(options.directory or _DIRECTORY)
     connect = f"driver = {reader.driver}\nconnect = {dovecot23_connect(reader)}\n"
     queries = _QUERIES.format(**_names(store.schema_report()), uid=options.uid, gid=options.gid)
+    plugins = dovecot23_plugins("quota", imap=["imap_quota"])
     return [
-        LookupFile("mailstore.conf", _MAIN.format(directory=directory)),
+        LookupFile("mailstore.conf", _MAIN.format(directory=directory, plugins=plugins)),
         LookupFile("dovecot-sql.conf.ext", f"{fill_in_note(reader)}{connect}{queries}", 0o640, "dovecot"),
     ]
 

@@ -12,7 +12,8 @@ __all__ = ["dovecot", "postfix"]
 def postfix(store: IRedMailStore, options: LookupOptions) -> list[LookupFile]:
     """Return Postfix's map files, and the lines of main.cf that use them."""
     reader = Reader.from_config(store.config, options.user, options.password)
-    return lookups.postfix(reader, directory=options.directory or lookups.POSTFIX_DIRECTORY)
+    directory = options.directory or lookups.POSTFIX_DIRECTORY
+    return lookups.postfix(reader, directory=directory, uid=options.uid, gid=options.gid)
 
 
 def dovecot(store: IRedMailStore, options: LookupOptions) -> list[LookupFile]:

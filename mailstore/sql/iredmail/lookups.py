@@ -25,17 +25,18 @@ from mailstore.lookups import (
     checked_directory,
     dovecot23_connect,
     dovecot24_connect,
+    dovecot_delivery,
     fill_in_note,
     postfix_connect,
+    postfix_main,
 )
 from mailstore.sql.iredmail.schema import Schema
 from mailstore.sql.iredmail.tables import ENABLE_COLUMNS
 
-__all__ = ["DOVECOT_DIRECTORY", "MAIN_CF", "POSTFIX_DIRECTORY", "dovecot", "postfix"]
+__all__ = ["DOVECOT_DIRECTORY", "POSTFIX_DIRECTORY", "dovecot", "postfix"]
 
 DOVECOT_DIRECTORY = "/etc/dovecot"
 POSTFIX_DIRECTORY = "/etc/postfix/mailstore"
-MAIN_CF = "main.cf.snippet"
 
 _SECRET_MODE = 0o640
 _PUBLIC_MODE = 0o644
@@ -137,13 +138,20 @@ WHERE m.username = '%s' AND m.domain = '%d' AND m.enablesmtp = 1 AND m.active = 
 )  # fmt: skip
 
 
-def postfix(reader: Reader, *, directory: str | os.PathLike[str] = POSTFIX_DIRECTORY) -> list[LookupFile]:
-    """Return Postfix's map files, and `MAIN_CF` with the lines of main.cf that use them.
+def postfix(
+    reader: Reader,
+    *,
+    directory: str | os.PathLike[str] = POSTFIX_DIRECTORY,
+    uid: int | str = "vmail",
+    gid: int | str = "vmail",
+) -> list[LookupFile]:
+    """Return Postfix's map files, and those with the lines of main.cf and master.cf that use them.
 
     Parameters
     ----------
     reader: the database account that Postfix connects with; SELECT is all it needs.
     directory: where the files will lie.
+    uid, gid: who owns the mail, by name.
 
     Raises ConfigurationError for a reader or a directory that Postfix's syntax cannot express.
     """
@@ -157,16 +165,9 @@ def postfix(reader: Reader, *, directory: str | os.PathLike[str] = POSTFIX_DIREC
     }
     texts = {entry.name: f"{head}query = {_indented(entry.query.format(**words), '  ')}\n" for entry in _MAPS}
     files = [_private(reader, f"{name}.cf", text, "postfix") for name, text in texts.items()]
-    return [*files, LookupFile(MAIN_CF, _main_cf(reader, place))]
-
-
-def _main_cf(reader: Reader, place: str) -> str:
-    maps: dict[str, list[str]] = {}
-    for entry in _MAPS:
-        # Through proxymap: it is not chrooted, so that it sees sockets and SQLite's files, and it shares connections.
-        maps.setdefault(entry.parameter, []).append(f"proxy:{reader.driver}:{place}/{entry.name}.cf")
-    lines = "".join(f"{parameter} =\n" + "".join(f"    {one}\n" for one in some) for parameter, some in maps.items())
-    return f"# For main.cf. The order of the maps matters.\n{lines}"
+    # Through proxymap: it is not chrooted, so that it sees sockets and SQLite's files, and it shares connections.
+    tables = ((entry.parameter, f"proxy:{reader.driver}:{place}/{entry.name}.cf") for entry in _MAPS)
+    return [*files, *postfix_main(tables, uid, gid)]
 
 
 def _private(account: Reader, name: str, text: str, group: str) -> LookupFile:
@@ -407,15 +408,15 @@ def _dict_service(site: _Site) -> str:
         group = site.syntax.internal_group
         rights, also = [f"group = {group}", "mode = 0660"], f"mail_access_groups = {group}\n"
     listener = f"unix_listener dict {{\n{_block(chr(10).join(rights))}}}\n"
-    return f"{also}service dict {{\n{_block(listener)}}}\n"
+    services = f"{also}service dict {{\n{_block(listener)}}}\n"
+    return services + dovecot_delivery(site.uid)
 
 
 def _protocol(site: _Site, protocol: str) -> str:
     """Return the plugins that a protocol needs besides those of all, and where it notes logins."""
     noted = site.schema.has("last_login")
-    plugins = ["imap_quota"] * (protocol == "imap") + ["last_login"] * noted
-    if not plugins:
-        return ""
+    # A protocol that has a list of its own already does not follow what is said for all.
+    plugins = ["quota", "quota_clone", *["imap_quota"] * (protocol == "imap"), *["last_login"] * noted]
     settings = site.syntax.login_key.format(key=_login_key(site, protocol)) if noted else ""
     listed = "".join(site.syntax.plugin.format(plugin=plugin) for plugin in plugins)
     return site.syntax.protocol.format(protocol=protocol, plugins=listed, settings=settings)

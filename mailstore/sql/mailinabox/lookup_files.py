@@ -8,15 +8,23 @@ the stage of the file's history that is there.
 from __future__ import annotations
 
 from mailstore.errors import NotSupported
-from mailstore.lookups import LookupFile, LookupOptions, Reader, checked_directory, dovecot23_connect, postfix_connect
+from mailstore.lookups import (
+    MAIN_CF,
+    LookupFile,
+    LookupOptions,
+    Reader,
+    checked_directory,
+    dovecot23_connect,
+    dovecot23_plugins,
+    postfix_connect,
+)
 from mailstore.sql.mailinabox.schema import Schema
 from mailstore.sql.mailinabox.store import MailInABoxStore
 
-__all__ = ["DOVECOT_DIRECTORY", "MAIL_OWNER", "MAIN_CF", "POSTFIX_DIRECTORY", "dovecot", "postfix"]
+__all__ = ["DOVECOT_DIRECTORY", "MAIL_OWNER", "POSTFIX_DIRECTORY", "dovecot", "postfix"]
 
 DOVECOT_DIRECTORY = "/etc/dovecot"
 POSTFIX_DIRECTORY = "/etc/postfix"
-MAIN_CF = "main.cf.snippet"
 MAIL_OWNER = "mail"
 """User and group of the mail on a box."""
 
@@ -47,7 +55,8 @@ def dovecot(store: MailInABoxStore, options: LookupOptions) -> list[LookupFile]:
     has_quota = store.schema_report().has("users", "quota")
     queries = _dovecot_queries(store.box.mailboxes, options, has_quota=has_quota)
     connect = f"driver = sqlite\nconnect = {dovecot23_connect(_reader(store))}\ndefault_pass_scheme = SHA512-CRYPT\n"
-    main = _MAIN.format(place=place, mailboxes=store.box.mailboxes, quota=_QUOTA if has_quota else "")
+    quota = dovecot23_plugins("quota", imap=["imap_quota"]) + _QUOTA if has_quota else ""
+    main = _MAIN.format(place=place, mailboxes=store.box.mailboxes, quota=quota)
     return [
         LookupFile("mailstore.conf", main),
         LookupFile("dovecot-sql.conf.ext", connect + "".join(f"{name} = {query}\n" for name, query in queries.items())),
@@ -69,10 +78,6 @@ userdb {{
 }}
 {quota}"""
 _QUOTA = """\
-mail_plugins = $mail_plugins quota
-protocol imap {
-  mail_plugins = $mail_plugins imap_quota
-}
 plugin {
   quota = maildir:User quota
   quota_grace = 10%
