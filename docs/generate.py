@@ -23,6 +23,7 @@ import msgspec
 
 from mailstore.cli.root import root
 from mailstore.config import AtmailConfig, Config, DaemonConfig, LayoutConfig, StoreConfig
+from mailstore.rights import KINDS, Needs, Operation, Rule
 
 __all__ = ["PAGES", "main", "stale"]
 
@@ -239,11 +240,39 @@ def _read_all(terminal: int) -> bytes:
     return b"".join(blocks)
 
 
+# --- who may do what --------------------------------------------------------------------------------------------------
+
+_RIGHTS = re.compile(r"(?<=<!-- rights -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_COLUMNS = 5
+
+
+def security() -> str:
+    """Return docs/security.md with the tables of `mailstore.rights`, a few operations each."""
+    text = (HERE / "security.md").read_text(encoding="utf-8")
+    if len(_RIGHTS.findall(text)) != 1:
+        raise SystemExit("docs/security.md has no place for the tables of rights")
+    operations = list(Operation)
+    groups = [operations[start : start + _COLUMNS] for start in range(0, len(operations), _COLUMNS)]
+    tables = "".join(_rights_table(group) for group in groups)
+    return _RIGHTS.sub(lambda _: tables, text)
+
+
+def _rights_table(operations: Sequence[Operation]) -> str:
+    titles = ("", *(operation.value for operation in operations))
+    rows = [(f"{kind.stores}: {kind.name}", *(_cell(kind.rule(name)) for name in operations)) for kind in KINDS]
+    return _table(titles, rows)
+
+
+def _cell(rule: Rule | Needs) -> str:
+    return f"`{rule.permission}`" if isinstance(rule, Needs) else rule.value
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/configuration.md": configuration_page,
+    "docs/security.md": security,
     "README.md": readme,
 }
 """Every file that is written here, wholly or in part, and what writes it."""

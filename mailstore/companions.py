@@ -25,6 +25,7 @@ from mailstore.errors import MailstoreError, NotFound
 from mailstore.model import Capability, Finding
 from mailstore.policies import Level
 from mailstore.registry import resolve_companion_password
+from mailstore.rights import Operation
 from mailstore.store import AccessLists, Greylisting, SpamPolicies, Store, Throttles
 
 __all__ = [
@@ -49,11 +50,13 @@ _BATCH = 500
 class Directory(Protocol):
     """What policies have to know of the account store that they belong to, as the acting admin sees it."""
 
-    def holding(self, level: Level, *, accounts_only: bool = False) -> AbstractContextManager[None]:
+    def holding(
+        self, level: Level, operation: Operation, *, accounts_only: bool = False
+    ) -> AbstractContextManager[None]:
         """Keep what a level stands for from being deleted or renamed within the context, where the store can.
 
-        Raises NotFound if it is not there or not the acting admin's, PermissionDenied for the global level if that admin
-        may not do everything. `accounts_only` refuses aliases and lists.
+        Raises NotFound if it is not there or not the acting admin's, PermissionDenied if that admin may not do the
+        operation to it, or to an account that may do more. `accounts_only` refuses aliases and lists.
         """
 
     def unheld(self, names: Collection[Level]) -> AbstractContextManager[Collection[Level]]:

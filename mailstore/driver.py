@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from mailstore.config import StoreConfig
+from mailstore.findings import seen_by_admin
 from mailstore.maildir import Homes
+from mailstore.model import Finding
 from mailstore.store import Store
 
 __all__ = ["Driver", "Shared", "homes_of"]
@@ -63,5 +67,24 @@ class Driver(Store, Generic[_Context]):
         """The options that the store was opened with."""
         return self._context.config
 
+    def check(self) -> Iterator[Finding]:
+        if not self._is_restricted():
+            yield from self._findings()
+            return
+        everything = self.unrestricted()
+        yield from seen_by_admin(everything._findings(), _names_of(self), _names_of(everything))
+
+    def _is_restricted(self) -> bool:
+        """Tell whether this store acts for an admin who may not do everything."""
+        return False
+
+    @abstractmethod
+    def _findings(self) -> Iterator[Finding]:
+        """Iterate over everything that is wrong; see `mailstore.store.Store.check`."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def _names_of(store: Store) -> set[str]:
+    return {name for domain in store.domains.list() for name in (domain.domain, *domain.alias_domains)}

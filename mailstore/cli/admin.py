@@ -80,12 +80,16 @@ def delete(session: Session, address: str, caution: Caution) -> None:
 
 @admin.command()
 @click.argument("address")
+@takes_credentials()
 @takes_fields(AdminFields, editing=False)
 @pass_session
-def promote(session: Session, address: str, fields: dict[str, Any]) -> None:
-    """Give an account admin rights, for its own domain unless options tell more."""
-    stored = session.store.admins.promote(address, **fields)
-    session.output.done(f"promoted {stored.address}", stored)
+def promote(
+    session: Session, address: str, read_credentials: Callable[[], Credentials], fields: dict[str, Any]
+) -> None:
+    """Give an account admin rights, for its own domain unless options tell more, and a new password if one is given."""
+    admins, secret = session.store.admins, read_credentials()
+    stored = admins.promote(address, **secret.parameters, **fields)
+    session.output.done(f"promoted {stored.address}", stored, password=secret.generated)
 
 
 @admin.command()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mailstore.errors import InvalidPassword, LimitExceeded
+from mailstore.errors import InvalidPassword, LimitExceeded, PermissionDenied
 
 __all__ = ["DomainPolicy"]
 
@@ -27,6 +27,18 @@ class DomainPolicy:
     min_password_length: int
     max_password_length: int
     disabled_services: tuple[str, ...]
+
+    @property
+    def limits_passwords(self) -> bool:
+        """Whether passwords may not be as long, or short, as one likes."""
+        return self.min_password_length > 0 or self.max_password_length > 0
+
+    def no_ready_hash(self, who: str, address: str) -> PermissionDenied:
+        """Return the error for an admin whom the length limits bind: nobody sees how long a hashed password is."""
+        return PermissionDenied(
+            f"{address}: passwords in this domain have a limited length; {who} may give no ready hash, only a password",
+            subject=who,
+        )
 
     def check_password(self, password: str | None, address: str) -> None:
         """Raise InvalidPassword if a password, where it is known, breaks the length limits."""

@@ -25,6 +25,7 @@ from mailstore.companions import Directory
 from mailstore.errors import ConfigurationError, NotFound
 from mailstore.policies import Level
 from mailstore.policy_keys import key_of
+from mailstore.rights import Operation
 from mailstore.sql.connect import native_url, open_server
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.live import Live, read_live
@@ -96,15 +97,15 @@ def readable(directory: Directory, level: Level) -> str:
 
 @contextmanager
 def writable(
-    directory: Directory, level: Level, *, gone_too: bool = False, accounts_only: bool = False
+    directory: Directory, level: Level, operation: Operation, *, gone_too: bool = False, accounts_only: bool = False
 ) -> Iterator[str]:
-    """Give the key of a level that may be changed, and keep it from going away meanwhile.
+    """Give the key of a level to which an operation is allowed, and keep it from going away meanwhile.
 
     `gone_too` allows what is not in the store any more, so that leftovers can be removed. Raises NotFound.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(directory.holding(level, accounts_only=accounts_only))
+            stack.enter_context(directory.holding(level, operation, accounts_only=accounts_only))
         except NotFound:
             if not (gone_too and directory.sees(level.domain)):
                 raise

@@ -151,16 +151,21 @@ class Accounts(ABC):
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         """Tell whether this is the account's password, disabled accounts included.
 
-        With `rehash`, a right password whose stored hash has another scheme than the store's is hashed anew and stored.
+        With `rehash`, a right password whose stored hash has another scheme than the store's is hashed anew and stored; that
+        of an admin gets a scheme that the panel can verify.
         """
 
     @abstractmethod
     def password_hash(self, address: str) -> str:
         """Return the stored hash, for moving the account elsewhere. Treat it like a password.
 
-        A store that keeps the password itself (without `Capability.READY_HASHES`) makes a hash of it.
+        A store that keeps the password itself (without `Capability.READY_HASHES`) makes a hash of it. Of the admins whom a
+        store can act for, only those who may do everything read hashes.
         """
 
     @abstractmethod
     def homes(self) -> Iterator[tuple[str, str]]:
-        """Iterate over ``(address, home)`` of all accounts, as the readers see the home, in no particular order."""
+        """Iterate over ``(address, home)`` of all accounts, as the readers see the home, in no particular order.
+
+        An acting admin sees those of its domains.
+        """

@@ -40,8 +40,19 @@ class Admins(ABC):
         """
 
     @abstractmethod
-    def promote(self, address: str, **fields: Unpack[AdminFields]) -> Admin:
-        """Give an account of this store admin rights: `global_admin`, `domains` (default: its own) and the limits."""
+    def promote(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AdminFields],
+    ) -> Admin:
+        """Give an account of this store admin rights: `global_admin`, `domains` (default: its own) and the limits.
+
+        Nothing of rights and limits that it had before, and lost, comes back. A new `password` or ready hash is the
+        account's. If the panel cannot verify the password that the account then has, a notice says so.
+        """
 
     @abstractmethod
     def demote(self, address: str) -> None:
@@ -80,7 +91,10 @@ class Admins(ABC):
 
     @abstractmethod
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
-        """Let these admins or accounts manage `domain`. Raises NotFound for an address that is neither."""
+        """Let these admins or accounts manage `domain`. Raises NotFound for an address that is neither.
+
+        An account that was no admin becomes one as `promote` makes it, of this domain only.
+        """
 
     @abstractmethod
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
@@ -88,7 +102,10 @@ class Admins(ABC):
 
     @abstractmethod
     def verify_password(self, address: str, password: str) -> bool:
-        """Tell whether this is the password of an enabled admin of either kind. Raises NotFound if it is no admin."""
+        """Tell whether this is the password of an enabled admin of either kind. Raises NotFound if it is no admin.
+
+        An acting admin may try its own, unless it may try those of all.
+        """
 
     @abstractmethod
     def password_hash(self, address: str) -> str:
@@ -96,4 +113,7 @@ class Admins(ABC):
 
     @abstractmethod
     def login(self, address: str, password: str) -> Admin | None:
-        """Return the admin if address and password are right and it is enabled, else None, without saying which."""
+        """Return the admin if address and password are right and it is enabled, else None, without saying which.
+
+        Neither does the time that it takes.
+        """

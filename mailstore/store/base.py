@@ -134,7 +134,10 @@ class Store(ABC):
 
     @abstractmethod
     def check(self) -> Iterator[Finding]:
-        """Look for broken invariants in the store, and on disk if it was opened with homes. Changes nothing."""
+        """Look for broken invariants in the store, and on disk if it was opened with homes. Changes nothing.
+
+        An acting admin is told what is about its domains only.
+        """
 
     def repair_counters(self) -> int:
         """Set right what the store counts beside what is counted. Returns how many numbers were wrong; few stores have any.

@@ -29,7 +29,7 @@ CALLS: dict[str, Callable[[AtmailStore], object]] = {
     "account.delete": lambda store: store.accounts.delete(BOB),
     "domain.add": lambda store: store.domains.create("new.com"),
     "domain.view": lambda store: store.domains.get("example.com"),
-    "domain.edit": lambda store: store.domains.add_alias_domains("example.com", ["alias.com"]),
+    "domain.edit": lambda store: store.domains.remove_alias_domains("example.com", ["second.com"]),
     "domain.delete": lambda store: store.domains.delete("example.com"),
     "service.mailaliases.add": lambda store: store.alias_rows.create("a@example.com", "x@else.org"),
     "service.mailaliases.list": lambda store: list(store.alias_rows.list()),
@@ -42,6 +42,7 @@ CALLS: dict[str, Callable[[AtmailStore], object]] = {
 def scene(store: AtmailStore) -> None:
     store.domains.create("example.com")
     store.domains.create("other.com")
+    store.domains.add_alias_domains("example.com", ["second.com"])
     store.accounts.create(BOB, password_hash=READY)
     store.accounts.create("eve@other.com", password_hash=READY)
     store.aliases.create("sales@example.com", members=[BOB])

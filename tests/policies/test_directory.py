@@ -16,6 +16,7 @@ from mailstore import NotFound
 from mailstore.companions import Companions, Directory, levels, open_companions
 from mailstore.config import StoreConfig
 from mailstore.policies import Level
+from mailstore.rights import Operation
 
 if TYPE_CHECKING:
     from mailstore.store import SpamPolicies, Throttles
@@ -31,7 +32,7 @@ class Entries:
     names: set[str] = field(default_factory=lambda: {BOB, "example.com"})
 
     @contextmanager
-    def holding(self, level: Level, *, accounts_only: bool = False) -> Iterator[None]:  # noqa: ARG002
+    def holding(self, level: Level, operation: Operation, *, accounts_only: bool = False) -> Iterator[None]:  # noqa: ARG002
         if level.kind != "global" and level.name not in self.names:
             raise NotFound(f"there is no {level}")
         yield

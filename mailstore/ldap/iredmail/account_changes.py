@@ -7,7 +7,9 @@ from typing import Any
 
 from mailstore.address import account_address, addresses, local_part
 from mailstore.fields import plain
+from mailstore.iredmail.panel import panel_notice, panel_verifies
 from mailstore.iredmail.units import MEGABYTE, megabytes
+from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_entries import own_aliases
@@ -21,7 +23,7 @@ from mailstore.model import Edit, Names
 from mailstore.secret import Secret
 from mailstore.values import checked, text, timezone
 
-__all__ = ["AccountChange", "is_admin", "password_changes"]
+__all__ = ["AccountChange", "is_admin", "password_changes", "tell_panel"]
 
 FORWARDING = "mailForwardingAddress"
 
@@ -36,6 +38,14 @@ def password_changes(context: Context, entry: Entry, secret: Secret) -> list[Cha
     config = context.config
     hashed = panel_form(secret, config) if is_admin(entry) else stored_form(secret.hash, config)
     return [Change.replace("userPassword", hashed), *set_value(entry, "shadowLastChange", days_since_epoch())]
+
+
+def tell_panel(context: Context, changes: Changes, entry: Entry) -> None:
+    """Leave a notice if an entry is that of an admin whose password the panel cannot verify."""
+    stored = entry.values("userPassword")
+    admin = entry.has("objectClass", "mailAdmin") or is_admin(entry)
+    if admin and not any(map(panel_verifies, stored)):
+        context.notify(changes, panel_notice(entry.first("mail").lower()))
 
 
 class AccountChange:
@@ -55,6 +65,17 @@ class AccountChange:
             text(name)(fields.get(name, ""))
         timezone(fields.get("timezone", ""))
         _checked_destinations(fields.get("forwarding", ()))
+
+    @property
+    def sets_password(self) -> bool:
+        """Whether the password is among the parameters."""
+        return self._secret is not None
+
+    @property
+    def services(self) -> Names | None:
+        """The services among the parameters."""
+        wanted: Names | None = self._fields.get("services")
+        return wanted
 
     @property
     def new_aliases(self) -> tuple[str, ...]:

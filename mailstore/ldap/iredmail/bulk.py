@@ -16,12 +16,21 @@ from mailstore.ldap.iredmail.new_account import ATTRIBUTES, secret, status
 from mailstore.ldap.iredmail.places import USERS
 from mailstore.ldap.iredmail.policy import policy_of
 from mailstore.ldap.iredmail.services import ATTRIBUTE
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.secret import Secret
 from mailstore.values import checked
 
 __all__ = ["update_all"]
 
-_READ = ("accountStatus", "preferredLanguage", "mtaTransport", "userPassword", "shadowLastChange", "domainGlobalAdmin")
+_READ = (
+    "accountStatus",
+    "preferredLanguage",
+    "mtaTransport",
+    "userPassword",
+    "shadowLastChange",
+    "domainGlobalAdmin",
+    "mail",
+)
 
 
 def update_all(context: Context, names: NameSpace, domain: str, fields: Mapping[str, Any]) -> int:
@@ -30,15 +39,14 @@ def update_all(context: Context, names: NameSpace, domain: str, fields: Mapping[
     if "enabled" in fields:
         columns["accountStatus"] = status(fields["enabled"])
     hashed = secret(context, fields.get("password"), fields.get("password_hash"))
-    context.require_domain(domain)
+    context.require_right(domain, Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
     count = 0
     with names.lock_domain(domain) as lock, context.changing(domain) as changes:
         if hashed is not None:
-            policy_of(lock.entry).check_password(hashed.password, domain)
+            context.check_secret(policy_of(lock.entry), hashed, domain)
         entries = list(_accounts(context, domain))
-        if context.actor:
-            for entry in entries:
-                context.actor.refuse_global_admin(entry)
+        for entry in entries:
+            context.refuse_stronger(entry)
         for entry, made in zip(entries, _secrets(context, hashed, fields.get("password"), entries), strict=True):
             wanted = [change for name, value in columns.items() for change in set_value(entry, name, value)]
             if made is not None:

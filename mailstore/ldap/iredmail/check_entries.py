@@ -8,7 +8,7 @@ from mailstore import passwords
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
 from mailstore.errors import InvalidPassword, InvalidValue
-from mailstore.iredmail.panel import PANEL_SCHEMES
+from mailstore.iredmail.panel import panel_verifies
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_entries import account_problems
@@ -208,6 +208,6 @@ def _unverifiable_by_panel(stored: str) -> str | None:
         scheme = passwords.scheme_of(stored)
     except InvalidPassword as error:
         return error.message
-    if scheme in PANEL_SCHEMES or stored.upper().startswith("{CRYPT}$6$"):
+    if panel_verifies(stored):
         return None
     return f"iRedAdmin cannot verify {scheme}; set the password again"

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 from mailstore.companions import Companions
 from mailstore.config import StoreConfig
 from mailstore.errors import Conflict, NotFound, NotSupported
+from mailstore.iredmail.policy import DomainPolicy
 from mailstore.ldap.changes import Changes, changing
 from mailstore.ldap.connection import Change, Directory, Entry
 from mailstore.ldap.iredmail.edits import applied
 from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.names import DN, equals
 from mailstore.maildir import Homes
+from mailstore.model import Notice
+from mailstore.notices import Notices
+from mailstore.rights import Operation
+from mailstore.secret import Secret
 
 if TYPE_CHECKING:
     from mailstore.ldap.iredmail.companion import Companion
@@ -47,6 +52,7 @@ class Context:
     homes: Homes | None = None
     actor: Actor | None = None
     policies: Companions = field(default_factory=Companions)
+    notices: Notices = field(default_factory=Notices)
 
     @property
     def key(self) -> str:
@@ -70,10 +76,25 @@ class Context:
                     f"the schema of this server has no attribute {attribute}; update iRedMail's schema first"
                 )
 
-    def require_domain(self, domain: str) -> None:
-        """Raise NotFound if the actor may not see a domain."""
+    def require_right(self, subject: str, *operations: Operation) -> None:
+        """Raise unless the actor sees a domain, or that of an address, and may do all of `operations` to it."""
         if self.actor:
-            self.actor.require_domain(domain)
+            self.actor.require(subject, *operations)
+
+    def refuse_stronger(self, other: Entry) -> None:
+        """Raise PermissionDenied if an account or admin may do more than the actor."""
+        if self.actor:
+            self.actor.refuse_stronger(other)
+
+    def check_secret(self, policy: DomainPolicy, secret: Secret, address: str) -> None:
+        """Raise InvalidPassword, or PermissionDenied for a hash, if the domain's limits do not allow a new password."""
+        policy.check_password(secret.password, address)
+        if self.actor:
+            self.actor.refuse_ready_hash(policy, secret, address)
+
+    def notify(self, changes: Changes, notice: Notice) -> None:
+        """Tell what is left to be done, unless the changes are taken back."""
+        changes.on_undo("a notice", self.notices.add(notice))
 
     def bases(self, domain: str | None, unit: str) -> list[DN]:
         """Return where to search for what a unit of one domain holds, or of all domains that the actor sees."""

@@ -12,6 +12,7 @@ from mailstore.errors import NotFound
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.address_taking import forget_members, members_of
 from mailstore.ldap.iredmail.context import STAMPS, Context
 from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker
@@ -21,6 +22,7 @@ from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
 from mailstore.ldap.iredmail.policy_changes import claim
 from mailstore.ldap.iredmail.schemes import reader_of
 from mailstore.ldap.names import Filter, all_of, any_of, equals
+from mailstore.rights import Operation
 from mailstore.secret import Secret
 
 __all__ = ["COUNTER", "Creation", "admin_of", "known_names"]
@@ -39,6 +41,7 @@ class Creation:
 
     def one(self, new: NewAccount) -> Entry:
         """Write one account and make its home. Returns its entry."""
+        self._context.require_right(new.address, Operation.CREATE_ACCOUNT, *new.operations)
         with self._names.locked({new.address, *new.aliases}) as locks, self._context.changing(new.address) as changes:
             self._require_primary(locks, new)
             policy = self._finish(locks, [new])
@@ -83,7 +86,17 @@ class Creation:
         policy = policy_of(domain)
         for new in accounts:
             new.quota = new.finish(self._context, policy, domain_is_active=is_active(domain))
+            self._check_rights(policy, new)
         return policy
+
+    def _check_rights(self, policy: DomainPolicy, new: NewAccount) -> None:
+        """Raise PermissionDenied if the domain binds the actor, who gives a ready hash or a service that is off there."""
+        if self._context.actor is None:
+            return
+        self._context.check_secret(policy, new.secret, new.address)
+        nothing = Entry(self._context.places.account(new.address), {})
+        if new.services is not None and services.switched_on(nothing, new.services, policy.disabled_services):
+            self._context.require_right(new.address, Operation.RULE_DOMAIN)
 
     def _find(self, locks: Locks, accounts: Sequence[NewAccount]) -> list[Entry]:
         """Return who has one of the names of new accounts, and what former holders left: rights, members of a list."""
@@ -138,7 +151,7 @@ class Creation:
         locks = {}
         for domain in sorted({account.domain for _, account in new}):
             try:
-                self._context.require_domain(domain)
+                self._context.require_right(domain, Operation.CREATE_ACCOUNT)
                 locks[domain] = stack.enter_context(self._names.lock_domain(domain))
             except NotFound as error:
                 for index, account in new:
@@ -151,6 +164,8 @@ class Creation:
         by_domain: dict[str, list[tuple[int, NewAccount]]] = defaultdict(list)
         for index, account in new:
             with refusals.collect(index):
+                if account.operations:
+                    self._context.require_right(account.address, *account.operations)
                 self._finish(locks, [account])
                 self._take_names(locks, account, holders)
             by_domain[account.domain].append((index, account))

@@ -12,7 +12,8 @@ from mailstore.ldap.iredmail.accounts import Accounts
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.new_account import secret
 from mailstore.ldap.iredmail.restoration import Restoration
-from mailstore.model import Account
+from mailstore.model import Account, DeletedMailbox
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.sql.ledger import LedgerMailboxes, without_password
 
 __all__ = ["DeletedMailboxes"]
@@ -37,6 +38,9 @@ class DeletedMailboxes(LedgerMailboxes):
         reject_unknown(fields, AccountFields)
         hashed = secret(self._context, password, password_hash)
         record = self.get(record_id)
+        self._context.require_right(record.address, Operation.RESTORE_ACCOUNT)
+        if fields or hashed:
+            self._context.require_right(record.address, Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
         snapshot = self._ledger.read_snapshot(record_id)
         if not record.restorable and hashed is None:
             raise without_password(record)
@@ -53,6 +57,11 @@ class DeletedMailboxes(LedgerMailboxes):
         if fields or hashed:
             return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
         return self._accounts.get(record.address)
+
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        address = self.get(record_id).address
+        self._context.require_right(address, *deletion(Operation.RESCHEDULE, keep_mailbox_days))
+        return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor

@@ -69,8 +69,7 @@ class DomainDeletion:
         addresses: list[str] = []
         while batch := list(islice(found, _BATCH)):
             for entry in batch:
-                if self._context.actor:
-                    self._context.actor.refuse_global_admin(entry)
+                self._context.refuse_stronger(entry)
             # Their aliases in other domains go too.
             later.remove({name for entry in batch for name in names_in(entry) if domain_part(name) not in self._names})
             self._retention.record(changes, batch, others, self._due)

@@ -11,6 +11,7 @@ from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail.account_entries import ACCOUNT
 from mailstore.ldap.iredmail.alias_domains import add_alias_domains, refuse_served, remove_alias_domains
 from mailstore.ldap.iredmail.catch_all import set_catch_all
 from mailstore.ldap.iredmail.context import Context
@@ -21,12 +22,14 @@ from mailstore.ldap.iredmail.domain_status import spread_status
 from mailstore.ldap.iredmail.edits import applied, set_value
 from mailstore.ldap.iredmail.locks import UNFINISHED, Lock, is_unfinished, new_lock_value
 from mailstore.ldap.iredmail.name_space import NameSpace
-from mailstore.ldap.iredmail.places import UNITS
+from mailstore.ldap.iredmail.places import UNITS, USERS
 from mailstore.ldap.iredmail.policy import alias_domains
 from mailstore.ldap.iredmail.policy_changes import claim, clearing
+from mailstore.ldap.iredmail.rights import IS_ADMIN, RANK
 from mailstore.ldap.iredmail.settings import ATTRIBUTE
 from mailstore.ldap.names import Filter, all_of, any_of, contains, ends_with, equals, negate, present
 from mailstore.model import Domain
+from mailstore.rights import DOMAIN_FIELDS, Operation, asked, deletion
 from mailstore.values import due_date
 
 __all__ = ["Domains"]
@@ -45,6 +48,8 @@ class Domains(store.Domains):
         name = domain_name(domain)
         change = DomainChange(self._context, name, fields)
         if self._context.actor:
+            wanted = {Operation.NEW_NAME, *asked(fields, DOMAIN_FIELDS, new=True)}
+            self._context.actor.require_anywhere(name, *wanted)
             self._context.actor.allow_new_domain(_wanted_limits(change))
         with self._names.lock_domain_names(), self._context.changing(name) as changes:
             self._remove_unfinished(name)
@@ -55,7 +60,7 @@ class Domains(store.Domains):
 
     def get(self, domain: str) -> Domain:
         name = domain_name(domain)
-        self._context.require_domain(name)
+        self._context.require_right(name)
         return self._get(name)
 
     def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
@@ -77,12 +82,25 @@ class Domains(store.Domains):
         reject_unknown(fields, DomainFields)
         name = domain_name(domain)
         change = DomainChange(self._context, name, fields)
-        self._context.require_domain(name)
+        wanted = {*asked(fields, DOMAIN_FIELDS)} | (
+            {Operation.DESCRIBE_DOMAIN} if fields.keys() - DOMAIN_FIELDS else set()
+        )
+        self._context.require_right(name, *wanted)
+        if Operation.COPY_DOMAIN in wanted:
+            self._refuse_stronger_in(name)
         if self._context.actor and change.limits:
             self._context.actor.allow_limits(name, change.limits)
         with self._names.lock_domain(name) as lock, self._context.changing(name) as changes:
             self._change(changes, lock, name, change)
         return self._get(name)
+
+    def _refuse_stronger_in(self, name: str) -> None:
+        """Raise PermissionDenied if an account of a domain may do more than the actor."""
+        if self._context.actor is None:
+            return
+        base, query = self._context.places.unit(name, USERS), all_of(ACCOUNT, IS_ADMIN)
+        for entry in self._context.directory.search(base, query, scope="one", attributes=RANK):
+            self._context.refuse_stronger(entry)
 
     def _change(self, changes: Changes, lock: Lock, name: str, change: DomainChange) -> None:
         """Write a change; the domain is switched off before what is in it, and on after that."""
@@ -101,7 +119,7 @@ class Domains(store.Domains):
 
     def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
-        self._context.require_domain(target)
+        self._context.require_right(target, Operation.NEW_NAME)
         with (
             self._names.lock_domain_names(),
             self._names.lock_domain(target) as lock,
@@ -117,7 +135,7 @@ class Domains(store.Domains):
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
-        self._context.require_domain(target)
+        self._context.require_right(target, Operation.DROP_ALIAS_DOMAIN)
         with (
             clearing(self._context, domains=wanted) as later,
             self._names.lock_domain(target) as lock,
@@ -139,9 +157,7 @@ class Domains(store.Domains):
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         name, due = domain_name(domain), due_date(keep_mailbox_days)
-        self._context.require_domain(name)
-        if self._context.actor:
-            self._context.actor.allow_deletion()
+        self._context.require_right(name, *deletion(Operation.DELETE_DOMAIN, keep_mailbox_days))
         with (
             clearing(self._context, domains=[name]) as later,
             self._names.lock_domain(name, unfinished_too=True) as lock,

@@ -66,7 +66,7 @@ class Entries:
 
     def require(self, address: str) -> Entry:
         """Return an entry. Raises NotFound."""
-        self._context.require_domain(domain_part(address))
+        self._context.require_right(address)
         entry = self.read(address)
         if entry is None:
             raise self.missing(address)

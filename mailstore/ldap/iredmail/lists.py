@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Unpack
 
 from mailstore import store
-from mailstore.address import account_address, domain_part
+from mailstore.address import account_address
 from mailstore.fields import MailingListFields
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.account_entries import address_of
@@ -26,6 +26,7 @@ from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy_changes import clearing, names_in
 from mailstore.ldap.iredmail.references import References
 from mailstore.model import Edit, MailingList
+from mailstore.rights import Operation
 
 __all__ = ["MailingLists"]
 
@@ -42,6 +43,7 @@ class MailingLists(store.MailingLists):
 
     def create(self, address: str, **fields: Unpack[MailingListFields]) -> MailingList:
         address, change = account_address(address), ListChange(self._context, fields)
+        self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._names.locked({address}) as locks, self._context.changing(address) as changes:
             take_name(self._context, self._names, locks, changes, address)
             check_limit(self._context, locks, LIST, address)
@@ -84,6 +86,7 @@ class MailingLists(store.MailingLists):
 
     def rename(self, address: str, new_address: str) -> MailingList:
         old, new = account_address(address), account_address(new_address)
+        self._context.require_right(old, Operation.WRITE_ALIASES)
         if old != new:
             with (
                 clearing(self._context, [old]) as later,
@@ -95,6 +98,7 @@ class MailingLists(store.MailingLists):
 
     def delete(self, address: str) -> None:
         address = account_address(address)
+        self._context.require_right(address, Operation.DELETE_ALIASES)
         with (
             clearing(self._context, [address]) as later,
             self._names.locked({address}) as locks,
@@ -122,6 +126,7 @@ class MailingLists(store.MailingLists):
         self._update_members(account_address(address), ListChange(self._context, {"members": members}))
 
     def _update_members(self, address: str, change: ListChange) -> None:
+        self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._names.locked({address}) as locks, self._context.changing(address) as changes:
             entry = self._entries.require(address)
             refuse_managed(entry, "change its subscribers")
@@ -132,7 +137,7 @@ class MailingLists(store.MailingLists):
                 self._context.edit(changes, dn, change.build, missing, known=entry)
 
     def _update(self, address: str, change: ListChange) -> Entry:
-        self._context.require_domain(domain_part(address))
+        self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._context.changing(address) as changes:
             dn, missing = self._entries.dn(address), self._entries.missing(address)
             return self._context.edit(changes, dn, change.build, missing)[1]

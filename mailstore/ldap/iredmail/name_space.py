@@ -89,7 +89,7 @@ class NameSpace:
         # A single domain that is none is found out by the lock itself.
         owners = {name: name for name in domains} if len(domains) == 1 else self._owners(domains)
         for owner in sorted(set(owners.values())):
-            self._context.require_domain(owner)
+            self._context.require_right(owner)
         with ExitStack() as stack:
             # In one order for all, so that two operations that need the same two domains wait instead of deadlocking.
             locks = {owner: stack.enter_context(self.lock_domain(owner)) for owner in sorted(set(owners.values()))}

@@ -16,6 +16,7 @@ from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.schemes import reader_of, stored_form
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.iredmail.target import Target
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.secret import Secret, make_secret
 from mailstore.values import (
     Column,
@@ -99,6 +100,8 @@ class NewAccount:
     services: tuple[str, ...] | None
     quota: int | None
     home: str | None = None
+    operations: frozenset[Operation] = frozenset()
+    """What it asks for of an acting admin, besides that it is created."""
 
     @classmethod
     def parse(
@@ -134,6 +137,7 @@ class NewAccount:
             services=None if wanted is None else tuple(plain(wanted)),
             quota=megabytes(fields["quota"]) if "quota" in fields else None,
             home=home,
+            operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )
 
     @property

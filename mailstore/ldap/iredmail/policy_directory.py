@@ -8,10 +8,14 @@ from typing import Any
 
 from mailstore.address import local_part
 from mailstore.errors import NotFound
+from mailstore.ldap.iredmail.account_entries import ACCOUNT
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.name_space import NameSpace
+from mailstore.ldap.iredmail.rights import IS_ADMIN, RANK
+from mailstore.ldap.names import all_of, any_of, equals
 from mailstore.ldap.rehearsal import Rehearsal
 from mailstore.policies import Level
+from mailstore.rights import Operation
 
 __all__ = ["PolicyDirectory"]
 
@@ -26,14 +30,17 @@ class PolicyDirectory:
         self._names = NameSpace(context)
 
     @contextmanager
-    def holding(self, level: Level, *, accounts_only: bool = False) -> Iterator[None]:
+    def holding(self, level: Level, operation: Operation, *, accounts_only: bool = False) -> Iterator[None]:
         """See `mailstore.companions.Directory`. Whoever deletes or renames takes the same lock."""
         if level.kind == "global":
-            self.require_everything("change what applies to the whole server")
+            self.require_everything(str(level))
             yield
             return
         owner = self._owner(level, accounts_only)
-        self._context.require_domain(owner)
+        subject = owner if level.kind == "domain" else f"{local_part(level.name)}@{owner}"
+        self._context.require_right(subject, operation)
+        if level.kind == "address":
+            self._refuse_stronger({level.name, subject})
         with self._names.lock_domain(owner):
             if level.kind == "address":
                 self._require_address(level.name, owner, accounts_only)
@@ -54,10 +61,18 @@ class PolicyDirectory:
         elif not self._held({address, f"{local_part(address)}@{owner}"}):
             raise NotFound(f"there is no account, alias or list {address}", subject=address)
 
+    def _refuse_stronger(self, addresses: Collection[str]) -> None:
+        if self._context.actor is None:
+            return
+        held = any_of(*(equals(name, address) for address in sorted(addresses) for name in ("mail", "shadowAddress")))
+        found = all_of(ACCOUNT, IS_ADMIN, held)
+        for entry in self._context.directory.search(self._context.places.domains, found, attributes=RANK):
+            self._context.refuse_stronger(entry)
+
     def require_everything(self, what: str) -> None:
         """See `mailstore.companions.Directory`."""
         if self._context.actor:
-            self._context.actor.require_global(what)
+            self._context.actor.require_anywhere(what, Operation.SET_FOR_ALL)
 
     def sees(self, domain: str) -> bool:
         """See `mailstore.companions.Directory`."""

@@ -82,7 +82,7 @@ class Restoration:
         attributes = self._attributes(domain)
         entry = Entry(self._dn, attributes)
         if self._context.actor:
-            self._context.actor.refuse_global_admin(entry)
+            self._context.actor.refuse_stronger(entry, restored=self._managed())
         policy, quota = policy_of(domain), max(entry.number("mailQuota") or 0, 0) // MEGABYTE
         policy.check_account_quota(self._address, quota)
         check_accounts(self._context, policy, adding=1, quota=quota)
@@ -93,6 +93,13 @@ class Restoration:
         attributes["domainStatus"] = [] if is_active(domain) else [b"disabled"]
         changes.add(self._dn, attributes)
         locks.of(self._address).count(COUNTER, 1)
+
+    def _managed(self) -> list[DN]:
+        """Return the domains that will name the account as their admin again."""
+        named = (
+            parse_dn(dn) for dn, attribute, _ in self._snapshot.get("references", ()) if attribute == "domainAdmin"
+        )
+        return [dn for dn in named if self._context.directory.read(dn, ("1.1",)) is not None]
 
     def _stored(self) -> Entry:
         return Entry(self._dn, stored_attributes(self._snapshot))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from mailstore import passwords
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, InvalidPassword
-from mailstore.iredmail.panel import PANEL_SCHEMES, panel_hash
+from mailstore.iredmail.panel import panel_hash, panel_scheme, panel_verifies
 from mailstore.secret import Secret
 
-__all__ = ["check_scheme", "panel_form", "reader_of", "stored_form"]
+__all__ = ["check_scheme", "panel_form", "reader_of", "scheme_for", "stored_form"]
 
 _SLAPD = {"bind": "slapd", "bind-without-sha2": "slapd-without-sha2"}
 _PANEL_WITHOUT_SHA2 = "BLF-CRYPT"
@@ -37,9 +37,17 @@ def stored_form(hashed: str, config: StoreConfig) -> str:
 def panel_form(secret: Secret, config: StoreConfig) -> str:
     """Return the hash to store for somebody who logs in to iRedAdmin, which cannot verify every scheme."""
     without_sha2 = config.login_by == "bind-without-sha2"
-    if without_sha2 and secret.password and passwords.scheme_of(secret.hash) not in PANEL_SCHEMES:
+    if without_sha2 and secret.password and not panel_verifies(secret.hash):
         return stored_form(passwords.hash_password(secret.password, _PANEL_WITHOUT_SHA2), config)
     return stored_form(secret.hash if without_sha2 else panel_hash(secret), config)
+
+
+def scheme_for(config: StoreConfig, *, admin: bool) -> str:
+    """Return what to hash a new password with: that of an admin has to please the panel, too."""
+    if not admin:
+        return config.password_scheme
+    wanted = panel_scheme(config.password_scheme)
+    return _PANEL_WITHOUT_SHA2 if config.login_by == "bind-without-sha2" else wanted
 
 
 def check_scheme(config: StoreConfig) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from mailstore.errors import InvalidValue
 from mailstore.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.edits import set_values
+from mailstore.ldap.iredmail.edits import applied, set_values
 from mailstore.model import Edit, Names
 
-__all__ = ["ADMIN", "ATTRIBUTE", "default_words", "names", "service_changes", "words"]
+__all__ = ["ADMIN", "ATTRIBUTE", "default_words", "names", "service_changes", "switched_on", "words"]
 
 ATTRIBUTE = "enabledService"
 ADMIN = "domainadmin"
@@ -56,6 +56,13 @@ def service_changes(entry: Entry, services: Names) -> list[Change]:
     known = {stored.lower() for stored in _SERVICES}
     others = [value for value in entry.values(ATTRIBUTE) if value.lower() not in known]
     return set_values(entry, ATTRIBUTE, [*others, *(_KNOWN[name] for name in sorted(enabled))])
+
+
+def switched_on(entry: Entry, services: Names, disabled: Iterable[str]) -> set[str]:
+    """Return what a change to services switches on although the domain has it `disabled`."""
+    before = set(entry.values(ATTRIBUTE))
+    after = Entry(entry.dn, applied(entry, service_changes(entry, services))).values(ATTRIBUTE)
+    return (set(after) - before) & switched_off(disabled)
 
 
 def _enabled(entry: Entry) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -39,7 +39,8 @@ from mailstore.ldap.iredmail.setup import (
     server_files,
 )
 from mailstore.ldap.rehearsal import Rehearsal
-from mailstore.model import Capability, Finding
+from mailstore.model import Capability, Finding, Notice
+from mailstore.rights import IREDMAIL_GLOBAL
 from mailstore.store.base import RolledBack
 
 __all__ = [
@@ -145,7 +146,14 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
     def companions(self) -> Companions:
         return self._context.policies
 
-    def check(self) -> Iterator[Finding]:
+    def take_notices(self) -> Sequence[Notice]:
+        return self._context.notices.take()
+
+    def _is_restricted(self) -> bool:
+        actor = self._context.actor
+        return actor is not None and actor.kind() is not IREDMAIL_GLOBAL
+
+    def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
         yield from self.companions.findings()
         if self.homes:

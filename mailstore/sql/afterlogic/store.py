@@ -128,7 +128,7 @@ class AfterLogicStore(SQLDriver[Context]):
     def unrestricted(self) -> Self:
         return self
 
-    def check(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context, self._server).run()
         if self.homes and self._context.ledger is not None:
             yield from check_homes(self, self.homes, folder="")

@@ -25,6 +25,7 @@ from mailstore.policy_keys import (
     peer_key,
     without_extension,
 )
+from mailstore.rights import Operation
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
 from mailstore.sql.companion import Beside, readable, writable
@@ -66,7 +67,10 @@ class AccessLists(store.AccessLists):
         white = _checked(fields.get("whitelist"), direction)
         black = _checked(fields.get("blacklist"), direction)
         _refuse_both(white, black)
-        with writable(self._directory, wanted) as key, self._database.writing(self._directory, wanted) as tx:
+        with (
+            writable(self._directory, wanted, Operation.SET_ACCESS_LIST) as key,
+            self._database.writing(self._directory, wanted) as tx,
+        ):
             user_id = self._users.ensure(tx, key, self._users.lock(tx, key))
             present = self._present(tx, table, user_id)
             self._write(tx, table, user_id, present, _changed(present, white, black))
@@ -76,7 +80,7 @@ class AccessLists(store.AccessLists):
     def delete(self, level: str, direction: Direction) -> None:
         wanted, table = Level.parse(level), self._tables.list(direction_of(direction))
         with (
-            writable(self._directory, wanted, gone_too=True) as key,
+            writable(self._directory, wanted, Operation.SET_ACCESS_LIST, gone_too=True) as key,
             self._database.writing(self._directory, wanted) as tx,
         ):
             user = self._users.lock(tx, key)

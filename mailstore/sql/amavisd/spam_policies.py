@@ -13,6 +13,7 @@ from mailstore.companions import Directory
 from mailstore.fields import reject_unknown
 from mailstore.policies import EffectivePolicy, Level, SpamPolicy, SpamPolicyFields
 from mailstore.policy_keys import amavisd_keys, level_name
+from mailstore.rights import Operation
 from mailstore.sql.amavisd.policy_columns import (
     HEADERS,
     MANAGED,
@@ -75,7 +76,7 @@ class SpamPolicies(store.SpamPolicies):
 
     def _write(self, level: Level, columns: Mapping[str, Any]) -> SpamPolicy:
         with (
-            writable(self._directory, level, accounts_only=True) as key,
+            writable(self._directory, level, Operation.SET_SPAM_POLICY, accounts_only=True) as key,
             self._database.writing(self._directory, level) as tx,
         ):
             user = self._users.lock(tx, key)
@@ -123,7 +124,7 @@ class SpamPolicies(store.SpamPolicies):
     def delete(self, level: str) -> None:
         wanted = Level.parse(level)
         with (
-            writable(self._directory, wanted, gone_too=True) as key,
+            writable(self._directory, wanted, Operation.SET_SPAM_POLICY, gone_too=True) as key,
             self._database.writing(self._directory, wanted) as tx,
         ):
             self._users.lock(tx, key)

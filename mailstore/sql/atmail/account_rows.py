@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from mailstore.model import Account
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, Expansions
 from mailstore.sql.atmail.new_account import NewAccount
@@ -51,13 +52,13 @@ class AccountRows:
         """Return the accounts that meet a condition, of which there are few, sorted."""
         return self._accounts(connection, self.query.where(condition).order_by(self._table.c.username))
 
-    def pages(self, condition: ColumnElement[bool], permission: str) -> Iterator[Sequence[Account]]:
+    def pages(self, condition: ColumnElement[bool], operation: Operation) -> Iterator[Sequence[Account]]:
         """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
         username = self._table.c.username
         query = self.query.where(condition).order_by(username).limit(_PAGE)
 
         def fetch(after: str) -> list[Account]:
-            with self._context.reading(permission) as connection:
+            with self._context.reading(operation) as connection:
                 return self._accounts(connection, query.where(username > after))
 
         return pages(fetch, lambda account: account.address, start="", size=_PAGE)

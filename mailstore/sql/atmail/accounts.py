@@ -13,6 +13,7 @@ from mailstore.address import account_address, domain_name, domain_part
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.account_changes import AccountChange
 from mailstore.sql.atmail.account_rows import AccountRows, home_of
@@ -64,7 +65,7 @@ class Accounts(store.Accounts):
         # Hashing may take a quarter of a second: it is done before any lock is taken.
         hashed = self._secret(password, password_hash)
         new = NewAccount.parse(self._context, address, hashed, fields, home)
-        with self._context.writing(new.address, "account.add", new.domain) as tx:
+        with self._context.writing(new.address, (Operation.CREATE_ACCOUNT, *new.operations), new.domain) as tx:
             self._creation.one(tx, new)
         return self._rows.new_account(new)
 
@@ -78,14 +79,14 @@ class Accounts(store.Accounts):
 
     def get(self, address: str) -> Account:
         address = account_address(address)
-        with self._context.reading("account.view", domain_part(address)) as connection:
+        with self._context.reading(Operation.SEE_ACCOUNT, domain_part(address)) as connection:
             return self._found(self._rows.one(connection, address), address)
 
     def address_of(self, account_id: int) -> str:
         """Return the address of the account with this `accountId`. Raises NotFound."""
         columns = self._table.c
         query = select(columns.username).where(columns.accountId == account_id)
-        with self._context.reading("account.view") as connection:
+        with self._context.reading(Operation.SEE_ACCOUNT) as connection:
             address = connection.execute(query.where(self._context.visible(columns.domainId))).scalar()
         return str(self._found(address, f"number {account_id}"))
 
@@ -116,7 +117,7 @@ class Accounts(store.Accounts):
         admins: bool | None = None,
     ) -> Iterator[Account]:
         condition = self._condition(domain, search, enabled, admins)
-        for page in self._rows.pages(condition, "account.list"):
+        for page in self._rows.pages(condition, Operation.LIST_ACCOUNTS):
             yield from page
 
     def page(self, start: int, volume: int, *, domain: str | None = None) -> Sequence[Account]:
@@ -127,7 +128,7 @@ class Accounts(store.Accounts):
         if start < 0 or volume < 1:
             raise InvalidValue(f"there is no page {start} of {volume} accounts: pages are numbered from 0")
         condition = self._condition(domain, None, None, None)
-        with self._context.reading("account.list") as connection:
+        with self._context.reading(Operation.LIST_ACCOUNTS) as connection:
             return self._rows.page(connection, condition, start, volume)
 
     def count(
@@ -139,13 +140,13 @@ class Accounts(store.Accounts):
         admins: bool | None = None,
     ) -> int:
         query = select(func.count()).select_from(self._table)
-        with self._context.reading("account.list") as connection:
+        with self._context.reading(Operation.LIST_ACCOUNTS) as connection:
             return connection.execute(query.where(self._condition(domain, search, enabled, admins))).scalar_one()
 
     def exists(self, address: str) -> bool:
         columns = self._table.c
         query = select(columns.username).where(columns.username == account_address(address))
-        with self._context.reading("account.view") as connection:
+        with self._context.reading(Operation.SEE_ACCOUNT) as connection:
             return connection.execute(query.where(self._context.visible(columns.domainId))).first() is not None
 
     def update(
@@ -158,7 +159,8 @@ class Accounts(store.Accounts):
     ) -> Account:
         address = account_address(address)
         change = AccountChange(self._context, address, self._secret(password, password_hash), fields)
-        with self._context.writing(address, "account.edit", domain_part(address)) as tx:
+        wanted = (Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
+        with self._context.writing(address, wanted, domain_part(address)) as tx:
             if change.new_aliases:
                 self._names.lock_owners(tx, {address, *change.new_aliases})
             elif change.needs_domain:
@@ -177,7 +179,8 @@ class Accounts(store.Accounts):
             columns["password"] = hashed.hash
         if "dateModified" in self._table.c:
             columns["dateModified"] = local_now()
-        with self._context.writing(name, "account.edit", name) as tx:
+        wanted = (Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
+        with self._context.writing(name, wanted, name) as tx:
             of_domain = self._table.c.domainId == self._names.lock_domain(tx, name)
             count = tx.execute(select(func.count()).select_from(self._table).where(of_domain)).scalar_one()
             if columns:
@@ -198,7 +201,7 @@ class Accounts(store.Accounts):
 
     def rename(self, address: str, new_address: str) -> Account:
         old, new = account_address(address), account_address(new_address)
-        with self._context.writing(old, "account.edit", domain_part(old)) as tx:
+        with self._context.writing(old, Operation.CHANGE_ACCOUNT, domain_part(old)) as tx:
             self._names.lock_owners(tx, {old, new})
             self._lock(tx, old)
             if old != new:
@@ -226,7 +229,7 @@ class Accounts(store.Accounts):
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)
         domain = domain_part(address)
-        with self._context.writing(address, "account.delete", domain) as tx:
+        with self._context.writing(address, deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days), domain) as tx:
             self._names.lock_domain(tx, domain)
             self._lock(tx, address)
             # The record is written first: it copies what is about to be removed.
@@ -237,7 +240,7 @@ class Accounts(store.Accounts):
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = account_address(address)
-        stored = self.password_hash(address)
+        stored = self._stored_hash(address, Operation.VERIFY_ACCOUNT)
         if not passwords.verify_password(password, stored):
             return False
         scheme = self._context.config.password_scheme
@@ -248,19 +251,22 @@ class Accounts(store.Accounts):
     def _replace_hash(self, address: str, old: str, new: str) -> None:
         """Store a new hash of the same password, unless somebody changed the password meanwhile."""
         columns = self._table.c
-        with self._context.writing(address, "account.edit", domain_part(address)) as tx:
+        with self._context.writing(address, Operation.CHANGE_ACCOUNT, domain_part(address)) as tx:
             same = and_(columns.username == address, columns.password == old)
             tx.execute(update(self._table).where(same).values(password=new))
 
     def password_hash(self, address: str) -> str:
-        address = account_address(address)
+        return self._stored_hash(account_address(address), Operation.READ_HASHES)
+
+    def _stored_hash(self, address: str, operation: Operation) -> str:
         query = select(self._table.c.password).where(self._table.c.username == address)
-        with self._context.reading("account.edit", domain_part(address)) as connection:
+        with self._context.reading(operation, domain_part(address)) as connection:
             return str(self._found(connection.execute(query).scalar(), address))
 
     def homes(self) -> Iterator[tuple[str, str]]:
         username = self._table.c.username
         query = select(*labelled(self._table, "username", "homeDir")).order_by(username).limit(_HOMES_PAGE)
+        query = query.where(self._context.visible(self._table.c.domainId))
 
         def fetch(after: str) -> Sequence[Mapping[Any, Any]]:
             with self._context.db.reading() as connection:

@@ -12,7 +12,9 @@ from mailstore import passwords, store
 from mailstore.address import domain_name
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound, NotSupported, PermissionDenied
 from mailstore.fields import AdminFields, plain
+from mailstore.logins import is_right
 from mailstore.model import Admin
+from mailstore.rights import Operation
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.admin_changes import AdminChange, AdminSettings
 from mailstore.sql.atmail.admin_rows import AdminRows, login_name
@@ -71,7 +73,7 @@ class Admins(store.Admins):
         hashed = self._secret(password, password_hash)
         if hashed is None:
             raise InvalidPassword(f"{name}: a new admin needs a password, or a ready hash", subject=name)
-        with self._context.writing(name, "user.add") as tx:
+        with self._context.writing(name, Operation.CREATE_ADMIN) as tx:
             change.lock_domains(tx)
             nodes = self._tree.lock(tx)
             if tx.execute(select(self._table.c.userId).where(self._table.c.username == name)).first():
@@ -84,6 +86,7 @@ class Admins(store.Admins):
                 "language": "en", "cssColorTheme": "darkblue", "welcomeDisplayed": 0, **change.columns,
             }  # fmt: skip
             number = self._context.insert_one(tx, "users", row)
+            self._unlink(tx, number)  # numbers are given away again, and other tools may leave the links
             change.write_rights(tx, number, new=True)
             return self._get(tx.connection, name)
 
@@ -99,7 +102,14 @@ class Admins(store.Admins):
         first = min(nodes.values(), key=lambda node: node.left, default=None)
         return None if first is None else int(first.user_id)
 
-    def promote(self, address: str, **fields: Unpack[AdminFields]) -> Admin:  # noqa: ARG002
+    def promote(
+        self,
+        address: str,
+        *,
+        password: str | None = None,  # noqa: ARG002
+        password_hash: str | None = None,  # noqa: ARG002
+        **fields: Unpack[AdminFields],  # noqa: ARG002
+    ) -> Admin:
         self._refuse_accounts(address)
 
     def demote(self, address: str) -> None:
@@ -183,7 +193,7 @@ class Admins(store.Admins):
         Raises InvalidValue for the first admin while there are others.
         """
         name = login_name(address)
-        with self._context.writing(name, "user.delete") as tx:
+        with self._context.writing(name, Operation.DELETE_ADMIN) as tx:
             nodes = self._tree.lock(tx)
             number = self._lock(tx, name)["userId"]
             if self._context.actor:
@@ -192,13 +202,17 @@ class Admins(store.Admins):
             above = parent_of(nodes.values(), gone)
             if above is None and gone.right - gone.left > 1:
                 raise InvalidValue(f"{name} is the first admin, and there are others below it", subject=name)
-            for links in ("userDomains", "userPermissions", "userRoles"):
-                table = self._context.table(links)
-                tx.execute(delete(table).where(table.c.userId == number))
+            self._unlink(tx, number)
             tx.execute(delete(self._table).where(self._table.c.userId == number))
             heir = above.user_id if above else None
             self._tree.close_place(tx, gone, heir)
             self._give_away(tx, number, heir)
+
+    def _unlink(self, tx: Transaction, number: int) -> None:
+        """Take all domains, permissions and roles from the admin with a number."""
+        for links in ("userDomains", "userPermissions", "userRoles"):
+            table = self._context.table(links)
+            tx.execute(delete(table).where(table.c.userId == number))
 
     def _give_away(self, tx: Transaction, number: int, heir: int | None) -> None:
         """Let accounts and roles name another creator than an admin that is gone."""
@@ -210,7 +224,7 @@ class Admins(store.Admins):
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
         name, wanted = domain_name(domain), sorted({login_name(admin) for admin in plain(admins)})
-        with self._context.writing(name, "user.edit", name) as tx:
+        with self._context.writing(name, Operation.SHARE_DOMAIN, name) as tx:
             number = self._names.lock_domain(tx, name)
             users = [self._lock(tx, admin)["userId"] for admin in wanted]
             present = select(self._links.c.userId).where(self._links.c.domainId == number)
@@ -222,7 +236,7 @@ class Admins(store.Admins):
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
         name = domain_name(domain)
-        with self._context.writing(name, "user.edit", name) as tx:
+        with self._context.writing(name, Operation.SHARE_DOMAIN, name) as tx:
             condition = self._links.c.domainId == self._names.lock_domain(tx, name)
             if admins is not None:
                 names = [login_name(admin) for admin in plain(admins)]
@@ -235,18 +249,18 @@ class Admins(store.Admins):
             return passwords.verify_password(password, self._stored(connection, login_name(address)))
 
     def password_hash(self, address: str) -> str:
-        with self._context.reading("user.edit") as connection:
+        with self._context.reading(Operation.READ_HASHES) as connection:
             return self._stored(connection, login_name(address))
 
     def login(self, address: str, password: str) -> Admin | None:
-        try:
-            right = self.verify_password(address, password)
-        except NotFound:
-            # Costs what a comparison costs, so that the time does not tell which names are admins.
-            scheme = self._context.config.password_scheme
-            passwords.verify_password(password, passwords.hash_password("nobody", scheme, salt_bytes=SALT_BYTES))
-            return None
-        return self.get(address) if right else None
+        name, columns = login_name(address), self._table.c
+        with self._context.db.reading() as connection:
+            admin = self._rows.one(connection, name)
+            query = select(columns.username, columns.password)
+            hashes = {username: str(stored or "") for username, stored in connection.execute(query).all()}
+        stored = [hashes[admin.address]] if admin else None
+        right = is_right(password, stored, hashes.values(), self._context.config.password_scheme)
+        return admin if right else None
 
     def _stored(self, connection: Connection, name: str) -> str:
         query = select(self._table.c.password).where(self._table.c.username == name, self._rows.visible())
@@ -284,7 +298,7 @@ class Admins(store.Admins):
         actor = self._context.actor
         if actor is None or (user_id == actor.user_id and fields.keys() <= _OWN and settings is None):
             return
-        actor.require(connection, "user.edit")
+        actor.require(connection, Operation.CHANGE_ADMIN)
         self._require_below(connection, user_id)
 
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from mailstore.address import account_address, any_address, domain_name, domain_part
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, Expansions, alias_row
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
@@ -62,7 +63,8 @@ class AliasRows:
             raise InvalidValue(f"alias type {type_!r}: it must be one of {', '.join(_TYPES.values())}")
         row = self._checked(name, target, kind)
         owner = domain_part(row["AliasTo"] if kind == DOMAIN else row["AliasName"])
-        with self._context.writing(row["AliasName"], "service.mailaliases.add") as tx:
+        wanted = (Operation.WRITE_ALIASES, Operation.NEW_NAME) if kind == DOMAIN else (Operation.WRITE_ALIASES,)
+        with self._context.writing(row["AliasName"], wanted) as tx:
             self._lock(tx, owner)
             self._refuse(tx, row)
             return self._context.insert_one(tx, "aliases", row)
@@ -77,7 +79,7 @@ class AliasRows:
         """Lock the domain that owns an address. Raises NotFound if none of this store does."""
         owner = self._names.owners(tx.connection, [domain]).get(domain, domain)
         if self._context.actor:
-            self._context.actor.require(tx.connection, "service.mailaliases.add", owner)
+            self._context.actor.require(tx.connection, Operation.WRITE_ALIASES, owner)
         self._names.lock_domain(tx, owner)
 
     def _refuse(self, tx: Transaction, row: Mapping[str, Any]) -> None:
@@ -103,7 +105,7 @@ class AliasRows:
     def get(self, id: int) -> AliasRow:
         """Return one row by its number. Raises NotFound."""
         query = select(*labelled(self._context.table("aliases"))).where(self._columns.id == id, self._visible())
-        with self._context.reading("service.mailaliases.list") as connection:
+        with self._context.reading(Operation.SEE_ALIASES) as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
             raise NotFound(f"there is no alias row {id}", subject=str(id))
@@ -128,7 +130,7 @@ class AliasRows:
         query = query.where(self._selected(filter, name, target, domain))
 
         def fetch(after: int) -> Sequence[AliasRow]:
-            with self._context.reading("service.mailaliases.list") as connection:
+            with self._context.reading(Operation.SEE_ALIASES) as connection:
                 rows = connection.execute(query.where(self._columns.id > after)).mappings()
                 return [_row(row) for row in rows]
 
@@ -146,7 +148,7 @@ class AliasRows:
             conditions.append(self._columns.id == id)
         if not conditions:
             raise InvalidValue("say which alias rows to delete: by name, target or id")
-        with self._context.writing(name or target or f"row {id}", "service.mailaliases.delete") as tx:
+        with self._context.writing(name or target or f"row {id}", Operation.DELETE_ALIASES) as tx:
             return self._expansions.remove(tx, and_(self._visible(), *conditions))
 
     def _selected(

@@ -17,6 +17,7 @@ from mailstore.address import account_address, addresses, domain_name, domain_pa
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AliasFields, plain, reject_unknown
 from mailstore.model import Alias, Edit, Names
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions, alias_row
 from mailstore.sql.atmail.names import NameSpace
@@ -27,7 +28,6 @@ from mailstore.sql.paging import pages
 __all__ = ["Aliases"]
 
 _PAGE = 500
-_LIST, _ADD, _DELETE = (f"service.mailaliases.{verb}" for verb in ("list", "add", "delete"))
 
 
 class Aliases(store.Aliases):
@@ -44,7 +44,7 @@ class Aliases(store.Aliases):
         targets = members.apply(()) if isinstance(members, Edit) else members
         if not targets:
             raise _no_members(address)
-        with self._context.writing(address, _ADD, domain_part(address)) as tx:
+        with self._context.writing(address, Operation.WRITE_ALIASES, domain_part(address)) as tx:
             self._names.lock_domain(tx, domain_part(address))
             self._names.refuse_taken(tx.connection, address)
             self._expansions.add(tx, [alias_row(address, target) for target in targets])
@@ -52,7 +52,7 @@ class Aliases(store.Aliases):
 
     def get(self, address: str) -> Alias:
         address = account_address(address)
-        with self._context.reading(_LIST, domain_part(address)) as connection:
+        with self._context.reading(Operation.SEE_ALIASES, domain_part(address)) as connection:
             return self._get(connection, address)
 
     def list(
@@ -62,7 +62,7 @@ class Aliases(store.Aliases):
         query = select(name).where(self._condition(domain, search, enabled)).distinct().order_by(name).limit(_PAGE)
 
         def fetch(after: str) -> Sequence[Alias]:
-            with self._context.reading(_LIST) as connection:
+            with self._context.reading(Operation.SEE_ALIASES) as connection:
                 return self._page(connection, query.where(name > after))
 
         for page in pages(fetch, lambda alias: alias.address, start="", size=_PAGE):
@@ -70,18 +70,18 @@ class Aliases(store.Aliases):
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
         query = select(func.count(self._columns.AliasName.distinct())).where(self._condition(domain, search, enabled))
-        with self._context.reading(_LIST) as connection:
+        with self._context.reading(Operation.SEE_ALIASES) as connection:
             return connection.execute(query).scalar_one()
 
     def exists(self, address: str) -> bool:
         of_name = self._columns.AliasName == account_address(address)
         query = select(self._columns.id).where(of_name, self._condition(None, None, None)).limit(1)
-        with self._context.reading(_LIST) as connection:
+        with self._context.reading(Operation.SEE_ALIASES) as connection:
             return connection.execute(query).first() is not None
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         address, members = account_address(address), _members(fields)
-        with self._context.writing(address, _ADD, domain_part(address)) as tx:
+        with self._context.writing(address, Operation.WRITE_ALIASES, domain_part(address)) as tx:
             present = self._lock(tx, address)
             targets = members.apply(present) if isinstance(members, Edit) else members
             if not targets:
@@ -96,8 +96,8 @@ class Aliases(store.Aliases):
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)
-        with self._context.writing(old, _ADD, domain_part(old)) as tx:
-            self._names.lock_owners(tx, {old, new}, permission=_ADD)
+        with self._context.writing(old, Operation.WRITE_ALIASES, domain_part(old)) as tx:
+            self._names.lock_owners(tx, {old, new}, operation=Operation.WRITE_ALIASES)
             self._lock(tx, old)
             if old != new:
                 self._require_deletion(tx, old)
@@ -108,13 +108,13 @@ class Aliases(store.Aliases):
 
     def delete(self, address: str) -> None:
         address = account_address(address)
-        with self._context.writing(address, _DELETE, domain_part(address)) as tx:
+        with self._context.writing(address, Operation.DELETE_ALIASES, domain_part(address)) as tx:
             self._lock(tx, address)
             self._expansions.remove_references(tx, address)
 
     def _require_deletion(self, tx: Transaction, address: str) -> None:
         if self._context.actor:
-            self._context.actor.require(tx.connection, _DELETE, domain_part(address))
+            self._context.actor.require(tx.connection, Operation.DELETE_ALIASES, domain_part(address))
 
     def _get(self, connection: Connection, address: str) -> Alias:
         query = select(self._columns.AliasName).where(self._columns.AliasName == address, self._expansions.is_address())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Label, Table, true
 from mailstore.config import AtmailConfig, StoreConfig
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
+from mailstore.rights import Operation
 from mailstore.sql.atmail.schema import Schema
 from mailstore.sql.atmail.tables import OWN_TABLES
 from mailstore.sql.engine import Database, Transaction
@@ -78,19 +79,21 @@ class Context:
         return Ledger(self.db, *(self.table(name) for name in OWN_TABLES))
 
     @contextmanager
-    def reading(self, permission: str, domain: str | None = None) -> Iterator[Connection]:
-        """Give a connection to read with, after checking that the actor has a right, and manages `domain`."""
+    def reading(self, operation: Operation, domain: str | None = None) -> Iterator[Connection]:
+        """Give a connection to read with, after checking that the actor may do `operation`, and manages `domain`."""
         with self.db.reading() as connection:
             if self.actor:
-                self.actor.require(connection, permission, domain)
+                self.actor.require(connection, operation, domain)
             yield connection
 
     @contextmanager
-    def writing(self, subject: str, permission: str, *domains: str) -> Iterator[Transaction]:
-        """Open a transaction, after checking that the actor has a right, and manages all `domains`."""
+    def writing(
+        self, subject: str, operations: Operation | Collection[Operation], *domains: str
+    ) -> Iterator[Transaction]:
+        """Open a transaction, after checking that the actor may do `operations`, and manages all `domains`."""
         with self.db.writing(subject) as tx:
             if self.actor:
-                self.actor.require(tx.connection, permission, *domains)
+                self.actor.require(tx.connection, operations, *domains)
             yield tx
 
     def visible(self, domain_id: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from mailstore.bulk import Refusals, batches, grouped_by_columns, take_secrets
 from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
 from mailstore.layout import normal_home
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import Expansions
 from mailstore.sql.atmail.homes import choose_rule, column_text, home_candidates, refuse_shared
@@ -95,6 +96,8 @@ class Creation:
                         f"{account.address} is in use already: {name} is {taken[name]}", subject=account.address
                     )
                 account.row["domainId"] = domains[account.domain]
+                if self._context.actor and account.operations:
+                    self._context.actor.require(tx.connection, account.operations, account.domain)
 
     def _lock_domains(self, tx: Transaction, names: set[str]) -> dict[str, int]:
         """Lock those of the domains that are there; return their numbers."""
@@ -104,7 +107,7 @@ class Creation:
             name.lower(): number for name, number in tx.execute(query.order_by(columns.domainName).with_for_update())
         }
         if self._context.actor:
-            self._context.actor.require(tx.connection, "account.add", *sorted(found))
+            self._context.actor.require(tx.connection, Operation.CREATE_ACCOUNT, *sorted(found))
         return found
 
     def _check_limits(self, tx: Transaction, new: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:

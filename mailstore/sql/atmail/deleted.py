@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, select
 from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
+from mailstore.rights import Operation, deletion
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.accounts import Accounts
 from mailstore.sql.atmail.context import Context
@@ -40,7 +41,7 @@ class DeletedMailboxes(SQLMailboxes):
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
         found = self.get(record_id)
-        with self._context.writing(found.address, "account.delete", found.domain):
+        with self._context.writing(found.address, deletion(Operation.RESCHEDULE, keep_mailbox_days), found.domain):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def _visible(self) -> ColumnElement[bool]:
@@ -53,7 +54,7 @@ class DeletedMailboxes(SQLMailboxes):
         )
 
     def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
-        return self._context.writing(record.domain, "account.add", record.domain)
+        return self._context.writing(record.domain, Operation.RESTORE_ACCOUNT, record.domain)
 
     def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
         _Restoration(self._context, tx, record, snapshot).run(secret)

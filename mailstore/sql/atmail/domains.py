@@ -13,6 +13,7 @@ from mailstore.address import domain_name
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.model import Domain
+from mailstore.rights import Operation, deletion
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
@@ -40,9 +41,10 @@ class Domains(store.Domains):
     def create(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
         _refuse_settings(fields)
         name = domain_name(domain)
-        with self._context.writing(name, "domain.add") as tx:
+        with self._context.writing(name, Operation.NEW_NAME) as tx:
             self._claim(tx, name)
             number = self._context.insert_one(tx, "domains", {"domainName": name})
+            self._unlink(tx, number)  # numbers are given away again, and other tools may leave the links
             if self._context.actor:
                 row = {"userId": self._context.actor.user_id, "domainId": number}
                 self._context.insert(tx, "userDomains", row)
@@ -50,14 +52,14 @@ class Domains(store.Domains):
 
     def get(self, domain: str) -> Domain:
         name = domain_name(domain)
-        with self._context.reading("domain.view", name) as connection:
+        with self._context.reading(Operation.SEE_DOMAIN, name) as connection:
             return self._get(connection, name)
 
     def name_of(self, domain_id: int) -> str:
         """Return the name of the domain with this `domainId`. Raises NotFound."""
         columns = self._table.c
         query = select(columns.domainName).where(columns.domainId == domain_id)
-        with self._context.reading("domain.view") as connection:
+        with self._context.reading(Operation.SEE_DOMAIN) as connection:
             name = connection.execute(query.where(self._context.visible(columns.domainId))).scalar()
         if name is None:
             raise NotFound(f"there is no domain number {domain_id}", subject=str(domain_id))
@@ -69,7 +71,7 @@ class Domains(store.Domains):
         query = query.order_by(columns.domainName).limit(_PAGE)
 
         def fetch(after: str) -> Sequence[Domain]:
-            with self._context.reading("domain.view") as connection:
+            with self._context.reading(Operation.SEE_DOMAIN) as connection:
                 rows = connection.execute(query.where(columns.domainName > after)).mappings().all()
                 return self._domains(connection, rows)
 
@@ -78,12 +80,12 @@ class Domains(store.Domains):
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
         query = select(func.count()).select_from(self._table).where(self._condition(search, enabled))
-        with self._context.reading("domain.view") as connection:
+        with self._context.reading(Operation.SEE_DOMAIN) as connection:
             return connection.execute(query).scalar_one()
 
     def exists(self, domain: str) -> bool:
         name, columns = domain_name(domain), self._table.c
-        with self._context.reading("domain.view") as connection:
+        with self._context.reading(Operation.SEE_DOMAIN) as connection:
             owner = self._names.owners(connection, [name]).get(name)
             query = select(columns.domainId).where(columns.domainName == owner)
             return connection.execute(query.where(self._context.visible(columns.domainId))).first() is not None
@@ -94,7 +96,7 @@ class Domains(store.Domains):
 
     def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
-        with self._context.writing(target, "domain.edit", target) as tx:
+        with self._context.writing(target, (Operation.DESCRIBE_DOMAIN, Operation.NEW_NAME), target) as tx:
             self._names.lock_domain(tx, target)
             present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
             new = [name for name in wanted if name not in present]
@@ -105,7 +107,7 @@ class Domains(store.Domains):
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
-        with self._context.writing(target, "domain.edit", target) as tx:
+        with self._context.writing(target, Operation.DROP_ALIAS_DOMAIN, target) as tx:
             self._names.lock_domain(tx, target)
             present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
             for name in wanted:
@@ -117,7 +119,7 @@ class Domains(store.Domains):
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         name, due = domain_name(domain), due_date(keep_mailbox_days)
         accounts = self._context.table("accounts")
-        with self._context.writing(name, "domain.delete", name) as tx:
+        with self._context.writing(name, deletion(Operation.DELETE_DOMAIN, keep_mailbox_days), name) as tx:
             number = self._names.lock_domain(tx, name)
             of_domain = accounts.c.domainId == number
             query = select(accounts.c.username).where(of_domain).order_by(accounts.c.username)
@@ -127,11 +129,15 @@ class Domains(store.Domains):
             alias_domains = self._expansions.alias_domains(tx.connection, [name]).get(name, [])
             self._expansions.remove_domain(tx, name, alias_domains)
             tx.execute(delete(accounts).where(of_domain))
-            if self._context.schema.has_admins:
-                links = self._context.table("userDomains")
-                tx.execute(delete(links).where(links.c.domainId == number))
+            self._unlink(tx, number)
             tx.execute(delete(self._table).where(self._table.c.domainId == number))
             return len(addresses)
+
+    def _unlink(self, tx: Transaction, number: int) -> None:
+        """Let nobody administer the domain with a number."""
+        if self._context.schema.has_admins:
+            links = self._context.table("userDomains")
+            tx.execute(delete(links).where(links.c.domainId == number))
 
     def _get(self, connection: Connection, name: str) -> Domain:
         query = select(*labelled(self._table, "domainId", "domainName")).where(self._table.c.domainName == name)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, literal, select, union_all
 
 from mailstore.address import domain_part, local_part
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, bare
 from mailstore.sql.engine import Transaction
@@ -60,7 +61,7 @@ class NameSpace:
         }  # a domain of its own comes last, and wins
 
     def lock_owners(
-        self, tx: Transaction, addresses: Collection[str], *, permission: str = "account.edit"
+        self, tx: Transaction, addresses: Collection[str], *, operation: Operation = Operation.CHANGE_ACCOUNT
     ) -> dict[str, str]:
         """Lock the domains that own `addresses`; return them by address. Raises NotFound for a foreign domain.
 
@@ -75,7 +76,7 @@ class NameSpace:
         wanted = select(self._domains.domainId).where(self._domains.domainName.in_(names))
         tx.execute(wanted.order_by(self._domains.domainName).with_for_update()).all()
         if self._context.actor:
-            self._context.actor.require(tx.connection, permission, *sorted(names))
+            self._context.actor.require(tx.connection, operation, *sorted(names))
         return {address: owners[domain_part(address)] for address in addresses}
 
     def refuse_taken(self, connection: Connection, address: str, *, own: Collection[str] = ()) -> None:

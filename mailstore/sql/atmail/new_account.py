@@ -9,6 +9,7 @@ from typing import Any
 from mailstore.address import account_address, addresses, domain_part
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.secret import Secret
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, LOCAL, alias_row
@@ -63,6 +64,8 @@ class NewAccount:
     keep_copy: bool
     aliases: tuple[str, ...]
     home: str | None = None
+    operations: frozenset[Operation] = frozenset()
+    """What it asks for of an acting admin, besides that it is created."""
 
     @classmethod
     def parse(
@@ -94,6 +97,7 @@ class NewAccount:
             keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
             aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
             home=home,
+            operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )
 
     @property

@@ -17,6 +17,7 @@ from sqlalchemy import Select, delete, select, update
 
 from mailstore.address import account_address, domain_part
 from mailstore.errors import InvalidValue, NotFound, NotSupported
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, inserted_number, labelled
 from mailstore.sql.engine import Transaction
 
@@ -84,7 +85,7 @@ class Provisioning:
         Nothing changes if all are there already. None is ever taken away.
         """
         address, wanted = account_address(address), _services(services, self._context.options.provision)
-        self._require_account(address, "account.edit")
+        self._require_account(address, Operation.CHANGE_ACCOUNT)
         with self._db.writing(address) as tx:
             # There may be no row of that name yet that could be locked.
             self._db.lock_name(tx, _lock_name(address))
@@ -102,7 +103,7 @@ class Provisioning:
     def get(self, address: str) -> Provisioned:
         """Return what a user has. Raises NotFound if it was not provisioned yet."""
         address = account_address(address)
-        self._require_account(address, "account.view")
+        self._require_account(address, Operation.SEE_ACCOUNT)
         with self._db.reading() as connection:
             row = connection.execute(self._named(address)).mappings().first()
         if row is None:
@@ -116,7 +117,7 @@ class Provisioning:
         InvalidValue while there is an account of that name, NotFound if it was not provisioned.
         """
         address = account_address(address)
-        if self._is_account(address, "account.delete"):
+        if self._is_account(address, Operation.DELETE_ACCOUNT):
             raise InvalidValue(f"{address} is an account; delete it first", subject=address)
         with self._db.writing(address) as tx:
             self._db.lock_name(tx, _lock_name(address))
@@ -136,13 +137,13 @@ class Provisioning:
             known = set(connection.execute(select(accounts.username).where(accounts.username.in_(names))).scalars())
         return sorted(set(names) - known)
 
-    def _require_account(self, address: str, permission: str) -> None:
-        if not self._is_account(address, permission):
+    def _require_account(self, address: str, operation: Operation) -> None:
+        if not self._is_account(address, operation):
             raise NotFound(f"there is no account {address}", subject=address)
 
-    def _is_account(self, address: str, permission: str) -> bool:
+    def _is_account(self, address: str, operation: Operation) -> bool:
         accounts = self._context.table("accounts").c
-        with self._context.reading(permission, domain_part(address)) as connection:
+        with self._context.reading(operation, domain_part(address)) as connection:
             return (
                 connection.execute(select(accounts.accountId).where(accounts.username == address)).first() is not None
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, literal, select, union_all
 
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
+from mailstore.rights import ATMAIL_ADMIN, Needs, Operation
 from mailstore.sql.atmail.permissions import ALL, grants, lacking
 from mailstore.sql.atmail.units import from_account_limit, from_megabytes
 
@@ -73,8 +74,10 @@ class Actor:
     user_id: int
     username: str
 
-    def require(self, connection: Connection, permission: str, *domains: str | None) -> None:
-        """Raise NotFound unless the actor manages all `domains`, PermissionDenied if it lacks the permission."""
+    def require(
+        self, connection: Connection, operations: Operation | Collection[Operation], *domains: str | None
+    ) -> None:
+        """Raise NotFound unless the actor manages all `domains`, PermissionDenied if it may not do all `operations`."""
         wanted = [name for name in domains if name is not None]
         state = self.state(connection, wanted)
         if not state.present:
@@ -82,8 +85,14 @@ class Actor:
         for name in wanted:
             if not (state.everything or name in state.domains):
                 raise NotFound(f"there is no domain {name} that {self.username} manages", subject=name)
-        if not grants(state.permissions, permission):
-            raise PermissionDenied(f"{self.username} lacks the permission {permission}", subject=self.username)
+        for operation in [operations] if isinstance(operations, Operation) else operations:
+            needed = ATMAIL_ADMIN.rule(operation)
+            if not (isinstance(needed, Needs) and grants(state.permissions, needed.permission)):
+                lacking = needed.permission if isinstance(needed, Needs) else "for that"
+                raise PermissionDenied(
+                    f"{self.username} lacks the permission {lacking} and may not {operation.value}",
+                    subject=self.username,
+                )
 
     def refuse_handing_out(self, connection: Connection, permissions: Collection[str]) -> None:
         """Raise PermissionDenied if the actor lacks one of the permissions: nobody can give what he has not."""

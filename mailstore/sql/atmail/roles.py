@@ -12,8 +12,8 @@ from sqlalchemy import Connection, delete, select, update
 
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.fields import plain
+from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, labelled
-from mailstore.sql.atmail.permissions import ALL
 from mailstore.sql.engine import Transaction
 from mailstore.values import text
 
@@ -166,7 +166,7 @@ class Roles:
     @contextmanager
     def _changing(self, subject: str) -> Iterator[Transaction]:
         """Open a transaction in which nobody else changes roles."""
-        with self._context.writing(subject, ALL) as tx:
+        with self._context.writing(subject, Operation.SET_FOR_ALL) as tx:
             self._context.db.lock_name(tx, _LOCK)
             yield tx
 

@@ -180,7 +180,14 @@ class AtmailStore(SQLDriver[Context]):
     def unrestricted(self) -> Self:
         return type(self)(replace(self._context, actor=None))
 
-    def check(self) -> Iterator[Finding]:
+    def _is_restricted(self) -> bool:
+        actor = self._context.actor
+        if actor is None:
+            return False
+        with self._context.db.reading() as connection:
+            return not actor.state(connection).everything
+
+    def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
         if self.homes and self._context.schema.has_records:
             yield from check_homes(self, self.homes)

@@ -24,6 +24,7 @@ from mailstore.policy_keys import (
     peer_key,
     without_extension,
 )
+from mailstore.rights import Operation
 from mailstore.sql.companion import Beside, grouped, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
@@ -81,7 +82,10 @@ class Greylisting(store.Greylisting):
         wanted = Level.parse(level)
         active = flag("enabled")(fields["enabled"]) if "enabled" in fields else None
         white = checked_peers(fields.get("whitelist"), lambda name: peer_key(name, ipv6_networks=True))
-        with writable(self._directory, wanted) as key, self._database.writing(self._directory, wanted) as tx:
+        with (
+            writable(self._directory, wanted, Operation.SET_GREYLISTING) as key,
+            self._database.writing(self._directory, wanted) as tx,
+        ):
             if active is not None:
                 self._switch(tx, key, active)
             if white is not None:
@@ -119,7 +123,7 @@ class Greylisting(store.Greylisting):
     def delete(self, level: str) -> None:
         wanted = Level.parse(level)
         with (
-            writable(self._directory, wanted, gone_too=True) as key,
+            writable(self._directory, wanted, Operation.SET_GREYLISTING, gone_too=True) as key,
             self._database.writing(self._directory, wanted) as tx,
         ):
             mine = (self._table.c.account == key, self._table.c.sender == EVERYBODY)
@@ -133,7 +137,10 @@ class Greylisting(store.Greylisting):
     def set_spf_domains(self, domains: Names) -> tuple[str, ...]:
         table, names = self._spf_table(), checked_peers(domains, domain_name)
         level = Level("global")
-        with writable(self._directory, level), self._database.writing(self._directory, level) as tx:
+        with (
+            writable(self._directory, level, Operation.SET_GREYLISTING),
+            self._database.writing(self._directory, level) as tx,
+        ):
             present = tx.execute(select(table.c.domain).with_for_update()).scalars().all()
             wanted = names.apply(present) if isinstance(names, Edit) else tuple(names or ())
             gone, new = set(present) - set(wanted), [name for name in wanted if name not in present]

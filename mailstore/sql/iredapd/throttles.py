@@ -27,6 +27,7 @@ from mailstore.policies import (
     parse_period,
 )
 from mailstore.policy_keys import ANY_CLIENT, iredapd_keys, iredapd_priority, level_name, without_extension
+from mailstore.rights import Operation
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
@@ -93,7 +94,7 @@ class Throttles(store.Throttles):
     def delete(self, level: str, direction: Direction) -> None:
         wanted, direction = Level.parse(level), direction_of(direction)
         with (
-            writable(self._directory, wanted, gone_too=True) as key,
+            writable(self._directory, wanted, Operation.SET_THROTTLE, gone_too=True) as key,
             self._database.writing(self._directory, wanted) as tx,
         ):
             # Locked first: iRedAPD cannot add a counter that refers to a locked rule.
@@ -103,7 +104,10 @@ class Throttles(store.Throttles):
     def reset(self, address: str) -> None:
         address = account_address(address)
         level = Level("address", address)
-        with writable(self._directory, level, gone_too=True), self._database.writing(self._directory) as tx:
+        with (
+            writable(self._directory, level, Operation.SET_THROTTLE, gone_too=True),
+            self._database.writing(self._directory) as tx,
+        ):
             tx.execute(delete(self._tracking).where(self._tracking.c.account == address))
 
     def effective(self, address: str, direction: Direction, *, client: str | None = None) -> EffectiveThrottle:
@@ -136,7 +140,10 @@ class Throttles(store.Throttles):
         return columns
 
     def _write(self, level: Level, direction: Direction, period: int | None, columns: Mapping[str, int]) -> Throttle:
-        with writable(self._directory, level) as key, self._database.writing(self._directory, level) as tx:
+        with (
+            writable(self._directory, level, Operation.SET_THROTTLE) as key,
+            self._database.writing(self._directory, level) as tx,
+        ):
             rows = self._lock(tx, key, direction)
             values: dict[str, Any] = {**columns, "account": key, "priority": iredapd_priority(key)}
             if period is not None:

@@ -10,9 +10,10 @@ from sqlalchemy import delete, or_, select, update
 from mailstore.address import account_address, addresses
 from mailstore.companions import levels
 from mailstore.fields import plain
-from mailstore.iredmail.panel import panel_hash
+from mailstore.iredmail.panel import panel_hash, panel_notice, panel_verifies
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.model import Edit, Names
+from mailstore.rights import Operation
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
@@ -60,16 +61,28 @@ class AccountChange:
     @property
     def needs_domain(self) -> bool:
         """Whether the domain has a say: about the quota, the aliases, the length of the password."""
-        return "quota" in self._columns or bool(self.new_aliases) or self._secret is not None
+        services = self._context.actor is not None and "services" in self._fields
+        return "quota" in self._columns or bool(self.new_aliases) or self._secret is not None or services
 
     def check(self, tx: Transaction, policy: DomainPolicy) -> None:
         """Raise LimitExceeded or InvalidPassword if the change breaks the limits of the domain, whose row is locked."""
         if self._secret:
-            policy.check_password(self._secret.password, self._address)
+            self._context.check_secret(tx.connection, policy, self._secret, self._address)
         if "quota" in self._columns:
             quota = self._columns["quota"]
             policy.check_account_quota(self._address, quota)
             check_accounts(self._context, tx, policy, adding=0, quota=quota, instead_of=self._address)
+
+    def check_services(self, tx: Transaction, policy: DomainPolicy, row: Mapping[Any, Any], services: Services) -> None:
+        """Raise PermissionDenied if the domain binds the actor, who switches on a service that the domain switches off."""
+        if self._context.actor is None or "services" not in self._fields:
+            return
+        wanted, off = (
+            services.columns(self._fields["services"], row),
+            services.disabled_for_new(policy.disabled_services),
+        )
+        if any(wanted[column] != value and row[column] == value for column, value in off.items()):
+            self._context.actor.require(tx.connection, self._address, Operation.RULE_DOMAIN)
 
     def apply(
         self,
@@ -80,7 +93,7 @@ class AccountChange:
         names: NameSpace,
     ) -> None:
         """Write the change; `row` is the account's row, locked."""
-        values = self._mailbox_values(row, services)
+        values = self._mailbox_values(tx, row, services)
         mailbox = self._context.table("mailbox")
         tx.execute(update(mailbox).where(mailbox.c.username == self._address).values(values))
         active = values.get("active", row["active"])
@@ -92,13 +105,15 @@ class AccountChange:
             self._change_aliases(tx, forwardings, names, active)
         set_pointers(self._context, tx, self._address, self._pointers)
 
-    def _mailbox_values(self, row: Mapping[Any, Any], services: Services) -> dict[str, Any]:
+    def _mailbox_values(self, tx: Transaction, row: Mapping[Any, Any], services: Services) -> dict[str, Any]:
         moment = now()
         values = self._columns | {"modified": moment}
         if self._secret:
             is_admin = row["isadmin"] or row["isglobaladmin"]
             hashed = panel_hash(self._secret) if is_admin else self._secret.hash
             values |= {"password": hashed, "passwordlastchange": moment}
+            if is_admin and not panel_verifies(hashed):
+                self._context.notify(tx, panel_notice(self._address))
         if "services" in self._fields:
             values |= services.columns(self._fields["services"], row)
         if "timezone" in self._fields:

@@ -12,8 +12,11 @@ from mailstore.address import account_address, domain_name, domain_part
 from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
+from mailstore.iredmail.panel import panel_scheme
 from mailstore.iredmail.stamps import outlive_stamp
 from mailstore.model import Account, DeletedMailbox
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked, deletion
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_changes import AccountChange
 from mailstore.sql.iredmail.account_rows import AccountRows, home_of
@@ -61,7 +64,7 @@ class Accounts(store.Accounts):
         # Hashing may take a quarter of a second: it is done before any lock is taken.
         hashed = secret(self._context, password, password_hash)
         new = NewAccount.parse(self._context, address, hashed, fields, home)
-        with self._context.writing(new.address) as tx:
+        with self._context.writing(new.address, Operation.CREATE_ACCOUNT, *new.operations) as tx:
             self._creation.one(tx, new)
         return self._rows.new_account(new)
 
@@ -112,15 +115,20 @@ class Accounts(store.Accounts):
         **fields: Unpack[AccountFields],
     ) -> Account:
         reject_unknown(fields, AccountFields)
-        address = account_address(address)
-        change = AccountChange(self._context, address, secret(self._context, password, password_hash), fields)
-        with self._context.writing(address) as tx:
+        return self.change(account_address(address), secret(self._context, password, password_hash), fields)
+
+    def change(self, address: str, hashed: Secret | None, fields: Mapping[str, Any]) -> Account:
+        """Change an account as `update` does, with a password that is hashed already."""
+        change = AccountChange(self._context, address, hashed, fields)
+        wanted = {Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS)}
+        with self._context.writing(address, *wanted) as tx:
             if change.new_aliases:
                 self._names.lock_owners(tx, {address, *change.new_aliases})
             locked = self._names.lock_domain(tx, domain_part(address)) if change.needs_domain else None
             row = self._lock(tx, address)
             if locked is not None:
                 change.check(tx, policy_of(locked))
+                change.check_services(tx, policy_of(locked), row, self._services)
             change.apply(tx, row, self._services, self._forwardings, self._names)
             return self._get(tx.connection, address)
 
@@ -128,12 +136,13 @@ class Accounts(store.Accounts):
         reject_unknown(fields, BulkAccountFields)
         domain, columns = domain_name(domain), checked(fields, COLUMNS)
         hashed = secret(self._context, fields.get("password"), fields.get("password_hash"))
-        with self._context.writing(domain) as tx:
+        wanted = {Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS)}
+        with self._context.writing(domain, *wanted) as tx:
             row = self._names.lock_domain(tx, domain)
             if self._context.actor:
-                self._context.actor.refuse_global_admins_of(tx.connection, domain)
+                self._context.actor.refuse_stronger_in(tx.connection, domain)
             if hashed:
-                policy_of(row).check_password(hashed.password, domain)
+                self._context.check_secret(tx.connection, policy_of(row), hashed, domain)
                 columns |= {"password": hashed.hash, "passwordlastchange": now()}
             if "active" in columns:
                 switch_all(self._context, tx, domain, columns["active"])
@@ -145,7 +154,10 @@ class Accounts(store.Accounts):
 
     def rename(self, address: str, new_address: str) -> Account:
         old, new = account_address(address), account_address(new_address)
-        with self._context.companions.finishing(levels([old])), self._context.writing(old) as tx:
+        with (
+            self._context.companions.finishing(levels([old])),
+            self._context.writing(old, Operation.CHANGE_ACCOUNT) as tx,
+        ):
             self._names.lock_owners(tx, {old, new})
             row = self._lock(tx, old)
             if old != new:
@@ -172,7 +184,10 @@ class Accounts(store.Accounts):
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
         address, due = account_address(address), due_date(keep_mailbox_days)
-        with self._context.companions.finishing(levels([address])), self._context.writing(address) as tx:
+        with (
+            self._context.companions.finishing(levels([address])),
+            self._context.writing(address, *deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days)) as tx,
+        ):
             self._names.lock_domain(tx, domain_part(address))
             self._lock(tx, address)
             tx.afterwards(self._context.companions.removing(levels([address, *self._aliases_of(tx, address)])))
@@ -188,37 +203,46 @@ class Accounts(store.Accounts):
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = account_address(address)
-        stored = self.password_hash(address)
+        stored = self._stored_hash(address, Operation.VERIFY_ACCOUNT)
         if not passwords.verify_password(password, stored):
             return False
-        scheme = self._context.config.password_scheme
-        if rehash and passwords.needs_rehash(stored, scheme):
-            self._replace_hash(address, stored, passwords.hash_password(password, scheme))
+        if rehash:
+            self._rehash(address, password, stored)
         return True
+
+    def _rehash(self, address: str, password: str, stored: str) -> None:
+        scheme = self._context.config.password_scheme
+        if not passwords.needs_rehash(stored, scheme):
+            return
+        marks = select(self._mailbox.c.isadmin, self._mailbox.c.isglobaladmin)
+        with self._context.reading() as connection:
+            row = connection.execute(marks.where(self._mailbox.c.username == address)).first()
+        wanted = panel_scheme(scheme) if row and any(row) else scheme
+        if passwords.needs_rehash(stored, wanted):
+            self._replace_hash(address, stored, passwords.hash_password(password, wanted))
 
     def _replace_hash(self, address: str, old: str, new: str) -> None:
         """Store a new hash of the same password, unless somebody changed the password meanwhile."""
         mailbox = self._mailbox
-        with self._context.writing(address) as tx:
+        with self._context.db.writing(address) as tx:
             condition = (mailbox.c.username == address, mailbox.c.password == old)
             tx.execute(update(mailbox).where(*condition).values(password=new))
 
     def password_hash(self, address: str) -> str:
-        address = account_address(address)
-        columns = (self._mailbox.c.password, self._mailbox.c.isglobaladmin)
-        query = select(*columns).where(self._mailbox.c.username == address, self._visible())
-        with self._context.reading() as connection:
-            row = connection.execute(query).mappings().first()
-            if row is None:
-                raise self._no_such_account(address)
-            if self._context.actor:
-                self._context.actor.refuse_global_admin(connection, row)
-        return str(row["password"])
+        return self._stored_hash(account_address(address), Operation.READ_HASHES)
+
+    def _stored_hash(self, address: str, operation: Operation) -> str:
+        query = select(self._mailbox.c.password).where(self._mailbox.c.username == address)
+        with self._context.reading(address, operation) as connection:
+            stored = connection.execute(query).scalar()
+        if stored is None:
+            raise self._no_such_account(address)
+        return str(stored)
 
     def homes(self) -> Iterator[tuple[str, str]]:
         username = self._mailbox.c.username
         columns = (self._mailbox.c[name] for name in ("username", "storagebasedirectory", "storagenode", "maildir"))
-        query = select(*columns).order_by(username).limit(_HOMES_PAGE)
+        query = select(*columns).where(self._visible()).order_by(username).limit(_HOMES_PAGE)
 
         def fetch(after: str) -> Sequence[Mapping[Any, Any]]:
             with self._context.reading() as connection:
@@ -239,7 +263,7 @@ class Accounts(store.Accounts):
         if row is None:
             raise self._no_such_account(address)
         if self._context.actor:
-            self._context.actor.refuse_global_admin(tx.connection, row)
+            self._context.actor.refuse_stronger(tx.connection, row)
         return row
 
     @staticmethod

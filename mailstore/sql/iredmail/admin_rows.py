@@ -6,30 +6,61 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, literal, or_, select, true, union_all, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, literal, or_, select, true, union_all, update
 
-from mailstore.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
+from mailstore.iredmail.admin_settings import ADMIN_KEYS, AdminLimits, clear_admin_settings
 from mailstore.model import Admin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings
 from mailstore.sql.paging import pages
+from mailstore.values import now
 
-__all__ = ["AdminRows", "demote_idle"]
+__all__ = ["AdminRows", "demote_idle", "mark_admins"]
 
 _PAGE = 500
 _KNOWN_SETTINGS = ("timezone", *ADMIN_KEYS)
 
 
 def demote_idle(context: Context, tx: Transaction, accounts: Collection[str]) -> None:
-    """Take the admin mark from those of `accounts` that manage nothing any more."""
+    """Take the admin mark from those of `accounts` that manage nothing any more, with the limits that go with it."""
     if not accounts:
         return
     mailbox, listed = context.table("mailbox"), context.table("domain_admins")
     manages = exists().where(listed.c.username == mailbox.c.username)
     idle = (mailbox.c.username.in_(accounts), mailbox.c.isadmin == 1, mailbox.c.isglobaladmin == 0, ~manages)
+    _clear_settings(context, tx, *idle)
     tx.execute(update(mailbox).where(*idle).values(isadmin=0))
+
+
+def mark_admins(context: Context, tx: Transaction, accounts: Collection[str]) -> None:
+    """Mark accounts as admins. Those that are none yet begin without what is left of rights that they lost.
+
+    Other tools take the mark or the domains from an admin and leave its limits, which would come back with the next right.
+    """
+    mailbox, listed = context.table("mailbox"), context.table("domain_admins")
+    marked = or_(mailbox.c.isadmin == 1, mailbox.c.isglobaladmin == 1)
+    manages = exists().where(listed.c.username == mailbox.c.username) | (mailbox.c.isglobaladmin == 1)
+    new = (mailbox.c.username.in_(accounts), ~(marked & manages))
+    fresh = tx.execute(select(mailbox.c.username).where(*new)).scalars().all()
+    if fresh:
+        tx.execute(delete(listed).where(listed.c.username.in_(fresh)))
+        _clear_settings(context, tx, mailbox.c.username.in_(fresh))
+    values = {"isadmin": 1, "modified": now()}
+    tx.execute(update(mailbox).where(mailbox.c.username.in_(accounts)).values(values))
+
+
+def _clear_settings(context: Context, tx: Transaction, *accounts: ColumnElement[bool]) -> None:
+    """Remove what makes an admin from the settings of some accounts."""
+    mailbox = context.table("mailbox")
+    rows = tx.execute(select(mailbox.c.username, mailbox.c.settings).where(*accounts, mailbox.c.settings != "")).all()
+    for username, text in rows:
+        settings = Settings(text)
+        clear_admin_settings(settings, rights_too=True)
+        if str(settings) != str(Settings(text)):
+            values = {"settings": context.settings_text(str(settings))}
+            tx.execute(update(mailbox).where(mailbox.c.username == username).values(values))
 
 
 class AdminRows:
@@ -44,6 +75,11 @@ class AdminRows:
         query = select(self.all).where(self.all.c.username == address, self.visible())
         found = self._page(connection, query)
         return found[0] if found else None
+
+    def hashes(self, connection: Connection) -> Mapping[tuple[str, str], str]:
+        """Return the password hash of every admin by its kind and address, whoever asks."""
+        query = select(self.all.c.kind, self.all.c.username, self.all.c.password)
+        return {(kind, username): str(stored or "") for kind, username, stored in connection.execute(query).all()}
 
     def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Admin]]:
         """Iterate over the admins that meet `condition`, sorted, in pages."""
@@ -74,7 +110,7 @@ class AdminRows:
         admin, mailbox = self._context.table("admin").c, self._context.table("mailbox").c
         listed = self._context.table("domain_admins").c
         is_global = exists().where(listed.username == admin.username, listed.domain == GLOBAL)
-        names = ("username", "name", "language", "active", "settings", "created", "modified")
+        names = ("username", "password", "name", "language", "active", "settings", "created", "modified")
         return union_all(
             select(
                 *(admin[name] for name in names), literal("standalone").label("kind"), is_global.label("everything")

@@ -12,12 +12,14 @@ from mailstore.address import any_address, domain_name, domain_part
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.iredmail.admin_settings import change_admin_settings, clear_admin_settings
-from mailstore.iredmail.panel import PANEL_SCHEME, panel_hash
+from mailstore.iredmail.panel import panel_hash, panel_notice, panel_scheme, panel_verifies
+from mailstore.logins import is_right
 from mailstore.model import Admin, Edit, Names
+from mailstore.rights import Operation
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts import Accounts
-from mailstore.sql.iredmail.admin_rows import AdminRows, demote_idle
+from mailstore.sql.iredmail.admin_rows import AdminRows, demote_idle, mark_admins
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names import DOMAIN_NAMES, NameSpace
 from mailstore.sql.iredmail.new_account import secret
@@ -63,40 +65,52 @@ class Admins(store.Admins):
         hashed = self._secret(password, password_hash)
         if hashed is None:
             raise InvalidPassword(f"{address}: a new admin needs a password, or a ready hash", subject=address)
-        moment = now()
-        row = {"username": address, "password": panel_hash(hashed), "created": moment, "modified": moment}
+        moment, stored = now(), panel_hash(hashed)
+        row = {"username": address, "password": stored, "created": moment, "modified": moment}
         with self._writing(address) as tx:
-            self._require_global(tx.connection, "create admins")
+            self._require(tx.connection, Operation.CREATE_ADMIN, address)
             self._refuse_local(tx, address)
             row |= {"passwordlastchange": moment, "active": 1, "settings": self._context.settings_text("")}
             self._context.insert(tx, "admin", {**row, **columns})
             self._write_rights(tx, address, "admin", fields)
+            self._tell_panel(tx, address, stored)
             return self._get(tx.connection, address)
 
-    def promote(self, address: str, **fields: Unpack[AdminFields]) -> Admin:
+    def promote(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AdminFields],
+    ) -> Admin:
         reject_unknown(fields, AdminFields)
-        address = any_address(address)
+        address, hashed = any_address(address), self._secret(password, password_hash)
         rights: dict[str, Any] = {**fields}
         if not (rights.get("global_admin") or "domains" in rights):
             rights["domains"] = Edit(add=[domain_part(address)])
-        with self._context.writing(address) as tx:
-            if not self._lock(tx, "mailbox", address):
+        with self._context.writing(address, Operation.SHARE_DOMAIN) as tx:
+            row = self._lock(tx, "mailbox", address)
+            if not row:
                 raise NotFound(f"there is no account {address} to make an admin", subject=address)
+            if self._context.actor:
+                self._context.actor.refuse_stronger(tx.connection, row)
             self._require_right_to_change(tx.connection, Admin(address=address, kind="account"), fields)
-            values = {"isadmin": 1, "modified": now()}
-            tx.execute(update(self._mailbox).where(self._mailbox.c.username == address).values(values))
-            self._update_account(address, None, None, rights)
+            mark_admins(self._context, tx, [address])
+            self._update_account(address, hashed, rights)
             self._write_rights(tx, address, "mailbox", rights)
+            if hashed is None:
+                self._tell_panel(tx, address, row["password"])
             return self._get(tx.connection, address)
 
     def demote(self, address: str) -> None:
         address = any_address(address)
-        with self._context.writing(address) as tx:
+        with self._context.writing(address, Operation.SHARE_DOMAIN) as tx:
             row = self._lock(tx, "mailbox", address)
             if not row or not (row["isadmin"] or row["isglobaladmin"]):
                 raise NotFound(f"{address} is no account with admin rights", subject=address)
-            if row["isglobaladmin"]:
-                self._require_global(tx.connection, "take rights from global admins")
+            if self._context.actor:
+                self._context.actor.refuse_stronger(tx.connection, row)
             tx.execute(delete(self._listed).where(self._listed.c.username == address))
             settings = Settings(row["settings"])
             clear_admin_settings(settings, rights_too=True)
@@ -136,17 +150,19 @@ class Admins(store.Admins):
             admin = self._get(tx.connection, address)
             self._require_right_to_change(tx.connection, admin, fields)
             if admin.kind == "standalone":
+                if hashed:
+                    self._tell_panel(tx, address, panel_hash(hashed))
                 values = {**columns, **self._password_columns(hashed), "modified": now()}
                 tx.execute(update(self._admin).where(self._admin.c.username == address).values(values))
             else:
-                self._update_account(address, password, password_hash, fields)
+                self._update_account(address, hashed, fields)
             self._write_rights(tx, address, "admin" if admin.kind == "standalone" else "mailbox", fields)
             return self._get(tx.connection, address)
 
     def delete(self, address: str) -> None:
         address = any_address(address)
         with self._writing(address) as tx:
-            self._require_global(tx.connection, "delete admins")
+            self._require(tx.connection, Operation.DELETE_ADMIN, address)
             if not self._lock(tx, "admin", address):
                 raise NotFound(f"there is no standalone admin {address}", subject=address)
             tx.execute(delete(self._admin).where(self._admin.c.username == address))
@@ -156,42 +172,50 @@ class Admins(store.Admins):
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
         name, wanted = domain_name(domain), sorted({any_address(admin) for admin in plain(admins)})
-        with self._context.writing(name) as tx:
+        with self._context.writing(name, Operation.SHARE_DOMAIN) as tx:
             self._names.lock_domain(tx, name)
-            for address in wanted:
-                self._require_person(tx, address)
+            hashes = [self._require_person(tx, address) for address in wanted]
+            mark_admins(self._context, tx, wanted)
+            for address, stored in zip(wanted, hashes, strict=True):
                 self._list(tx, address, [name])
-            tx.execute(update(self._mailbox).where(self._mailbox.c.username.in_(wanted)).values(isadmin=1))
+                self._tell_panel(tx, address, stored)
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
         name = domain_name(domain)
         condition = [self._listed.c.domain == name]
         if admins is not None:
             condition.append(self._listed.c.username.in_([any_address(admin) for admin in plain(admins)]))
-        with self._context.writing(name) as tx:
+        with self._context.writing(name, Operation.SHARE_DOMAIN) as tx:
             self._names.lock_domain(tx, name)
             gone = tx.execute(select(self._listed.c.username).where(*condition)).scalars().all()
+            if self._context.actor:
+                self._context.actor.refuse_stronger_admins(tx.connection, gone)
             tx.execute(delete(self._listed).where(*condition))
             demote_idle(self._context, tx, gone)
 
     def verify_password(self, address: str, password: str) -> bool:
+        address = any_address(address)
         with self._context.reading() as connection:
-            admin = self._get(connection, any_address(address))
-            return admin.enabled and passwords.verify_password(password, self._stored(connection, admin))
+            admin = self._get(connection, address)
+            if self._context.actor and address != self._context.actor.address:
+                self._context.actor.require_anywhere(connection, Operation.VERIFY_ACCOUNT, address)
+            stored = self._stored(connection, admin)
+        return passwords.verify_password(password, stored) and admin.enabled
 
     def password_hash(self, address: str) -> str:
+        address = any_address(address)
         with self._context.reading() as connection:
-            self._require_global(connection, "read the password hashes of admins")
-            return self._stored(connection, self._get(connection, any_address(address)))
+            self._require(connection, Operation.READ_HASHES, address)
+            return self._stored(connection, self._get(connection, address))
 
     def login(self, address: str, password: str) -> Admin | None:
-        try:
-            right = self.verify_password(address, password)
-        except NotFound:
-            # Costs what a comparison costs, so that the time does not tell which addresses are admins.
-            passwords.verify_password(password, passwords.hash_password("nobody", PANEL_SCHEME))
-            return None
-        return self.get(address) if right else None
+        address = any_address(address)
+        with self._context.reading() as connection:
+            admin = self._rows.one(connection, address)
+            hashes = self._rows.hashes(connection)
+        stored = [hashes[admin.kind, admin.address]] if admin else None
+        right = is_right(password, stored, hashes.values(), panel_scheme(self._context.config.password_scheme))
+        return admin if right and admin and admin.enabled else None
 
     def _stored(self, connection: Connection, admin: Admin) -> str:
         table = self._admin if admin.kind == "standalone" else self._mailbox
@@ -217,9 +241,9 @@ class Admins(store.Admins):
         """Open a transaction without asking whether the actor manages the admin's own domain, which may be foreign."""
         return self._context.db.writing(address)
 
-    def _require_global(self, connection: Connection, what: str) -> None:
+    def _require(self, connection: Connection, operation: Operation, address: str) -> None:
         if self._context.actor:
-            self._context.actor.require_global(connection, what)
+            self._context.actor.require_anywhere(connection, operation, address)
 
     def _require_right_to_change(self, connection: Connection, admin: Admin, fields: Mapping[str, Any]) -> None:
         """Raise PermissionDenied if the actor may not change this admin in this way.
@@ -230,9 +254,9 @@ class Admins(store.Admins):
         if actor is None or actor.is_global(connection):
             return
         if fields.keys() & _RIGHTS or (admin.kind == "standalone" and admin.address != actor.address):
-            actor.require_global(connection, "change the rights of admins")
+            actor.require_anywhere(connection, Operation.CHANGE_ADMIN, admin.address)
         if admin.kind == "account":
-            actor.require_domain(connection, domain_part(admin.address))
+            actor.require(connection, admin.address, Operation.CHANGE_ACCOUNT)
 
     def _refuse_local(self, tx: Transaction, address: str) -> None:
         self._context.db.lock_name(tx, DOMAIN_NAMES)  # a domain of that name could come up meanwhile
@@ -244,12 +268,15 @@ class Admins(store.Admins):
             raise AlreadyExists(f"{address} is an admin already", subject=address)
         tx.execute(delete(self._listed).where(self._listed.c.username == address))  # of a former admin of that name
 
-    def _require_person(self, tx: Transaction, address: str) -> None:
+    def _require_person(self, tx: Transaction, address: str) -> str:
+        """Return the password hash of an account or admin. Raises NotFound."""
         actor = self._context.actor
-        if actor and not actor.is_global(tx.connection):
-            actor.require_domain(tx.connection, domain_part(address))  # it may promote only accounts that it manages
-        if not (self._lock(tx, "mailbox", address) or self._lock(tx, "admin", address)):
+        if actor:
+            actor.require(tx.connection, address)  # it may promote only accounts that it manages
+        found = self._lock(tx, "mailbox", address) or self._lock(tx, "admin", address)
+        if not found:
             raise NotFound(f"{address} is neither an admin nor an account", subject=address)
+        return str(found["password"])
 
     def _lock(self, tx: Transaction, table: str, address: str) -> Mapping[Any, Any] | None:
         rows = self._context.table(table)
@@ -262,12 +289,15 @@ class Admins(store.Admins):
     def _password_columns(hashed: Secret | None) -> dict[str, Any]:
         return {"password": panel_hash(hashed), "passwordlastchange": now()} if hashed else {}
 
-    def _update_account(
-        self, address: str, password: str | None, password_hash: str | None, fields: Mapping[str, Any]
-    ) -> None:
+    def _update_account(self, address: str, hashed: Secret | None, fields: Mapping[str, Any]) -> None:
         own: Any = {name: fields[name] for name in _OF_THE_ACCOUNT & fields.keys()}
-        if own or password is not None or password_hash is not None:
-            self._accounts.update(address, password=password, password_hash=password_hash, **own)
+        if own or hashed is not None:
+            self._accounts.change(address, hashed, own)
+
+    def _tell_panel(self, tx: Transaction, address: str, stored: str) -> None:
+        """Leave a notice if the panel cannot verify the password of an admin."""
+        if not panel_verifies(stored):
+            self._context.notify(tx, panel_notice(address))
 
     def _write_rights(self, tx: Transaction, address: str, table: str, fields: Mapping[str, Any]) -> None:
         row = self._lock(tx, table, address)
@@ -290,7 +320,7 @@ class Admins(store.Admins):
 
     def _set_global(self, tx: Transaction, address: str, table: str, wanted: bool) -> None:
         if wanted != self._is_global(tx, address):
-            self._require_global(tx.connection, "make or unmake global admins")
+            self._require(tx.connection, Operation.CHANGE_ADMIN, address)
         tx.execute(delete(self._listed).where(self._listed.c.username == address, self._listed.c.domain == GLOBAL))
         if wanted:
             self._list(tx, address, [GLOBAL])
@@ -314,7 +344,7 @@ class Admins(store.Admins):
             wanted = {domain_name(name) for name in plain(names)}
         for name in sorted(wanted ^ present):
             if self._context.actor:
-                self._context.actor.require_domain(tx.connection, name)
+                self._context.actor.require(tx.connection, name, Operation.SHARE_DOMAIN)
         for name in sorted(wanted - present):
             self._names.lock_domain(tx, name)
         tx.execute(delete(self._listed).where(listed.username == address, listed.domain.in_(present - wanted)))

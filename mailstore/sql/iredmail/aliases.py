@@ -14,6 +14,7 @@ from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
+from mailstore.rights import Operation
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
@@ -55,7 +56,7 @@ class Aliases(store.Aliases):
             "accesspolicy": "public",
             "name": "",
         }
-        with self._context.writing(address) as tx:
+        with self._context.writing(address, Operation.WRITE_ALIASES) as tx:
             policy = policy_of(self._names.lock_domain(tx, domain_part(address)))
             facts = self._names.facts(tx.connection, address)
             self._names.refuse_taken(facts, address)
@@ -98,7 +99,7 @@ class Aliases(store.Aliases):
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         address, change = account_address(address), _Change(fields)
-        with self._context.writing(address) as tx:
+        with self._context.writing(address, Operation.WRITE_ALIASES) as tx:
             row = self._lock(tx, address)
             values: dict[str, Any] = {**change.columns, "modified": now()}
             tx.execute(update(self._table).where(self._table.c.address == address).values(values))
@@ -111,7 +112,10 @@ class Aliases(store.Aliases):
 
     def rename(self, address: str, new_address: str) -> Alias:
         old, new = account_address(address), account_address(new_address)
-        with self._context.companions.finishing(levels([old])), self._context.writing(old) as tx:
+        with (
+            self._context.companions.finishing(levels([old])),
+            self._context.writing(old, Operation.WRITE_ALIASES) as tx,
+        ):
             self._names.lock_owners(tx, {old, new})
             self._lock(tx, old)
             if old != new:
@@ -133,7 +137,10 @@ class Aliases(store.Aliases):
 
     def delete(self, address: str) -> None:
         address = account_address(address)
-        with self._context.companions.finishing(levels([address])), self._context.writing(address) as tx:
+        with (
+            self._context.companions.finishing(levels([address])),
+            self._context.writing(address, Operation.DELETE_ALIASES) as tx,
+        ):
             self._lock(tx, address)
             tx.afterwards(self._context.companions.removing(levels([address])))
             self._cleanup.remove(tx, address)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from mailstore import passwords
 from mailstore.errors import InvalidPassword
-from mailstore.iredmail.panel import PANEL_SCHEMES
+from mailstore.iredmail.panel import panel_verifies
 from mailstore.model import Finding
 from mailstore.sql.iredmail.cleanup import REFERENCES, Reference
 from mailstore.sql.iredmail.context import Context
@@ -272,5 +272,5 @@ def _unverifiable(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, s
         except InvalidPassword as error:
             yield "admin-password", username, str(error)
             continue
-        if scheme not in PANEL_SCHEMES:
+        if not panel_verifies(stored):
             yield "admin-password", username, f"iRedAdmin cannot verify {scheme}; set the password again"

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 
-from mailstore.address import domain_part
 from mailstore.companions import Companions
 from mailstore.config import StoreConfig
 from mailstore.errors import NotSupported
+from mailstore.iredmail.policy import DomainPolicy
 from mailstore.maildir import Homes
+from mailstore.model import Notice
+from mailstore.notices import Notices
+from mailstore.rights import Operation
+from mailstore.secret import Secret
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.iredmail.schema import Schema
 
@@ -40,6 +44,7 @@ class Context:
     homes: Homes | None = None
     actor: Actor | None = None
     companions: Companions = field(default_factory=Companions)
+    notices: Notices = field(default_factory=Notices)
 
     @property
     def key(self) -> str:
@@ -51,20 +56,33 @@ class Context:
         return self.schema[name]
 
     @contextmanager
-    def reading(self, domain: str | None = None) -> Iterator[Connection]:
-        """Give a connection to read with, after checking that the actor may see `domain`."""
+    def reading(self, subject: str | None = None, *operations: Operation) -> Iterator[Connection]:
+        """Give a connection to read with, after checking that the actor may see a domain, or that of an address.
+
+        With `operations`, that it may do these.
+        """
         with self.db.reading() as connection:
-            if self.actor and domain is not None:
-                self.actor.require_domain(connection, domain)
+            if self.actor and subject is not None:
+                self.actor.require(connection, subject, *operations)
             yield connection
 
     @contextmanager
-    def writing(self, subject: str) -> Iterator[Transaction]:
-        """Open a transaction, after checking that the actor may manage the domain of `subject` (domain or address)."""
+    def writing(self, subject: str, *operations: Operation) -> Iterator[Transaction]:
+        """Open a transaction, after checking that the actor may do `operations` to `subject`, a domain or an address."""
         with self.db.writing(subject) as tx:
             if self.actor:
-                self.actor.require_domain(tx.connection, domain_part(subject))
+                self.actor.require(tx.connection, subject, *operations)
             yield tx
+
+    def check_secret(self, connection: Connection, policy: DomainPolicy, secret: Secret, address: str) -> None:
+        """Raise InvalidPassword, or PermissionDenied for a hash, if the domain's limits do not allow a new password."""
+        policy.check_password(secret.password, address)
+        if self.actor:
+            self.actor.refuse_ready_hash(connection, policy, secret, address)
+
+    def notify(self, tx: Transaction, notice: Notice) -> None:
+        """Tell what is left to be done, should the transaction be committed."""
+        tx.on_rollback(self.notices.add(notice))
 
     def require(self, values: Mapping[str, Any], table: str) -> None:
         """Raise NotSupported if `values` has a column that this server's `table` lacks."""

@@ -14,6 +14,7 @@ from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.layout import Layout
+from mailstore.rights import Operation
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
@@ -46,6 +47,7 @@ class Creation:
             self._names.lock_owners(tx, {new.address, *new.aliases})
         policy = policy_of(self._names.lock_domain(tx, new.domain))
         new.finish(policy, self._services)
+        self._check_rights(tx, policy, new)
         facts = self._names.facts(tx.connection, new.address)
         self._names.refuse_taken(facts, new.address)
         check_accounts(self._context, tx, policy, adding=1, quota=new.mailbox["quota"])
@@ -89,6 +91,18 @@ class Creation:
                         f"{account.address} is in use already: {name} is {taken[name]}", subject=account.address
                     )
                 account.finish(domains[account.domain], self._services)
+                if self._context.actor and account.operations:
+                    self._context.actor.require(tx.connection, account.address, *account.operations)
+                self._check_rights(tx, domains[account.domain], account)
+
+    def _check_rights(self, tx: Transaction, policy: DomainPolicy, new: NewAccount) -> None:
+        """Raise PermissionDenied if the domain binds the actor, who gives a ready hash or a service that is off there."""
+        if self._context.actor is None:
+            return
+        self._context.check_secret(tx.connection, policy, new.secret, new.address)
+        off = self._services.disabled_for_new(policy.disabled_services)
+        if new.services is not None and any(new.mailbox[column] != value for column, value in off.items()):
+            self._context.actor.require(tx.connection, new.address, Operation.RULE_DOMAIN)
 
     def _write(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
         self._check_given_homes(tx, accounts)
@@ -115,7 +129,7 @@ class Creation:
         policies = {row["domain"]: policy_of(row) for row in tx.execute(query).mappings()}
         if self._context.actor:
             for domain in policies:
-                self._context.actor.require_domain(tx.connection, domain)
+                self._context.actor.require(tx.connection, domain, Operation.CREATE_ACCOUNT)
         return policies
 
     def _check_capacity(self, tx: Transaction, new: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:

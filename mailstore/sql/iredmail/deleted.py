@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import ColumnElement, true
 
 from mailstore.model import DeletedMailbox
+from mailstore.rights import Operation, deletion
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts import Accounts
@@ -26,6 +27,11 @@ class DeletedMailboxes(SQLMailboxes):
         super().__init__(ledger_of(context), accounts)
         self._context = context
 
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        address, wanted = self.get(record_id).address, deletion(Operation.RESCHEDULE, keep_mailbox_days)
+        with self._context.writing(address, *wanted):
+            return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
+
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor
         return actor.visible(self._ledger.records.c.domain) if actor else true()
@@ -34,7 +40,7 @@ class DeletedMailboxes(SQLMailboxes):
         return secret(self._context, password, password_hash)
 
     def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
-        return self._context.writing(record.domain)
+        return self._context.writing(record.address, Operation.RESTORE_ACCOUNT)
 
     def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
         Restoration(self._context, tx, record, snapshot).run(secret)

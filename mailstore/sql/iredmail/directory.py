@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, select
 
+from mailstore.address import local_part
 from mailstore.errors import NotFound
 from mailstore.policies import Level
+from mailstore.rights import Operation
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names import DOMAIN_NAMES, NameSpace
@@ -26,21 +28,24 @@ class SQLDirectory:
         self._names = NameSpace(context)
 
     @contextmanager
-    def holding(self, level: Level, *, accounts_only: bool = False) -> Iterator[None]:
+    def holding(self, level: Level, operation: Operation, *, accounts_only: bool = False) -> Iterator[None]:
         """See `mailstore.companions.Directory`. Whoever deletes or renames takes the same lock."""
         with self._context.db.writing(str(level)) as tx:
-            if level.kind == "global":
-                self._require_everything(tx, "change what applies to the whole server")
-            else:
-                self._hold(tx, level, accounts_only)
+            if level.kind != "global":
+                self._hold(tx, level, operation, accounts_only)
+            elif self._context.actor:
+                self._context.actor.require_anywhere(tx.connection, Operation.SET_FOR_ALL, str(level))
             yield
 
-    def _hold(self, tx: Transaction, level: Level, accounts_only: bool) -> None:
+    def _hold(self, tx: Transaction, level: Level, operation: Operation, accounts_only: bool) -> None:
         owner = self._owner(tx, level.domain)
         if accounts_only and owner != level.domain:
             raise NotFound(f"{level.domain} is an alias domain; mail is scanned for {owner}", subject=str(level))
         if self._context.actor:
-            self._context.actor.require_domain(tx.connection, owner)
+            subject = owner if level.kind == "domain" else f"{local_part(level.name)}@{owner}"
+            self._context.actor.require(tx.connection, subject, operation)
+            if level.kind == "address":
+                self._context.actor.refuse_stronger_holder(tx.connection, {level.name, subject})
         self._names.lock_domain(tx, owner)
         if level.kind == "address":
             self._require_address(tx, level.name, accounts_only)
@@ -60,15 +65,11 @@ class SQLDirectory:
         if tx.execute(select(mailbox.username).where(mailbox.username == address)).first() is None:
             raise NotFound(f"there is no account {address}", subject=address)
 
-    def _require_everything(self, tx: Transaction, what: str) -> None:
-        if self._context.actor:
-            self._context.actor.require_global(tx.connection, what)
-
     def require_everything(self, what: str) -> None:
         """See `mailstore.companions.Directory`."""
         if self._context.actor:
             with self._context.db.reading() as connection:
-                self._context.actor.require_global(connection, what)
+                self._context.actor.require_anywhere(connection, Operation.SET_FOR_ALL, what)
 
     def sees(self, domain: str) -> bool:
         """See `mailstore.companions.Directory`."""
@@ -79,7 +80,7 @@ class SQLDirectory:
             if actor.is_global(connection):
                 return True
             try:
-                actor.require_domain(connection, self._names.owners(connection, [domain]).get(domain, domain))
+                actor.require(connection, self._names.owners(connection, [domain]).get(domain, domain))
             except NotFound:
                 return False
             return True

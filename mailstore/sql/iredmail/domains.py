@@ -13,6 +13,7 @@ from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Domain
+from mailstore.rights import DOMAIN_FIELDS, Operation, asked, deletion
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.admin_rows import demote_idle
 from mailstore.sql.iredmail.cleanup import Cleanup
@@ -49,7 +50,8 @@ class Domains(store.Domains):
         with self._context.db.writing(name) as tx:
             row = change.new_row()
             if self._context.actor:
-                self._context.actor.allow_new_domain(tx, row)
+                wanted = {Operation.NEW_NAME, *asked(fields, DOMAIN_FIELDS, new=True)}
+                self._context.actor.allow_new_domain(tx, row, wanted)
             self._claim(tx, name)
             self._refuse_admin_domain(tx, name)
             self._remove_leftovers(tx, name)
@@ -88,7 +90,12 @@ class Domains(store.Domains):
         reject_unknown(fields, DomainFields)
         name = domain_name(domain)
         change = DomainChange(self._context, name, fields)
-        with self._context.writing(name) as tx:
+        wanted = {*asked(fields, DOMAIN_FIELDS)} | (
+            {Operation.DESCRIBE_DOMAIN} if fields.keys() - DOMAIN_FIELDS else set()
+        )
+        with self._context.writing(name, *wanted) as tx:
+            if self._context.actor and Operation.COPY_DOMAIN in wanted:
+                self._context.actor.refuse_stronger_in(tx.connection, name)
             if self._context.actor and change.columns.keys() & _LIMIT_COLUMNS:
                 self._context.actor.allow_limits(tx, name, change.columns)
             row = self._names.lock_domain(tx, name)
@@ -98,7 +105,7 @@ class Domains(store.Domains):
 
     def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
-        with self._context.writing(target) as tx:
+        with self._context.writing(target, Operation.NEW_NAME) as tx:
             self._names.lock_domain(tx, target)
             present = self._alias_domains_of(tx.connection, target)
             new = [name for name in wanted if name not in present]
@@ -112,7 +119,7 @@ class Domains(store.Domains):
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         target, wanted = domain_name(domain), _domain_names(names)
-        with self._context.writing(target) as tx:
+        with self._context.writing(target, Operation.DROP_ALIAS_DOMAIN) as tx:
             self._names.lock_domain(tx, target)
             present = self._alias_domains_of(tx.connection, target)
             for name in wanted:
@@ -123,12 +130,13 @@ class Domains(store.Domains):
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         name, due = domain_name(domain), due_date(keep_mailbox_days)
-        with self._context.companions.finishing(levels(domains=[name])), self._context.writing(name) as tx:
-            if self._context.actor:
-                self._context.actor.allow_deletion(tx)
+        with (
+            self._context.companions.finishing(levels(domains=[name])),
+            self._context.writing(name, *deletion(Operation.DELETE_DOMAIN, keep_mailbox_days)) as tx,
+        ):
             self._names.lock_domain(tx, name)
             if self._context.actor:
-                self._context.actor.refuse_global_admins_of(tx.connection, name)
+                self._context.actor.refuse_stronger_in(tx.connection, name)
             gone = [name, *self._alias_domains_of(tx.connection, name)]
             tx.afterwards(self._context.companions.removing(levels(domains=gone)))
             count = Retention(self._context).record_domain(tx, name, due)

@@ -92,7 +92,7 @@ class NameSpace:
         tx.execute(wanted.with_for_update()).all()
         if self._context.actor:
             for owner in sorted(set(owners.values())):
-                self._context.actor.require_domain(tx.connection, owner)
+                self._context.actor.require(tx.connection, owner)
         return {address: owners[domain_part(address)] for address in addresses}
 
     def facts(self, connection: Connection, address: str, *, ignoring: str = "") -> Mapping[Any, Any]:

@@ -11,6 +11,7 @@ from mailstore.errors import InvalidPassword
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.iredmail.units import megabytes
+from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import alias_row, forwarding_row
@@ -76,6 +77,8 @@ class NewAccount:
     pointers: dict[str, str]
     services: tuple[str, ...] | None
     home: str | None = None
+    operations: frozenset[Operation] = frozenset()
+    """What it asks for of an acting admin, besides that it is created."""
 
     @classmethod
     def parse(
@@ -108,6 +111,7 @@ class NewAccount:
             pointers=pointers_from(fields),
             services=None if services is None else tuple(plain(services)),
             home=home,
+            operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )
 
     @property

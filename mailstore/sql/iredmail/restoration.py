@@ -23,7 +23,7 @@ from mailstore.sql.iredmail.forwardings import forwarding_row
 from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.retention import Retention
-from mailstore.sql.iredmail.rights import GLOBAL
+from mailstore.sql.iredmail.rights import GLOBAL, Actor
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.snapshots import Restored, unpacked
 from mailstore.values import now
@@ -77,7 +77,7 @@ class Restoration:
         self._names.refuse_taken(facts, address)
         row = self._mailbox_row(policy, hashed)
         if self._context.actor:
-            self._context.actor.refuse_global_admin(self._tx.connection, {"isglobaladmin": 0, **row})
+            self._refuse_stronger(self._context.actor, row)
         policy.check_account_quota(address, row["quota"])
         check_accounts(self._context, self._tx, policy, adding=1, quota=row["quota"])
         self._check_home()
@@ -91,12 +91,19 @@ class Restoration:
         for forwarding in filter(None, map(self._fitting, self._rows.get("forwardings", []))):
             self._insert_if_free("forwardings", forwarding)
         for name, anchors in _ANCHORS.items():
+            if name == "domain_admins" and not _is_admin(row):
+                continue  # rights that did not count then do not wait to count later
             for other in self._rows.get(name, []) if self._context.schema.has(name) else ():
                 if all(self._is_there(str(other[key]), places) for key, places in anchors.items()):
                     self._insert_if_free(name, other)
         Cleanup(self._context).restore_self_rows(self._tx, [address])
         demote_idle(self._context, self._tx, [address])  # the domains that it managed may be gone
         self._restored.tell(address)
+
+    def _refuse_stronger(self, actor: Actor, row: Row) -> None:
+        listed = [str(other["domain"]) for other in self._rows.get("domain_admins", [])]
+        if _is_admin(row):
+            actor.refuse_restoring(self._tx.connection, row, listed)
 
     def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
@@ -165,3 +172,7 @@ class Restoration:
                 self._insert(name, row)
         except exc.IntegrityError:
             return
+
+
+def _is_admin(row: Row) -> bool:
+    return bool(row.get("isadmin") or row.get("isglobaladmin"))

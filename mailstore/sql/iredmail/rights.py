@@ -1,22 +1,25 @@
 """What an acting admin may see and do, looked up in the tables at every call.
 
 Global admins may do everything. Others manage the domains listed for them in `domain_admins`: what lies in other domains
-does not exist for them. Creating and deleting domains and setting their limits takes the right to create domains, within the
-limits of the admin.
+does not exist for them. What they may do there is asked of `mailstore.rights`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal, select
 
+from mailstore.address import domain_part
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.iredmail.admin_settings import AdminLimits, check_allocation
+from mailstore.iredmail.policy import DomainPolicy
 from mailstore.iredmail.units import from_limit, from_megabytes
 from mailstore.quota import Quota
+from mailstore.rights import Kind, Operation, iredmail_kind, refuse, stronger
+from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.settings import Settings
 
@@ -47,52 +50,125 @@ class Actor:
         if not self._state(connection, "")["enabled"]:
             raise NotFound(f"there is no enabled admin {self.address}", subject=self.address)
 
-    def require_domain(self, connection: Connection, domain: str) -> None:
-        """Raise NotFound unless the actor manages `domain`, PermissionDenied if it is no enabled admin any more."""
-        state = self._state(connection, domain)
-        if not state["enabled"]:
-            raise PermissionDenied(f"{self.address} is not an enabled admin any more", subject=self.address)
+    def require(self, connection: Connection, subject: str, *operations: Operation) -> None:
+        """Raise unless the actor may do all of `operations` to a domain that it manages, or to an address in one.
+
+        NotFound if it does not manage the domain, PermissionDenied if it is no enabled admin any more, or may not do that.
+        """
+        domain = domain_part(subject)
+        state = self._enabled_state(connection, domain)
         if not (state["everything"] or state["manages"]):
             raise NotFound(f"there is no domain {domain} that {self.address} manages", subject=domain)
+        profiles = f"disabled_{'user' if '@' in subject else 'domain'}_profiles"
+        disabled = Settings(state["domain_settings"]).names(profiles)
+        refuse(self._kind(state), self.address, operations, subject=subject, disabled=disabled)
 
-    def require_global(self, connection: Connection, what: str) -> None:
-        """Raise PermissionDenied unless the actor is a global admin."""
-        if not self.is_global(connection):
-            raise PermissionDenied(f"{self.address} is no global admin and may not {what}", subject=self.address)
+    def require_anywhere(self, connection: Connection, operation: Operation, subject: str) -> None:
+        """Raise PermissionDenied unless the actor may do something that is about no domain of its own."""
+        refuse(self.kind(connection), self.address, [operation], subject=subject)
+
+    def may(self, connection: Connection, operation: Operation) -> bool:
+        """Tell whether the actor may do something, at least to domains that it manages."""
+        return self.kind(connection).may(operation)
+
+    def kind(self, connection: Connection) -> Kind:
+        """Return what kind of admin the actor is. Raises PermissionDenied if it is none any more."""
+        return self._kind(self._enabled_state(connection, ""))
 
     def is_global(self, connection: Connection) -> bool:
         """Tell whether the actor may do everything."""
         state = self._state(connection, "")
         return bool(state["enabled"] and state["everything"])
 
-    def refuse_global_admin(self, connection: Connection, account: Mapping[Any, Any]) -> None:
-        """Raise PermissionDenied if a `mailbox` row is that of a global admin and the actor is none.
+    def refuse_stronger(self, connection: Connection, account: Mapping[Any, Any]) -> None:
+        """Raise PermissionDenied if the account in a `mailbox` row may do more than the actor.
 
-        Whoever sets the password of a global admin is one.
+        Whoever sets the password of an admin, gets its mail or bears its name, is one.
         """
-        if account["isglobaladmin"]:
-            self.require_global(connection, "touch the account of a global admin")
+        if (account["isadmin"] or account["isglobaladmin"]) and account["username"] != self.address:
+            self._refuse_stronger(connection, self.schema["mailbox"].c.username == account["username"])
 
-    def refuse_global_admins_of(self, connection: Connection, domain: str) -> None:
-        """Raise PermissionDenied if a domain has accounts of global admins and the actor is none."""
+    def refuse_stronger_holder(self, connection: Connection, addresses: Collection[str]) -> None:
+        """Raise PermissionDenied if an account that may do more than the actor has one of these addresses."""
+        rows = self.schema["forwardings"].c
+        owners = select(rows.forwarding).where(rows.address.in_(addresses), rows.is_alias == 1)
+        username = self.schema["mailbox"].c.username
+        self._refuse_stronger(connection, username.in_(addresses) | username.in_(owners))
+
+    def refuse_stronger_in(self, connection: Connection, domain: str) -> None:
+        """Raise PermissionDenied if one of the accounts of a domain may do more than the actor."""
+        self._refuse_stronger(connection, self.schema["mailbox"].c.domain == domain)
+
+    def _refuse_stronger(self, connection: Connection, accounts: ColumnElement[bool]) -> None:
         mailbox = self.schema["mailbox"].c
-        query = select(mailbox.isglobaladmin).where(mailbox.domain == domain, mailbox.isglobaladmin == 1).limit(1)
-        for row in connection.execute(query).mappings():
-            self.refuse_global_admin(connection, row)
+        marked = (mailbox.isadmin == 1) | (mailbox.isglobaladmin == 1)
+        columns = (mailbox.username, mailbox.settings, (mailbox.isglobaladmin == 1).label("everything"))
+        self._compare(connection, select(*columns).where(accounts, marked))
+
+    def refuse_stronger_admins(self, connection: Connection, addresses: Collection[str]) -> None:
+        """Raise PermissionDenied if one of these standalone admins may do more than the actor."""
+        admin, listed = self.schema["admin"].c, self.schema["domain_admins"].c
+        everything = exists().where(listed.username == admin.username, listed.domain == GLOBAL)
+        query = select(admin.username, admin.settings, everything.label("everything"))
+        self._compare(connection, query.where(admin.username.in_(addresses)))
+
+    def refuse_ready_hash(self, connection: Connection, policy: DomainPolicy, secret: Secret, address: str) -> None:
+        """Raise PermissionDenied for a ready hash under length limits that bind the actor: nobody sees how long it is."""
+        if secret.password is None and policy.limits_passwords and not self.may(connection, Operation.RULE_DOMAIN):
+            raise policy.no_ready_hash(self.address, address)
+
+    def refuse_restoring(self, connection: Connection, account: Mapping[Any, Any], domains: Collection[str]) -> None:
+        """Raise PermissionDenied if an account that is to come back could do more than the actor.
+
+        `account` is its row as it was, `domains` what it managed; domains that are gone give it nothing.
+        """
+        domain = self.schema["domain"].c
+        foreign = select(domain.domain).where(domain.domain.in_(domains), ~self.visible(domain.domain)).limit(1)
+        found = bool(domains) and connection.execute(foreign).first() is not None
+        rank = {**account, "everything": account["isglobaladmin"] or GLOBAL in domains, "foreign": found}
+        if self._outranks(self._enabled_state(connection, ""), rank):
+            raise stronger(self.address, str(account["username"]))
+
+    def _compare(self, connection: Connection, others: Select[Any]) -> None:
+        found = others.subquery("others")
+        listed, domain = self.schema["domain_admins"].alias("theirs").c, self.schema["domain"].c
+        elsewhere = exists().where(
+            listed.username == found.c.username, listed.active == 1, domain.domain == listed.domain,
+            ~self._mine(listed.domain),
+        )  # fmt: skip
+        query = select(found, elsewhere.label("foreign")).order_by(found.c.username)
+        rows = connection.execute(query).mappings().all()
+        mine = self._enabled_state(connection, "") if rows else {}
+        for row in rows:
+            if row["username"] != self.address and self._outranks(mine, row):
+                raise stronger(self.address, row["username"])
+
+    def _outranks(self, mine: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+        """Tell whether an admin may do what the actor, whose state is `mine`, may not."""
+        if mine["everything"]:
+            return False
+        creates = AdminLimits.read(Settings(other["settings"])).max_domains != 0
+        return bool(other["everything"] or other["foreign"] or (creates and not self._creates(mine)))
 
     def visible(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return the condition that the domain in `column` is one the actor manages."""
+        return self.sees_everything() | self._mine(column)
+
+    def _mine(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         mine = self.schema["domain_admins"].alias("mine").c
-        managed = select(mine.domain).where(mine.username == self.address, mine.active == 1)
-        return self.sees_everything() | column.in_(managed)
+        return column.in_(select(mine.domain).where(mine.username == self.address, mine.active == 1))
 
     def sees_everything(self) -> ColumnElement[bool]:
         """Return the condition that the actor is a global admin."""
         mine = self.schema["domain_admins"].alias("mine").c
         return exists().where(mine.username == self.address, mine.active == 1, mine.domain == GLOBAL)
 
-    def allow_new_domain(self, tx: Transaction, wanted: Mapping[Any, Any]) -> None:
-        """Lock the actor's limits and raise unless one more domain with the limits in the row `wanted` fits."""
+    def allow_new_domain(self, tx: Transaction, wanted: Mapping[Any, Any], operations: Collection[Operation]) -> None:
+        """Lock the actor's limits and raise unless one more domain with the limits in the row `wanted` fits.
+
+        `operations` is what it asks for besides.
+        """
+        refuse(self.kind(tx.connection), self.address, operations, subject=wanted["domain"])
         limits = self._lock_limits(tx)
         if limits is None:
             return
@@ -106,10 +182,6 @@ class Actor:
         limits = self._lock_limits(tx)
         if limits is not None:
             self._check_allocation(tx, limits, domain, wanted)
-
-    def allow_deletion(self, tx: Transaction) -> None:
-        """Raise PermissionDenied unless the actor may delete the domains that it manages."""
-        self._lock_limits(tx)
 
     def _check_allocation(self, tx: Transaction, limits: AdminLimits, domain: str, wanted: Mapping[Any, Any]) -> None:
         others = self._allocated(tx, domain)
@@ -135,10 +207,7 @@ class Actor:
         return tx.execute(query).mappings().one()
 
     def _lock_limits(self, tx: Transaction) -> AdminLimits | None:
-        """Lock the actor's row and return its limits; None for a global admin.
-
-        Raises PermissionDenied if it may not create domains.
-        """
+        """Lock the actor's row and return its limits; None for a global admin."""
         if self.is_global(tx.connection):
             return None
         settings = None
@@ -147,25 +216,42 @@ class Actor:
             query = select(rows.c.settings).where(rows.c.username == self.address).with_for_update()
             found = tx.execute(query).first()
             settings = found if settings is None else settings
-        limits = AdminLimits.read(Settings(settings[0] if settings else ""))
-        if limits.max_domains == 0:
-            raise PermissionDenied(
-                f"{self.address} may not create or delete domains or set their limits", subject=self.address
-            )
-        return limits
+        return AdminLimits.read(Settings(settings[0] if settings else ""))
 
     def _state(self, connection: Connection, domain: str) -> Mapping[Any, Any]:
-        admin, mailbox, listed = self.schema["admin"], self.schema["mailbox"], self.schema["domain_admins"]
-        mine = (listed.c.username == self.address, listed.c.active == 1)
-        standalone = exists().where(admin.c.username == self.address, admin.c.active == 1)
+        admin, mailbox, listed = (self.schema[name].c for name in ("admin", "mailbox", "domain_admins"))
+        mine = (listed.username == self.address, listed.active == 1)
+        standalone = exists().where(admin.username == self.address, admin.active == 1)
         account = exists().where(
-            mailbox.c.username == self.address,
-            mailbox.c.active == 1,
-            (mailbox.c.isadmin == 1) | (mailbox.c.isglobaladmin == 1),
+            mailbox.username == self.address,
+            mailbox.active == 1,
+            (mailbox.isadmin == 1) | (mailbox.isglobaladmin == 1),
         )
+        of_domain = self.schema["domain"].c
         query = select(
             (standalone | account).label("enabled"),
-            exists().where(*mine, listed.c.domain == GLOBAL).label("everything"),
-            (exists().where(*mine, listed.c.domain == domain) if domain else literal(0)).label("manages"),
+            exists().where(*mine, listed.domain == GLOBAL).label("everything"),
+            (exists().where(*mine, listed.domain == domain) if domain else literal(0)).label("manages"),
+            select(admin.settings).where(admin.username == self.address).scalar_subquery().label("own_settings"),
+            select(mailbox.settings)
+            .where(mailbox.username == self.address)
+            .scalar_subquery()
+            .label("account_settings"),
+            select(of_domain.settings).where(of_domain.domain == domain).scalar_subquery().label("domain_settings"),
         )
         return connection.execute(query).mappings().one()
+
+    def _enabled_state(self, connection: Connection, domain: str) -> Mapping[Any, Any]:
+        state = self._state(connection, domain)
+        if not state["enabled"]:
+            raise PermissionDenied(f"{self.address} is not an enabled admin any more", subject=self.address)
+        return state
+
+    def _kind(self, state: Mapping[Any, Any]) -> Kind:
+        return iredmail_kind(everything=bool(state["everything"]), creates=self._creates(state))
+
+    @staticmethod
+    def _creates(state: Mapping[Any, Any]) -> bool:
+        own = state["own_settings"]
+        settings = state["account_settings"] if own is None else own
+        return AdminLimits.read(Settings(settings)).max_domains != 0

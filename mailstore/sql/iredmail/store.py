@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Self
@@ -12,7 +12,8 @@ from mailstore.companions import BESIDE, Companions, WithPolicies, open_companio
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.driver import homes_of
-from mailstore.model import Capability, Finding
+from mailstore.model import Capability, Finding, Notice
+from mailstore.rights import IREDMAIL_GLOBAL
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
 from mailstore.sql.iredmail import schema
@@ -112,7 +113,17 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
     def companions(self) -> Companions:
         return self._context.companions
 
-    def check(self) -> Iterator[Finding]:
+    def take_notices(self) -> Sequence[Notice]:
+        return self._context.notices.take()
+
+    def _is_restricted(self) -> bool:
+        actor = self._context.actor
+        if actor is None:
+            return False
+        with self._context.db.reading() as connection:
+            return actor.kind(connection) is not IREDMAIL_GLOBAL
+
+    def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
         yield from self.companions.findings()
         if self.homes:

@@ -7,15 +7,17 @@ from typing import Any, Unpack
 
 from sqlalchemy import Connection, select, update
 
-from mailstore import passwords, store
+from mailstore import store
 from mailstore.address import account_address, any_address
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AdminFields, reject_unknown, reject_unsupported
+from mailstore.logins import is_right
 from mailstore.model import Account, Admin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox import privileges
 from mailstore.sql.mailinabox.accounts import Accounts
 from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.creation import new_secret
 
 __all__ = ["Admins"]
 
@@ -38,9 +40,17 @@ class Admins(store.Admins):
     ) -> Admin:
         raise NotSupported(f"{address}: the admins of a box are accounts of it; create an account and promote it")
 
-    def promote(self, address: str, **fields: Unpack[AdminFields]) -> Admin:
+    def promote(
+        self,
+        address: str,
+        *,
+        password: str | None = None,
+        password_hash: str | None = None,
+        **fields: Unpack[AdminFields],
+    ) -> Admin:
         address = account_address(address)
         self._check(fields)
+        secret = new_secret(self._context, password, password_hash)
         if not fields.get("global_admin"):
             raise NotSupported(
                 f"{address}: an admin of a box may do everything; promote it as global_admin, or not at all"
@@ -49,6 +59,8 @@ class Admins(store.Admins):
             rights = self._rights(tx, address)
             if privileges.ADMIN not in rights:
                 self._write(tx, address, [*rights, privileges.ADMIN])
+            if secret is not None:
+                tx.execute(update(self._users).where(self._users.c.email == address).values(password=secret.hash))
         return self.get(address)
 
     def demote(self, address: str) -> None:
@@ -110,14 +122,13 @@ class Admins(store.Admins):
         return self._accounts.password_hash(self.get(address).address)
 
     def login(self, address: str, password: str) -> Admin | None:
-        try:
-            right = self.verify_password(address, password)
-        except NotFound:
-            # Costs what a comparison costs, so that the time does not tell which addresses are admins.
-            scheme = self._context.config.password_scheme
-            passwords.verify_password(password, passwords.hash_password("nobody", scheme))
-            return None
-        return _admin(any_address(address)) if right else None
+        address = any_address(address)
+        query = select(self._users.c.email, self._users.c.password).where(privileges.is_admin(self._context.schema))
+        with self._context.reading() as connection:
+            hashes = {email: str(stored or "") for email, stored in connection.execute(query).all()}
+        stored = [hashes[address]] if address in hashes else None
+        right = is_right(password, stored, hashes.values(), self._context.config.password_scheme)
+        return _admin(address) if right else None
 
     def _check(self, fields: Mapping[str, Any]) -> None:
         self._context.require("users", "privileges", "admins")

@@ -124,7 +124,7 @@ class MailInABoxStore(SQLDriver[Context]):
     def unrestricted(self) -> Self:
         return type(self)(replace(self._context, actor=None))
 
-    def check(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
         if self.homes:
             yield from check_homes(self, self.homes, folder=FOLDER)
