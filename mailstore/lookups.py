@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
+import pwd
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 from sqlalchemy import URL, make_url
 
@@ -28,6 +29,7 @@ __all__ = [
     "EngineName",
     "LookupFile",
     "LookupOptions",
+    "PostfixTable",
     "Reader",
     "checked_directory",
     "dovecot23_connect",
@@ -242,27 +244,52 @@ def _postfix_host(reader: Reader) -> str:
     return f"unix:{reader.socket}"
 
 
-def postfix_main(maps: Iterable[tuple[str, str]], uid: int | str, gid: int | str) -> list[LookupFile]:
+class PostfixTable(NamedTuple):
+    """A parameter of main.cf with one of its tables; one with a caution is for the administrator to switch on."""
+
+    parameter: str
+    table: str
+    caution: str = ""
+
+
+def postfix_main(tables: Iterable[PostfixTable], uid: int | str, gid: int | str) -> list[LookupFile]:
     """Return what Postfix's main.cf and master.cf need, for a store whose domains have iRedMail's transport ``dovecot``.
 
     Parameters
     ----------
-    maps: parameters of main.cf, each with one lookup table, in the order in which Postfix shall ask them.
-    uid, gid: owner and group of the mail by name: pipe(8) takes no numbers.
+    tables: in the order in which Postfix shall ask those of one parameter.
+    uid, gid: owner and group of the mail. pipe(8) takes names only; for a number that has none here, the place is marked.
 
     Raises ConfigurationError.
     """
-    for name in (uid, gid):
-        if isinstance(name, int) or not re.fullmatch(r"[a-z_][\w.-]*", name, re.ASCII):
-            raise ConfigurationError(f"Postfix needs the name of the user and group of the mail, not {name!r}")
-    tables: dict[str, list[str]] = {}
-    for parameter, table in maps:
-        tables.setdefault(parameter, []).append(f"    {table}\n")
-    lines = "".join(f"{parameter} =\n{''.join(some)}" for parameter, some in tables.items())
+    user, group = _system_name(uid, _user_name), _system_name(gid, _group_name)
+    found: dict[str, list[str]] = {}
+    for one in tables:
+        line = f"    {one.table}\n"
+        found.setdefault(one.parameter, []).append(f"# {one.caution}\n#{line}" if one.caution else line)
+    lines = "".join(f"{parameter} =\n{''.join(some)}" for parameter, some in found.items())
     return [
         LookupFile(MAIN_CF, _MAIN_CF.format(lines=lines)),
-        LookupFile(MASTER_CF, _MASTER_CF.format(uid=uid, gid=gid)),
+        LookupFile(MASTER_CF, _MASTER_CF.format(uid=user, gid=group)),
     ]
+
+
+def _system_name(owner: int | str, named: Callable[[int], str]) -> str:
+    if isinstance(owner, int):
+        with contextlib.suppress(KeyError):
+            return named(owner)
+        return "FILL-IN-THE-OWNER"
+    if not re.fullmatch(r"[a-z_][\w.-]*", owner, re.ASCII):
+        raise ConfigurationError(f"{owner!r} cannot be the owner of mail")
+    return owner
+
+
+def _user_name(uid: int) -> str:
+    return pwd.getpwuid(uid).pw_name
+
+
+def _group_name(gid: int) -> str:
+    return grp.getgrgid(gid).gr_name
 
 
 _MAIN_CF = """\

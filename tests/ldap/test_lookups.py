@@ -20,7 +20,7 @@ from mailstore.ldap.iredmail import lookup_files
 from mailstore.ldap.iredmail.lookups import LdapReader
 from mailstore.ldap.iredmail.lookups_dovecot import dovecot as dovecot_files
 from mailstore.ldap.iredmail.lookups_postfix import postfix
-from mailstore.lookups import MAIN_CF, PASSWORD_PLACEHOLDER, LookupOptions
+from mailstore.lookups import MAIN_CF, MASTER_CF, PASSWORD_PLACEHOLDER, LookupOptions
 from tests.ldap.lookup_rig import (
     BASE,
     INNER_SERVICES,
@@ -569,7 +569,8 @@ def test_dovecot24_over_tls(site: Site) -> None:
 def all_files(reader: LdapReader, version: Literal["2.3", "2.4"] = "2.3") -> dict[str, str]:
     files = [*postfix(reader), *dovecot_files(reader, version=version, auth_bind=True)]
     public = {file.name for file in files if file.mode == 0o644}
-    assert public == ({MAIN_CF} if version == "2.4" else {MAIN_CF, "mailstore.conf"})
+    snippets = {MAIN_CF, MASTER_CF}
+    assert public == (snippets if version == "2.4" else {*snippets, "mailstore.conf"})
     assert {(file.mode, file.group) for file in files if file.name not in public} == {
         (0o640, "postfix"),
         (0o640, "dovecot"),
@@ -654,7 +655,7 @@ def test_files_of_a_store(site: Site) -> None:
     store = Opened(StoreConfig(url=url("ldap", f"127.0.0.1:{slapd.port}"), start_tls=True, tls_ca=str(slapd.ca)))
     options = LookupOptions(password=reader.password, uid=5000, gid="mail", directory="/etc/here")
     reader = replace(reader, start_tls=True, tls_ca=str(slapd.ca))
-    assert lookup_files.postfix(store, options) == postfix(reader, directory="/etc/here")
+    assert lookup_files.postfix(store, options) == postfix(reader, directory="/etc/here", uid=5000, gid="mail")
     expected = dovecot_files(reader, version="2.3", auth_bind=True, uid=5000, gid="mail", directory="/etc/here")
     assert lookup_files.dovecot(store, options) == expected
     with pytest.raises(NotSupported, match="usage"):

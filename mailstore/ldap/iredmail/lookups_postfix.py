@@ -26,7 +26,7 @@ from mailstore.ldap.iredmail.lookups import (
     serves,
 )
 from mailstore.ldap.names import Filter, all_of, any_of, negate
-from mailstore.lookups import LookupFile, checked_directory, postfix_main
+from mailstore.lookups import LookupFile, PostfixTable, checked_directory, postfix_main
 
 __all__ = ["POSTFIX_DIRECTORY", "postfix"]
 
@@ -156,7 +156,8 @@ def postfix(
     head = reader.note + lines(_connect(reader))
     files = [LookupFile(f"{one.name}.cf", head + lines(_search(one, reader)), FILE_MODE, "postfix") for one in _MAPS]
     # Through proxymap: it is not chrooted, so that it sees sockets and certificates, and it shares connections.
-    return [*files, *postfix_main(((one.parameter, f"proxy:ldap:{place}/{one.name}.cf") for one in _MAPS), uid, gid)]
+    tables = (PostfixTable(one.parameter, f"proxy:ldap:{place}/{one.name}.cf", one.caution) for one in _MAPS)
+    return [*files, *postfix_main(tables, uid, gid)]
 
 
 def _connect(reader: LdapReader) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 from mailstore.errors import ConfigurationError
 from mailstore.lookups import (
     LookupFile,
+    PostfixTable,
     Reader,
     checked_directory,
     dovecot23_connect,
@@ -166,7 +167,7 @@ def postfix(
     texts = {entry.name: f"{head}query = {_indented(entry.query.format(**words), '  ')}\n" for entry in _MAPS}
     files = [_private(reader, f"{name}.cf", text, "postfix") for name, text in texts.items()]
     # Through proxymap: it is not chrooted, so that it sees sockets and SQLite's files, and it shares connections.
-    tables = ((entry.parameter, f"proxy:{reader.driver}:{place}/{entry.name}.cf") for entry in _MAPS)
+    tables = (PostfixTable(entry.parameter, f"proxy:{reader.driver}:{place}/{entry.name}.cf") for entry in _MAPS)
     return [*files, *postfix_main(tables, uid, gid)]
 
 
