@@ -278,6 +278,7 @@ class DeletedMailbox:
 
     ``restorable`` tells whether the record still knows the whole account (password, aliases, memberships ...); without
     that, a restore needs a new password and brings back the mail only. ``error`` is why the last purge of it failed.
+    ``domain_record`` is the number of the record of its domain, if it went with that (`DeletedDomain`).
     ``id`` 0 stands for a mailbox that the store has no record of, and which is kept until somebody removes it.
     """
 
@@ -292,6 +293,7 @@ class DeletedMailbox:
     restorable: bool = False
     error: str = ""
     problems: tuple[str, ...] = ()
+    domain_record: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,74 +11,52 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
+from operator import eq
 from typing import Any, TypeAlias, Unpack
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
-    Integer,
-    MetaData,
+    LargeBinary,
     Select,
-    String,
     Table,
-    Text,
     and_,
     bindparam,
+    cast,
     delete,
+    exists,
     func,
     insert,
     null,
     or_,
     select,
-    text,
     true,
     update,
 )
-from sqlalchemy.dialects import mysql
 
 from mailstore import store
 from mailstore.address import any_address, domain_name
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.model import Account, DeletedMailbox, Finding, Usage
 from mailstore.neighbours import Place
 from mailstore.secret import Secret
 from mailstore.sql.engine import Database, Transaction
-from mailstore.sql.moments import ERA, Day, Moment, known
+from mailstore.sql.moments import ERA, known
+from mailstore.sql.own_tables import ERROR_LENGTH
 from mailstore.sql.paging import pages
 from mailstore.values import due_date, now
 
-__all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "define_own_tables", "without_password"]
+__all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "without_password"]
 
 Conditions: TypeAlias = "list[ColumnElement[bool]]"
 _PAGE = 500
 _PLACES_PAGE = 20_000
-_ERROR_LENGTH = 1000
 _NOTHING = Usage(0, 0)
+_START = datetime(ERA.year, ERA.month, ERA.day)  # noqa: DTZ001 naive UTC, as everywhere in stores
 _SLASHES = re.compile("/+")
-_ID = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER key counts up by itself there
-
-
-def define_own_tables(metadata: MetaData, prefix: str = "mailstore_") -> tuple[Table, Table]:
-    """Define the tables of a ledger for stores that have none of their own. Returns the records and what is beside them."""
-    records = Table(
-        f"{prefix}deleted_mailboxes", metadata, Column("id", _ID, primary_key=True),
-        Column("timestamp", Moment, nullable=False),
-        Column("username", String(255), nullable=False, index=True), Column("domain", String(255), nullable=False),
-        Column("maildir", Text, nullable=False), Column("bytes", BigInteger, nullable=False, server_default=text("0")),
-        Column("messages", BigInteger, nullable=False, server_default=text("0")),
-        Column("admin", String(255), nullable=False, server_default=""), Column("delete_date", Day, index=True),
-    )  # fmt: skip
-    beside = Table(
-        f"{prefix}deleted", metadata, Column("record_id", _ID, primary_key=True, autoincrement=False),
-        Column("snapshot", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
-        Column("error", String(_ERROR_LENGTH), nullable=False, server_default=""),
-    )  # fmt: skip
-    return records, beside
 
 
 @dataclass(frozen=True)
@@ -92,6 +70,7 @@ class NewRecord:
     deleted_by: str = ""
     usage: Usage = _NOTHING
     snapshot: str | None = None
+    domain_record: int | None = None
 
 
 class Ledger:
@@ -101,6 +80,7 @@ class Ledger:
         self.db = db
         self.records = records
         self.beside = beside
+        self.binds = beside is not None and "username" in beside.c
 
     def add(self, tx: Transaction, new: Sequence[NewRecord]) -> list[DeletedMailbox]:
         """Write records, with a number of statements that does not depend on how many. Returns them by rising id.
@@ -109,18 +89,34 @@ class Ledger:
         """
         if not new:
             return []
-        before = tx.execute(select(func.max(self.records.c.id))).scalar() or 0
-        tx.execute(insert(self.records), [self._row(record) for record in new])
+        moment, (before, last_kept) = now(), tx.execute(self._last_numbers).one()
+        before = before or 0
+        tx.execute(insert(self.records), [self._row(record, moment) for record in new])
         mine = self.records.c.username.in_([record.address for record in new]), self.records.c.id > before
         rows = tx.execute(self._query.where(*mine).order_by(self.records.c.id)).mappings()
         made = [_record(row) for row in rows]
         snapshots = {record.address: record.snapshot for record in new if record.snapshot is not None}
         if self.beside is None or not snapshots:
             return made
+        domain_records = {record.address: record.domain_record for record in new}
         kept = [record for record in made if record.address in snapshots]
-        rows_beside = [{"record_id": record.id, "snapshot": snapshots[record.address]} for record in kept]
-        tx.execute(insert(self.beside), rows_beside)
-        return [replace(record, restorable=record.address in snapshots) for record in made]
+        if last_kept is not None and last_kept > before:
+            # Numbers started again, since another tool has emptied the table: what was kept under these is nobody's.
+            tx.execute(delete(self.beside).where(self.beside.c.record_id.in_([record.id for record in kept])))
+        rows_beside = [
+            {
+                "record_id": record.id, "snapshot": snapshots[record.address], "username": record.address,
+                "timestamp": moment, "domain_record": domain_records[record.address],
+            }
+            for record in kept
+        ]  # fmt: skip
+        tx.execute(insert(self.beside), [self._present(row) for row in rows_beside])
+        return [
+            replace(record, restorable=True, domain_record=domain_records[record.address] if self.binds else None)
+            if record.address in snapshots
+            else record
+            for record in made
+        ]
 
     def select(self, condition: ColumnElement[bool]) -> Iterator[DeletedMailbox]:
         """Iterate over the records that meet a condition, by rising id."""
@@ -161,20 +157,14 @@ class Ledger:
         locked = query.with_for_update(skip_locked=self.db.can_skip_locked, of=self.records)
         return [_record(row) for row in tx.execute(locked).mappings()]
 
-    def snapshot(self, tx: Transaction, record_id: int) -> str | None:
-        """Return what was kept of the account, if anything was."""
+    def snapshot(self, connection: Connection, record: DeletedMailbox) -> str | None:
+        """Return what was kept of the account of a record, if anything was."""
         if self.beside is None:
             return None
-        return tx.execute(select(self.beside.c.snapshot).where(self.beside.c.record_id == record_id)).scalar()
-
-    def read_snapshot(self, record_id: int) -> str | None:
-        """Return what was kept of the account, if anything was, outside of a transaction."""
-        if self.beside is None:
-            return None
-        with self.db.reading() as connection:
-            return connection.execute(
-                select(self.beside.c.snapshot).where(self.beside.c.record_id == record_id)
-            ).scalar()
+        query = select(self.beside.c.snapshot).join(self.records, self._bound).where(self.records.c.id == record.id)
+        text = connection.execute(query).scalar()
+        # What an early version kept says for itself whose it is.
+        return text if text and record.address in text.lower() else None
 
     def set_due(self, tx: Transaction, record_id: int, due: date | None) -> None:
         """Give a record another day; None is never."""
@@ -184,7 +174,7 @@ class Ledger:
         """Keep why a purge failed, if there is a place for it."""
         if self.beside is None:
             return
-        values = {"error": reason[:_ERROR_LENGTH]}
+        values = {"error": reason[:ERROR_LENGTH]}
         with self.db.writing() as tx:
             tx.execute(update(self.beside).where(self.beside.c.record_id == record_id).values(values))
 
@@ -193,6 +183,29 @@ class Ledger:
         tx.execute(delete(self.records).where(self.records.c.id.in_(record_ids)))
         if self.beside is not None:
             tx.execute(delete(self.beside).where(self.beside.c.record_id.in_(record_ids)))
+
+    def drop_orphans(self, tx: Transaction) -> None:
+        """Remove what is beside records that another tool has removed: with hashes of passwords in it."""
+        if self.beside is None:
+            return
+        orphans = self._orphans.with_only_columns(self.beside.c.record_id)
+        found = tx.execute(orphans).scalars().all()
+        if found:
+            # A new record may get the number of one of them now; whoever writes it waits, or is waited for, here.
+            of_these = self.beside.c.record_id.in_(found)
+            tx.execute(select(self.beside.c.record_id).where(of_these).with_for_update())
+            left = tx.execute(orphans.where(of_these)).scalars().all()
+            tx.execute(delete(self.beside).where(self.beside.c.record_id.in_(left)))
+
+    def findings(self) -> Iterator[Finding]:
+        """Iterate over what is left of records that another tool has removed."""
+        if self.beside is None:
+            return
+        with self.db.reading() as connection:
+            rows = connection.execute(self._orphans.order_by(self.beside.c.record_id.desc())).all()
+        for number, address in rows:
+            message = f"{self.beside.name} keeps this account, with its password, for record {number} that is no more"
+            yield Finding("left-over", address or str(number), f"{message}; the next purge removes it")
 
     def known_names(self, connection: Connection, addresses: Iterable[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""
@@ -223,14 +236,43 @@ class Ledger:
         path = func.replace(func.replace(func.lower(self.records.c.maildir), "//", "/"), "//", "/")
         return path.startswith(f"{root}/", autoescape=True)
 
-    def _row(self, record: NewRecord) -> dict[str, Any]:
+    def _row(self, record: NewRecord, moment: datetime) -> dict[str, Any]:
         values = {
-            "timestamp": now(), "username": record.address, "domain": record.domain, "delete_date": record.due,
+            "timestamp": moment, "username": record.address, "domain": record.domain, "delete_date": record.due,
             "maildir": record.home, "admin": record.deleted_by,
         }  # fmt: skip
         if "bytes" in self.records.c:  # iRedMail's tables have them since 1.7.3
             values |= {"bytes": record.usage.bytes, "messages": record.usage.messages}
         return values
+
+    def _present(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what a table of an early version has no column for."""
+        return {name: value for name, value in row.items() if self.beside is not None and name in self.beside.c}
+
+    @cached_property
+    def _last_numbers(self) -> Select[Any]:
+        kept: Any = null() if self.beside is None else select(func.max(self.beside.c.record_id)).scalar_subquery()
+        return select(func.max(self.records.c.id), kept)
+
+    @cached_property
+    def _bound(self) -> ColumnElement[bool]:
+        """The condition that a row beside belongs to the record of its number, not to an earlier one of that number."""
+        records, own = self.records.c, self.beside.c if self.beside is not None else self.records.c
+        if not self.binds:
+            return own.record_id == records.id
+        # The collations of both tables may differ. A record with a zero date is one whose time was lost.
+        names = (
+            cast(name, LargeBinary) if self.db.kind == "mysql" else name for name in (own.username, records.username)
+        )
+        same = and_(eq(*names), or_(own.timestamp == records.timestamp, records.timestamp < _START))
+        return and_(own.record_id == records.id, or_(own.username.is_(None), same))
+
+    @cached_property
+    def _orphans(self) -> Select[Any]:
+        own: Any = self.beside.c if self.beside is not None else None
+        name: Any = own.username if self.binds else null()
+        gone = ~exists(select(self.records.c.id).where(self._bound))
+        return select(own.record_id, name).where(own.record_id > 0, gone)
 
     @cached_property
     def _known_names(self) -> Select[Any]:
@@ -247,7 +289,8 @@ class Ledger:
         if self.beside is None:
             return select(*columns)
         own = self.beside
-        return select(*columns, own.c.record_id, own.c.error).outerjoin(own, own.c.record_id == table.c.id)
+        columns += [own.c.record_id, own.c.error, *([own.c.domain_record] if self.binds else [])]
+        return select(*columns).outerjoin(own, self._bound)
 
 
 def _record(row: Mapping[Any, Any]) -> DeletedMailbox:
@@ -262,6 +305,7 @@ def _record(row: Mapping[Any, Any]) -> DeletedMailbox:
         usage=Usage(row["bytes"] or 0, row["messages"] or 0),
         restorable=row.get("record_id") is not None,
         error=row.get("error") or "",
+        domain_record=-row["domain_record"] if row.get("domain_record") else None,
     )
 
 
@@ -305,6 +349,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         if below:
             condition = and_(condition, or_(*(self._ledger.below(root) for root in below)))
         with self._ledger.db.writing() as tx:
+            if not after:
+                self._ledger.drop_orphans(tx)
             yield _Claim(self._ledger, tx, condition, after, limit)
 
     def note_failure(self, record_id: int, reason: str) -> None:
@@ -354,7 +400,7 @@ class SQLMailboxes(LedgerMailboxes):
         secret = self._secret(password, password_hash)
         with self._restoring(self.get(record_id)) as tx:
             record = self._ledger.lock(tx, record_id)
-            snapshot = self._ledger.snapshot(tx, record_id)
+            snapshot = self._ledger.snapshot(tx.connection, record)
             if snapshot is None and secret is None:
                 raise without_password(record)
             self._ledger.drop(tx, [record_id])

@@ -20,7 +20,8 @@ from mailstore.iredmail.units import from_seconds
 from mailstore.model import LastLogin, Usage
 from mailstore.sql.connect import DRIVERS, native_url, open_server
 from mailstore.sql.engine import Database, Transaction
-from mailstore.sql.ledger import Ledger, define_own_tables
+from mailstore.sql.ledger import Ledger
+from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Companion"]
 
@@ -188,11 +189,5 @@ def _prepare_file(path: Path) -> None:
 
 
 def _create_tables(database: Database, *, with_records: bool = True) -> bool:
-    metadata = MetaData()
-    records, beside = define_own_tables(metadata)
-    wanted = [records, beside] if with_records else [beside]
     with database.writing() as tx:
-        present = set(inspect(tx.connection).get_table_names())
-        missing = [table for table in wanted if table.name not in present]
-        metadata.create_all(tx.connection, tables=missing, checkfirst=False)
-    return bool(missing)
+        return add_own_tables(tx.connection, database.kind, with_records=with_records)

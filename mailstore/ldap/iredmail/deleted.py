@@ -41,7 +41,8 @@ class DeletedMailboxes(LedgerMailboxes):
         self._context.require_right(record.address, Operation.RESTORE_ACCOUNT)
         if fields or hashed:
             self._context.require_right(record.address, Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
-        snapshot = self._ledger.read_snapshot(record_id)
+        with self._ledger.db.reading() as connection:
+            snapshot = self._ledger.snapshot(connection, record)
         if not record.restorable and hashed is None:
             raise without_password(record)
         restoration = Restoration(self._context, record, snapshot, hashed)

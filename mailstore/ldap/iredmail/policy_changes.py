@@ -112,7 +112,8 @@ def _former_names(context: Context, addresses: Collection[str]) -> set[str]:
     """Return the names that deleted accounts had, as far as their records are there still."""
     ledger, names = context.companion.ledger, set[str]()
     for record in ledger.select(ledger.records.c.username.in_(sorted(addresses))):
-        snapshot = ledger.read_snapshot(record.id)
+        with ledger.db.reading() as connection:
+            snapshot = ledger.snapshot(connection, record)
         if snapshot:
             names |= names_in(Entry(context.places.account(record.address), stored_attributes(json.loads(snapshot))))
     return names

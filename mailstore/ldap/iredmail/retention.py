@@ -47,7 +47,7 @@ class Retention:
             former = ledger.select(ledger.records.c.username.in_(names))
             stale = [record for record in former if (record.address, record.home) in homes]
             usage = {record.address: record.usage for record in stale} | usage
-            earlier = {record.address: ledger.snapshot(tx, record.id) for record in stale}
+            earlier = {record.address: ledger.snapshot(tx.connection, record) for record in stale}
             ledger.drop(tx, [record.id for record in stale])
             new = [
                 self._new(entry, others, due, usage.get(address_of(entry), _NOTHING), earlier.get(address_of(entry)))

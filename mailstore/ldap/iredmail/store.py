@@ -157,6 +157,8 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
         yield from Checker(self._context).run()
         yield from self.companions.findings()
         if self.homes:
+            if self._context.actor is None:
+                yield from self._context.companion.ledger.findings()
             yield from check_homes(self, self.homes)
 
     def repair_counters(self) -> int:

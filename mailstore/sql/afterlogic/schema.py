@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Index, MetaData, Table, func, text
 
 from mailstore.errors import SchemaMismatch
 from mailstore.sql.afterlogic.tables import ALL, LEDGER, NEEDED, define
-from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live, read_live
+from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Schema", "create", "create_ledger", "detect"]
 
@@ -123,16 +123,8 @@ def create(connection: Connection, engine: str, prefix: str) -> list[str]:
 
 
 def create_ledger(connection: Connection, engine: str) -> bool:
-    """Add the tables of deleted mailboxes to an existing database. Returns False if they were there."""
-    live = read_live(connection, engine)
-    if all(name in live for name in LEDGER):
-        return False
-    metadata = MetaData()
-    define_own_tables(metadata)
-    metadata.create_all(
-        connection, tables=[metadata.tables[name] for name in LEDGER if name not in live], checkfirst=False
-    )
-    return True
+    """Add what is missing of the tables of deleted mailboxes. Returns False if all was there."""
+    return add_own_tables(connection, engine)
 
 
 def _refuse_present(live: Live, metadata: MetaData) -> None:

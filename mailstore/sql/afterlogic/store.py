@@ -130,7 +130,10 @@ class AfterLogicStore(SQLDriver[Context]):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context, self._server).run()
-        if self.homes and self._context.ledger is not None:
+        ledger = self._context.ledger
+        if ledger is not None:
+            yield from ledger.findings()
+        if self.homes and ledger is not None:
             yield from check_homes(self, self.homes, folder="")
 
     def schema_report(self) -> schema.Schema:

@@ -34,12 +34,12 @@ from mailstore.sql.afterlogic.columns import (
     varchar,
 )  # fmt: skip
 from mailstore.sql.afterlogic.data_tables import DATA
-from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live
+from mailstore.sql.own_tables import BESIDE, RECORDS, define_own_tables
 
 __all__ = ["ALL", "LEDGER", "NEEDED", "WEBMAIL", "define"]
 
-LEDGER = ("mailstore_deleted_mailboxes", "mailstore_deleted")
+LEDGER = (RECORDS, BESIDE)
 """The two tables that are mailstore's own."""
 
 _QUOTAS = Spec(
@@ -188,7 +188,7 @@ def define(prefix: str, live: Live | None = None) -> MetaData:
     for name, spec in ALL.items():
         _table(metadata, f"{prefix}{name}", spec, None if live is None else live.get(f"{prefix}{name}", {}))
     if live is None or all(name in live for name in LEDGER):
-        define_own_tables(metadata)
+        define_own_tables(metadata, live)
     return metadata
 
 

@@ -20,6 +20,7 @@ from mailstore.sql.atmail.tables import (
     define,
 )
 from mailstore.sql.live import Live, LiveColumn, read_live
+from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Schema", "create", "create_own_tables", "detect"]
 
@@ -172,10 +173,6 @@ def _insert_permissions(connection: Connection, tables: Mapping[str, Table]) -> 
     connection.execute(insert(tables["rolePermissions"]), [{"roleId": 1, "permissionId": 1}])
 
 
-def create_own_tables(connection: Connection, names: TableNames) -> bool:
-    """Add the tables for records of deleted mailboxes to an existing database. Returns False if they were there."""
-    found, complete = detect(connection, names), define(names)
-    wanted = [name for name in OWN_TABLES if not found.has(name)]
-    for name in wanted:
-        complete[name].create(connection)
-    return bool(wanted)
+def create_own_tables(connection: Connection) -> bool:
+    """Add what is missing of the tables for records of deleted mailboxes. Returns False if all was there."""
+    return add_own_tables(connection, "mysql")

@@ -96,7 +96,7 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
     db = _database(config, password)
     try:
         with db.writing() as tx:
-            return schema.create_own_tables(tx.connection, TableNames(config.atmail))
+            return schema.create_own_tables(tx.connection)
     finally:
         db.close()
 
@@ -189,6 +189,8 @@ class AtmailStore(SQLDriver[Context]):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        if self._context.schema.has_records and self._context.actor is None:
+            yield from self._context.ledger.findings()
         if self.homes and self._context.schema.has_records:
             yield from check_homes(self, self.homes)
 

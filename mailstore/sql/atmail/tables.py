@@ -15,9 +15,9 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
 from mailstore.config import AtmailConfig
-from mailstore.sql.ledger import define_own_tables
 from mailstore.sql.live import Live, LiveColumn
 from mailstore.sql.moments import Moment
+from mailstore.sql.own_tables import BESIDE, RECORDS, define_own_tables
 
 __all__ = [
     "ADMIN_TABLES", "API_SPECS", "OWN_TABLES", "SPECS", "ColumnSpec", "Spec", "Specs", "TableNames", "define",
@@ -171,7 +171,7 @@ API_SPECS: Specs = {
 ADMIN_TABLES = ("users", "roles", "permissions", "userDomains", "userPermissions", "userRoles", "rolePermissions")
 """What admins need, all of it or nothing: without, a store has only accounts, domains and aliases."""
 
-OWN_TABLES = ("mailstore_deleted_mailboxes", "mailstore_deleted")
+OWN_TABLES = (RECORDS, BESIDE)
 """mailstore's own: the records of deleted mailboxes."""
 
 
@@ -219,7 +219,7 @@ def define(names: TableNames, live: Live | None = None, *, specs: Specs = SPECS)
         found = None if live is None else live.get(names.table(spec.name), {})
         if found is None or found:
             tables[spec.name] = _table(metadata, names, spec, found)
-    for table in define_own_tables(metadata) if specs is SPECS else ():
+    for table in define_own_tables(metadata, live) if specs is SPECS else ():
         if live is None or table.name in live:
             tables[table.name] = table
     return tables

@@ -8,8 +8,9 @@ from functools import cache
 from sqlalchemy import Connection, MetaData, Table, text
 
 from mailstore.errors import SchemaMismatch
-from mailstore.sql.iredmail.tables import OPTIONAL, OWN_TABLE, define
+from mailstore.sql.iredmail.tables import OPTIONAL, define
 from mailstore.sql.live import Live, read_live
+from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Schema", "create", "create_own_table", "detect"]
 
@@ -113,8 +114,5 @@ def create(connection: Connection, engine: str) -> list[str]:
 
 
 def create_own_table(connection: Connection, engine: str) -> bool:
-    """Add mailstore's own table to an existing iRedMail database. Returns False if it was there."""
-    if detect(connection, engine).has(OWN_TABLE):
-        return False
-    define(engine).tables[OWN_TABLE].create(connection)
-    return True
+    """Add what is missing of mailstore's own table to an existing iRedMail database. Returns False if all was there."""
+    return add_own_tables(connection, engine, with_records=False)

@@ -25,6 +25,7 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted import DeletedMailboxes
 from mailstore.sql.iredmail.directory import SQLDirectory
 from mailstore.sql.iredmail.domains import Domains
+from mailstore.sql.iredmail.retention import ledger_of
 from mailstore.sql.iredmail.rights import Actor
 from mailstore.urls import shown
 
@@ -126,6 +127,8 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
         yield from self.companions.findings()
+        if self._context.actor is None:
+            yield from ledger_of(self._context).findings()
         if self.homes:
             yield from check_homes(self, self.homes)
 

@@ -29,10 +29,11 @@ from sqlalchemy.types import TypeEngine
 
 from mailstore.sql.live import Live, LiveColumn
 from mailstore.sql.moments import Day, Moment
+from mailstore.sql.own_tables import BESIDE, BESIDE_LATER, beside_columns
 
 __all__ = ["ENABLE_COLUMNS", "LETTER_COLUMNS", "OPTIONAL", "OWN_TABLE", "define"]
 
-OWN_TABLE = "mailstore_deleted"
+OWN_TABLE = BESIDE
 """The one table that is not iRedMail's: what a `deleted_mailboxes` record cannot hold. Optional."""
 
 ENABLE_COLUMNS = (
@@ -54,7 +55,7 @@ OPTIONAL: dict[str, frozenset[str]] = {
     "deleted_mailboxes": frozenset({"bytes", "messages"}),
     "last_login": frozenset({"*"}),
     "maillist_owners": frozenset({"*"}),
-    OWN_TABLE: frozenset({"*"}),
+    OWN_TABLE: BESIDE_LATER | {"*"},
 }
 """Columns (`*`: the whole table) that servers from 0.9.8 on may lack; every other one must be there."""
 
@@ -275,8 +276,4 @@ def _deleted(table: _Maker, kind: _Kinds) -> None:
         kind.text("username"), kind.text("domain"), kind.text("maildir"), kind.number("bytes"),
         kind.number("messages"), kind.text("admin"), Column("delete_date", Day),
     )  # fmt: skip
-    table(
-        OWN_TABLE, Column("record_id", _ID, primary_key=True, autoincrement=False),
-        Column("snapshot", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
-        kind.text("error", 1000),
-    )  # fmt: skip
+    table(OWN_TABLE, *beside_columns())

@@ -10,7 +10,8 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, text
 from sqlalchemy.types import TypeEngine
 
 from mailstore.errors import SchemaMismatch
-from mailstore.sql.ledger import define_own_tables
+from mailstore.sql.live import LiveColumn
+from mailstore.sql.own_tables import add_own_tables, define_own_tables
 
 __all__ = ["Schema", "create_own_tables", "detect"]
 
@@ -100,21 +101,17 @@ def _tables(live: Mapping[str, Sequence[str]], *, with_own: bool) -> MetaData:
     """Define the tables of a box with all the columns that they have here, and mailstore's own if they are there."""
     metadata = MetaData()
     if with_own:
-        define_own_tables(metadata)
+        define_own_tables(
+            metadata, {name: dict.fromkeys(columns, LiveColumn("", False)) for name, columns in live.items()}
+        )
     for name in _known().keys() & live.keys():
         Table(name, metadata, *(Column(column, _type(column), primary_key=column == "id") for column in live[name]))
     return metadata
 
 
 def create_own_tables(connection: Connection) -> bool:
-    """Add mailstore's tables for records of deleted mailboxes. Returns False if they were there."""
-    metadata = MetaData()
-    own = define_own_tables(metadata)
-    present = {table for table, _ in connection.execute(text(_COLUMNS))}
-    if present >= {table.name for table in own}:
-        return False
-    metadata.create_all(connection, checkfirst=True)
-    return True
+    """Add what is missing of mailstore's tables for records of deleted mailboxes. Returns False if all was there."""
+    return add_own_tables(connection, "sqlite")
 
 
 def _type(column: str) -> TypeEngine[int] | TypeEngine[str]:

@@ -126,6 +126,9 @@ class MailInABoxStore(SQLDriver[Context]):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        ledger = Retention(self._context).ledger
+        if ledger is not None:
+            yield from ledger.findings()
         if self.homes:
             yield from check_homes(self, self.homes, folder=FOLDER)
 
