@@ -39,8 +39,13 @@ _CLI_INTRO = """\
 
 <!-- Written by docs/generate.py from the code; do not edit. -->
 
-`mailstore [GLOBAL OPTIONS] NOUN VERB [OPTIONS] [ARGUMENTS]`. Global options stand before the noun:
-`mailstore --store main --format json account list`.
+`mailstore [GLOBAL OPTIONS] NOUN VERB [OPTIONS] [ARGUMENTS]`. Global options may stand anywhere:
+`mailstore account list --store main --format json`.
+
+In JSON quotas and sizes are numbers of bytes, and `null` is "no limit". In CSV a cell that begins with `=`, `+`, `-`, `@`, a tab
+or a carriage return has an apostrophe in front, so that no spreadsheet calculates with what somebody chose as a name;
+`account import` takes it off again, and `--raw-csv` leaves it out. A table is written while its rows come; what has no room
+in a column stands below its row.
 
 """
 

@@ -108,7 +108,7 @@ def test_every_command_and_option_explains_itself() -> None:
 class TestDomain:
     def test_create_show_update(self, cli: Cli) -> None:
         made = cli.json("domain", "create", "B.example.NET", "--quota", "10G", "--max-aliases", "0", "--disabled")
-        assert (made["domain"], made["quota"], made["max_aliases"]) == ("b.example.net", "10G", 0)
+        assert (made["domain"], made["quota"], made["max_aliases"]) == ("b.example.net", 10 << 30, 0)
         assert made["enabled"] is False
         assert made["max_accounts"] is None
         cli("domain", "update", "b.example.net", "--max-aliases", "unlimited", "--catch-all", "x@b.example.net")
@@ -146,7 +146,7 @@ class TestDomain:
 class TestAccount:
     def test_a_password_from_standard_input(self, cli: Cli) -> None:
         made = cli.account("bob@example.com", "--quota", "500M", "--service", "imap")
-        assert (made["address"], made["quota"], made["services"]) == ("bob@example.com", "500M", ["imap"])
+        assert (made["address"], made["quota"], made["services"]) == ("bob@example.com", 500 << 20, ["imap"])
         assert Path(made["home"]).is_dir()
         assert cli.verifies("bob@example.com", PASSWORD)
         assert not cli.verifies("bob@example.com", "another")
@@ -186,7 +186,7 @@ class TestAccount:
         changed = cli.json(*line, "--name", "", "--add-alias", "s@example.com", "--remove-alias", "r@example.com")
         assert (changed["name"], changed["aliases"]) == ("", ["s@example.com"])
         changed = cli.json(*line, "--alias", "t@example.com", "--no-allow-nets", "--quota", "unlimited")
-        assert (changed["aliases"], changed["allow_nets"], changed["quota"]) == (["t@example.com"], [], "unlimited")
+        assert (changed["aliases"], changed["allow_nets"], changed["quota"]) == (["t@example.com"], [], None)
         assert cli.json(*line, "--no-aliases")["aliases"] == []
         assert "nothing to change" in cli.error(*line, code=2)
         assert "--no-aliases" in cli.error(*line, "--no-aliases", "--add-alias", "u@example.com", code=2)
@@ -284,7 +284,7 @@ class TestAdmin:
     def test_accounts_with_rights(self, cli: Cli) -> None:
         cli.account("bob@example.com")
         made = cli.json("admin", "promote", "bob@example.com", "--max-quota", "5G")
-        assert (made["kind"], made["domains"], made["max_quota"]) == ("account", ["example.com"], "5G")
+        assert (made["kind"], made["domains"], made["max_quota"]) == ("account", ["example.com"], 5 << 30)
         cli("domain", "create", "b.org")
         assert cli.json("admin", "add-to-domain", "b.org", "bob@example.com")["admins"] == ["bob@example.com"]
         assert cli.json("admin", "remove-from-domain", "b.org", "bob@example.com")["admins"] == []
@@ -318,7 +318,7 @@ class TestDeleted:
 
     def test_restore(self, gone: Cli) -> None:
         back = gone.json("deleted", "restore", "1", "--quota", "3G")
-        assert (back["name"], back["quota"]) == ("Bob", "3G")
+        assert (back["name"], back["quota"]) == ("Bob", 3 << 30)
         assert gone.verifies("bob@example.com", PASSWORD)
 
     def test_restore_with_another_password(self, gone: Cli) -> None:

@@ -62,7 +62,7 @@ class TestJson:
 
     def test_values_have_one_stable_form(self, capsys: pytest.CaptureFixture[str]) -> None:
         shown = json.loads(written(capsys, "json", lambda output: output.one(ACCOUNT)))
-        assert shown["quota"] == "1G"
+        assert shown["quota"] == 1 << 30
         assert shown["created"] == "2026-01-01T00:00:00Z"
         assert shown["usage"] == {"bytes": 1536, "messages": 3}
         assert shown["last_login"] == {"imap": "2026-01-02T03:04:05Z", "pop3": None, "delivery": None}

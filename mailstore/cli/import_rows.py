@@ -17,9 +17,10 @@ import click
 from mailstore import passwords
 from mailstore.address import account_address
 from mailstore.cli.fields import parameter_types
+from mailstore.cli.values import is_formula
 from mailstore.errors import InvalidPassword, InvalidValue, Refused
 from mailstore.fields import AccountFields
-from mailstore.quota import Quota
+from mailstore.quota import UNLIMITED, Quota
 
 __all__ = ["Row", "read_rows"]
 
@@ -76,13 +77,26 @@ def _csv_records(text: str) -> Iterator[Mapping[str, Any]]:
     names = reader.fieldnames or []
     unknown = sorted(set(names) - _types().keys())
     if unknown or len(set(names)) < len(names) or "address" not in names:
-        problem = f"there is no column {unknown[0]!r}" if unknown else "it needs a header with 'address', no name twice"
+        # Without 'address' the first line may be a row, and hold a password.
+        is_header = "address" in names and unknown
+        problem = (
+            f"there is no column {unknown[0]!r}" if is_header else "it needs a header with 'address', no name twice"
+        )
         raise click.UsageError(f"{problem}; known are {', '.join(_types())}")
     try:
         for record in reader:
-            yield {name: value for name, value in record.items() if value not in ("", None)}
+            yield {name: _as_written(name, value) for name, value in record.items() if value not in ("", None)}
     except csv.Error as error:
         raise click.UsageError(f"line {reader.line_num} is not CSV: {error}") from error
+
+
+def _as_written(name: str, cell: Any) -> Any:
+    """Return a cell without the apostrophe that output in CSV puts before what a spreadsheet would calculate with.
+
+    Secrets have none: they are never written there.
+    """
+    secret = name in ("password", "password_hash")
+    return cell[1:] if isinstance(cell, str) and not secret and cell.startswith("'") and is_formula(cell) else cell
 
 
 def _jsonl_records(text: str) -> Iterator[Any]:
@@ -130,7 +144,7 @@ def _value(name: Any, value: Any) -> Any:
         case "bool":
             return _truth(name, value)
         case "QuotaLike":
-            return Quota.parse(value)
+            return UNLIMITED if value is None else Quota.parse(value)
         case "Names" | "Iterable[str]":
             return value.split() if isinstance(value, str) else _list_of_texts(name, value)
         case _ if not isinstance(value, str):

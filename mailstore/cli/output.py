@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mailstore.cli import terminal, values
+from mailstore.cli import tables, terminal, values
 from mailstore.cli.terminal import safe
 
 __all__ = ["FORMATS", "Output"]
@@ -23,33 +23,37 @@ class Output:
 
     form: str
     quiet: bool = False
+    raw_csv: bool = False
 
     @classmethod
-    def choose(cls, form: str | None, *, quiet: bool) -> Output:
+    def choose(cls, form: str | None, *, quiet: bool, raw_csv: bool = False) -> Output:
         """Return the writer for a format; without one it depends on whether a person reads standard output."""
-        return cls(form or ("table" if sys.stdout.isatty() else "lines"), quiet)
+        return cls(form or ("table" if sys.stdout.isatty() else "lines"), quiet, raw_csv)
 
     @property
     def progress(self) -> bool:
-        """Whether a progress bar may be shown: not into lines that are written meanwhile to the same terminal."""
+        """Whether a progress bar may be shown before results are written: rows of other forms tell enough themselves."""
         return not self.quiet and (self.form == "table" or not sys.stdout.isatty())
 
+    @property
+    def progress_beside_rows(self) -> bool:
+        """Whether a progress bar may be shown while results are written: not if they go to a terminal."""
+        return not self.quiet and not sys.stdout.isatty()
+
     def many(self, kind: type, records: Iterable[object]) -> None:
-        """Write a list of records of one type as they come; a table is written at their end."""
+        """Write a list of records of one type as they come."""
         match self.form:
             case "json":
                 _write_json_list(records)
             case "csv":
-                _write_csv(values.names(kind), map(values.flat, records))
+                self._write_csv(values.names(kind), map(values.flat, records))
             case "lines":
                 for record in records:
                     _write_line(_cells(values.listed(kind), values.flat(record)))
             case _:
                 columns = values.listed(kind)
-                rows = [_cells(columns, values.flat(record), human=True) for record in records]
-                if rows:
-                    terminal.table([_title(column) for column in columns], rows)
-                else:
+                rows = (_cells(columns, values.flat(record), human=True) for record in records)
+                if not tables.write([_title(column) for column in columns], rows):
                     sys.stdout.write("nothing found\n")
 
     def one(self, record: object) -> None:
@@ -59,13 +63,13 @@ class Output:
             case "json":
                 _write_json(values.nested(record))
             case "csv":
-                _write_csv(tuple(flat), [flat])
+                self._write_csv(tuple(flat), [flat])
             case "lines":
                 for column, cell in zip(flat, _cells(tuple(flat), flat), strict=True):
                     _write_line([column, cell])
             case _:
                 cells = zip(flat, _cells(tuple(flat), flat, human=True), strict=True)
-                terminal.table(["", ""], [(_title(column), cell) for column, cell in cells], headed=False)
+                tables.write(["", ""], [(_title(column), cell) for column, cell in cells], headed=False)
 
     def number(self, count: int) -> None:
         """Write a number, in every format the same."""
@@ -88,7 +92,7 @@ class Output:
                 _write_json(values.nested(record) | secret)
             case "csv":
                 flat = values.flat(record) | secret
-                _write_csv(tuple(flat), [flat])
+                self._write_csv(tuple(flat), [flat])
             case "lines":
                 columns = (*values.listed(type(record)), *secret)
                 _write_line(_cells(columns, values.flat(record) | secret))
@@ -96,6 +100,19 @@ class Output:
                 _write_line([message])
                 if password is not None:
                     _write_line([f"password: {password}"])
+
+    def _write_csv(self, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+        clean = safe if sys.stdout.isatty() else str
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([clean(self._defused(column, row[column])) for column in columns])
+
+    def _defused(self, column: str, value: Any) -> str:
+        """Return a cell that no spreadsheet calculates with: people choose their names, and mail may bring a file along."""
+        cell = values.text(column, value)
+        kept_as_it_is = self.raw_csv or isinstance(value, int) or column == "generated_password"
+        return cell if kept_as_it_is or not values.is_formula(cell) else f"'{cell}"
 
 
 def _write_line(cells: Iterable[str]) -> None:
@@ -113,14 +130,6 @@ def _write_json_list(records: Iterable[object]) -> None:
         sys.stdout.write(between + json.dumps(values.nested(record)))
         between = ",\n"
     sys.stdout.write("[]\n" if between == "[\n" else "\n]\n")
-
-
-def _write_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    clean = safe if sys.stdout.isatty() else str
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([clean(cell) for cell in _cells(columns, row)])
 
 
 def _cells(columns: Sequence[str], row: dict[str, Any], *, human: bool = False) -> list[str]:

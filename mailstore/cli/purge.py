@@ -43,7 +43,7 @@ def purge(ctx: click.Context, caution: Caution) -> None:
     if due and not caution.dry_run:
         confirm(f"Remove what is due for good (mailboxes: {due})?", yes=caution.yes)
     left: list[str] = []
-    with _interruptible() as stop, progress("purging", due, shown=session.output.progress) as advance:
+    with _interruptible() as stop, progress("purging", due, shown=session.output.progress_beside_rows) as advance:
 
         def outcomes() -> Iterator[Purged]:
             for outcome in purge_due(session.store, today=today, dry_run=caution.dry_run, stop=stop):

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from mailstore.cli.arguments import hoisted
 from mailstore.cli.failures import exit_code, silenced
 from mailstore.cli.output import FORMATS, Output
 from mailstore.cli.session import Session
@@ -42,6 +43,8 @@ NOUNS = (
 """The commands in the order of the help; each is ``mailstore.cli.NOUN.NOUN``, with ``_`` for ``-``."""
 
 _EPILOG = """\
+Options of mailstore itself may also stand behind the noun or the verb, unless that has one of the same name.
+
 Formats: 'table' is for people and the default on a terminal. 'lines' is the default elsewhere: one record a line, the
 address first, separated by tabs ('show' gives one field a line). 'json' and 'csv' hold everything; their fields have the
 names of the library.
@@ -67,6 +70,15 @@ class _Root(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"mailstore.cli.{name}"), name)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, hoisted(self, ctx, args))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args) if args[0] in NOUNS else (args[0], None, args)
+        if command is None:
+            raise click.exceptions.NoSuchCommand(str(name), possibilities=NOUNS, ctx=ctx)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -101,6 +113,11 @@ class _Root(click.Group):
 @click.option("--homes", metavar="DIR", multiple=True, help="With --url: a directory below which mailboxes lie.")
 @click.option("--as", "admin", metavar="ADMIN", help="Act with the rights and limits of this admin.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="How results are written; see below.")
+@click.option(
+    "--raw-csv",
+    is_flag=True,
+    help="With --format csv: no apostrophe before cells that a spreadsheet would calculate with.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Only what was asked for: no confirmations, no progress.")
 @click.version_option(__version__, prog_name="mailstore", message="%(prog)s %(version)s")
 @click.pass_context
@@ -112,6 +129,7 @@ def root(
     homes: tuple[str, ...],
     admin: str | None,
     form: str | None,
+    raw_csv: bool,
     quiet: bool,
 ) -> None:
     """Administer mail domains, accounts, aliases, lists and admins in the store of an existing mail server."""
@@ -125,7 +143,7 @@ def root(
         url=url,
         homes=homes,
         admin=admin,
-        output=Output.choose(form, quiet=quiet),
+        output=Output.choose(form, quiet=quiet, raw_csv=raw_csv),
     )
     ctx.obj = session
     ctx.call_on_close(session.close)

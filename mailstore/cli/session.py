@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,7 @@ import click
 
 from mailstore.cli.output import Output
 from mailstore.cli.terminal import confirm, safe
+from mailstore.model import Capability, DeletedMailbox
 
 if TYPE_CHECKING:
     from mailstore.config import StoreConfig
@@ -100,9 +102,23 @@ class Session:
     def listing(self, kind: type, collection: _Listable, count: bool, wanted: Mapping[str, Any]) -> None:
         """Write the records of a collection that `wanted` selects, or only their number."""
         if count:
-            self.output.number(collection.count(**wanted))
-        else:
-            self.output.many(kind, collection.list(**wanted))
+            number = collection.count(**wanted)
+            if not number:
+                self._require_domain(kind, wanted)
+            self.output.number(number)
+            return
+        records = collection.list(**wanted)
+        first = next(records, None)
+        if first is None:
+            self._require_domain(kind, wanted)
+        self.output.many(kind, chain(() if first is None else (first,), records))
+
+    def _require_domain(self, kind: type, wanted: Mapping[str, Any]) -> None:
+        """Raise NotFound if nothing was found because there is no such domain; records outlive theirs."""
+        domain = wanted.get("domain")
+        if not domain or kind is DeletedMailbox or Capability.DOMAINS not in self.store.capabilities:
+            return
+        self.store.domains.get(domain)
 
     def close(self) -> None:
         """Tell what is left to be done outside of the store, and close what was opened."""

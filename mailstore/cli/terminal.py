@@ -1,19 +1,18 @@
-"""What touches the terminal: whether there is one, questions, tables, progress, and text that is safe to show."""
+"""What touches the terminal: whether there is one, questions, progress, and text that is safe to show."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
-__all__ = ["can_ask", "confirm", "progress", "safe", "size", "table"]
+__all__ = ["can_ask", "confirm", "progress", "safe", "size"]
 
 # Control characters, line separators, and what reverses the direction of the text around it.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_PIPE_WIDTH = 10_000
 
 
 def safe(text: str) -> str:
@@ -41,24 +40,6 @@ def confirm(question: str, *, yes: bool) -> None:
     raise click.ClickException("nothing was done")
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, headed: bool = True) -> None:
-    """Write a table to standard output; what does not fit is wrapped, and nothing is cut off."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    drawn = Table(box=SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
-    for title in titles:
-        drawn.add_column(title, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(safe(cell)) for cell in row))
-    with console.capture() as text:  # rich has its own way to end the program when nobody reads
-        console.print(drawn)
-    sys.stdout.write(text.get())
-
-
 @contextmanager
 def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error if that is a terminal; the context's value advances it."""
@@ -68,7 +49,8 @@ def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Callable[
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    # Only standard error is the bar's: rows that go to a file or a pipe meanwhile are no part of it.
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bars:
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as bars:
         bar = bars.add_task(what, total=total)
         yield lambda count: bars.advance(bar, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
@@ -12,7 +13,9 @@ from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastL
 from mailstore.policies import Limit, SpamPolicy, SpamPolicyFields, period_text
 from mailstore.quota import Quota
 
-__all__ = ["flat", "listed", "names", "nested", "text"]
+__all__ = ["flat", "is_formula", "listed", "names", "nested", "text"]
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 _PARTS: Mapping[str, type] = {"usage": Usage, "last_login": LastLogin}
 """The fields that are records themselves, wherever they occur; a row has one column for each of their fields."""
@@ -57,10 +60,15 @@ def flat(record: object) -> dict[str, Any]:
 
 
 def nested(value: Any) -> Any:
-    """Return a value as JSON holds it: times in ISO format, quotas as ``1G`` or ``unlimited``, no limit as null."""
+    """Return a value as JSON holds it: times in ISO format, quotas and limits as numbers (of bytes), none as null.
+
+    A limit that is no number is ``inherit`` or ``unlimited``: of these two, neither is nothing.
+    """
     match value:
-        case Quota() | Limit():
-            return str(value)
+        case Quota():
+            return value.bytes
+        case Limit():
+            return value.value if value.kind == "limit" else value.kind
         case datetime():
             return f"{value.isoformat()}Z"
         case date():
@@ -74,6 +82,11 @@ def nested(value: Any) -> Any:
     return value
 
 
+def is_formula(cell: str) -> bool:
+    """Tell whether a spreadsheet would calculate with a cell, or would after one of the apostrophes in front is gone."""
+    return _FORMULA.match(cell) is not None
+
+
 def text(column: str, value: Any) -> str:
     """Return a value as it stands in rows, in the form in which options take it."""
     match value:
@@ -85,6 +98,8 @@ def text(column: str, value: Any) -> str:
             return "yes" if value else "no"
         case tuple() | list():
             return " ".join(str(entry) for entry in value)
+        case Quota() | Limit():
+            return str(value)
         case Mapping():
             return json.dumps(nested(value)) if value else ""
     return str(nested(value))
