@@ -42,8 +42,8 @@ _CLI_INTRO = """\
 `mailstore [GLOBAL OPTIONS] NOUN VERB [OPTIONS] [ARGUMENTS]`. Global options may stand anywhere:
 `mailstore account list --store main --format json`.
 
-In JSON quotas and sizes are numbers of bytes, and `null` is "no limit". In CSV a cell that begins with `=`, `+`, `-`, `@`, a tab
-or a carriage return has an apostrophe in front, so that no spreadsheet calculates with what somebody chose as a name;
+In JSON quotas and sizes are numbers of bytes, and `null` is "no limit". In CSV a cell that begins with `=`, `+`, `-`, `@`,
+a tab or a carriage return has an apostrophe in front, so that no spreadsheet calculates with what somebody chose as a name;
 `account import` takes it off again, and `--raw-csv` leaves it out. A table is written while its rows come; what has no room
 in a column stands below its row.
 
@@ -132,8 +132,9 @@ given as parameters of `mailstore.open_store` and, but for `layout`, in the quer
 | `iredmail+ldapi://BIND-DN@%2FPATH%2FOF%2FSOCKET/SUFFIX` | the same over a Unix socket |
 
 The password of the database or directory account is looked for in the URL (percent-encoded), then in `password_file`, then,
-if that is not set, in `$MAILSTORE_PASSWORD`. A relative `password_file` lies in `$CREDENTIALS_DIRECTORY`, which systemd sets
-for a unit with `LoadCredential=`, else in the current directory. Only the first line of the file counts. For the databases
+if that is not set, in `$MAILSTORE_PASSWORD`. A relative `password_file` is the name of a credential: it lies in
+`$CREDENTIALS_DIRECTORY`, which systemd sets for a unit with `LoadCredential=`. A process that systemd did not start takes
+`$MAILSTORE_PASSWORD` instead; it never looks in the current directory. Only the first line of the file counts. For the databases
 beside the accounts the variables are `$MAILSTORE_AMAVISD_PASSWORD`, `$MAILSTORE_IREDAPD_PASSWORD` (see
 [policies](policies.md)) and `$MAILSTORE_RETENTION_PASSWORD`.
 
