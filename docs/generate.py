@@ -134,8 +134,8 @@ given as parameters of `mailstore.open_store` and, but for `layout`, in the quer
 The password of the database or directory account is looked for in the URL (percent-encoded), then in `password_file`, then,
 if that is not set, in `$MAILSTORE_PASSWORD`. A relative `password_file` is the name of a credential: it lies in
 `$CREDENTIALS_DIRECTORY`, which systemd sets for a unit with `LoadCredential=`. A process that systemd did not start takes
-`$MAILSTORE_PASSWORD` instead; it never looks in the current directory. Only the first line of the file counts. For the databases
-beside the accounts the variables are `$MAILSTORE_AMAVISD_PASSWORD`, `$MAILSTORE_IREDAPD_PASSWORD` (see
+`$MAILSTORE_PASSWORD` instead; it never looks in the current directory. Only the first line of the file counts. For the
+databases beside the accounts the variables are `$MAILSTORE_AMAVISD_PASSWORD`, `$MAILSTORE_IREDAPD_PASSWORD` (see
 [policies](policies.md)) and `$MAILSTORE_RETENTION_PASSWORD`.
 
 """
