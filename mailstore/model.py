@@ -53,15 +53,23 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change to a set of names, where a plain list would replace the whole set. What is removed may be absent."""
+    """A change to a set of names, where a plain list would replace the whole set. What is removed may be absent.
+
+    An address is removed in every spelling that leads to its mailbox here, as far as the store knows: see `mailstore.names`.
+    """
 
     add: Collection[str] = ()
     remove: Collection[str] = ()
 
     def apply(self, current: Iterable[str]) -> tuple[str, ...]:
-        """Return the names of `current` without the removed ones, then those added that were not there."""
-        removed = set(self.remove) - set(self.add)
-        return tuple(dict.fromkeys([*(name for name in current if name not in removed), *self.add]))
+        """Return the names of `current` without the removed ones, then those added that were not there.
+
+        Upper and lower case are alike, as they are to all readers; what stays keeps its spelling.
+        """
+        removed = {name.lower() for name in self.remove} - {name.lower() for name in self.add}
+        kept = [name for name in current if name.lower() not in removed]
+        known = {name.lower() for name in kept}
+        return tuple(dict.fromkeys([*kept, *(name for name in self.add if name.lower() not in known)]))
 
 
 Names: TypeAlias = "Iterable[str] | Edit"

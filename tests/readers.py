@@ -109,6 +109,20 @@ class PostfixMaps:
             answers.update(self.ask(name, keys))
         return answers
 
+    def destinations(self, address: str) -> set[str]:
+        """Return where mail for an address ends: Postfix expands each answer again until it stands for itself."""
+        open_, ends, seen = {address}, set[str](), set[str]()
+        while open_ - seen:
+            key = (open_ - seen).pop()
+            seen.add(key)
+            local, _, domain = key.rpartition("@")
+            tried = [key, f"{local.partition('+')[0]}@{domain}", f"@{domain}"]
+            answers = self.resolve("virtual_alias_maps", tried)
+            found = next((answers[name] for name in tried if name in answers), frozenset({key}))
+            open_ |= found - {key}
+            ends |= found & {key}
+        return ends
+
     @functools.cache  # noqa: B019 - lives as long as the test
     def order(self, parameter: str) -> tuple[str, ...]:
         """Return the names of a parameter's maps, as Postfix's own parser reads them."""

@@ -200,6 +200,11 @@ def ends_with(attribute: str, text: str) -> Filter:
     return _match(attribute, f"*{_part(text)}")
 
 
+def between(attribute: str, beginning: str, end: str) -> Filter:
+    """Match entries with a value that starts and ends with the texts, which do not overlap in it."""
+    return _match(attribute, f"{_part(beginning)}*{_part(end)}")
+
+
 def present(attribute: str) -> Filter:
     """Match entries that have the attribute at all."""
     return _match(attribute, "*")

@@ -230,6 +230,11 @@ class Database:
             self._engine.dispose()
 
     @property
+    def tells_case(self) -> bool:
+        """Whether text is compared as it is written. The collations that are usual on MySQL take `A` for `a`."""
+        return self.kind != "mysql"
+
+    @property
     def can_skip_locked(self) -> bool:
         """Whether the server knows SKIP LOCKED (MySQL 8.0.1, MariaDB 10.6, every PostgreSQL of today)."""
         dialect = self.engine.dialect

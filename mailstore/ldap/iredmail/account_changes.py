@@ -15,11 +15,12 @@ from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_entries import own_aliases
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value, set_values
-from mailstore.ldap.iredmail.name_space import AliasDomains
+from mailstore.ldap.iredmail.name_space import AliasDomains, NameSpace
 from mailstore.ldap.iredmail.new_account import ATTRIBUTES, days_since_epoch, status
 from mailstore.ldap.iredmail.schemes import panel_form, stored_form
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.model import Edit, Names
+from mailstore.names import edited
 from mailstore.secret import Secret
 from mailstore.values import checked, text, timezone
 
@@ -144,7 +145,7 @@ class AccountChange:
         wanted = self._fields.get("forwarding", Edit())
         if isinstance(wanted, Edit):
             edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
-            named, destinations = tuple(edit.add), edit.apply(present)
+            named, destinations = tuple(edit.add), edited(edit, present, NameSpace(self._context).owners)
         else:
             # The copy stays as it was, unless the caller names the account itself or says keep_copy.
             named = addresses(wanted)

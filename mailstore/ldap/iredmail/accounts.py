@@ -23,7 +23,7 @@ from mailstore.ldap.iredmail.new_account import NewAccount, secret
 from mailstore.ldap.iredmail.places import USERS
 from mailstore.ldap.iredmail.policy import check_accounts, policy_of
 from mailstore.ldap.iredmail.policy_changes import claim, clearing, names_in
-from mailstore.ldap.iredmail.references import References, to_address
+from mailstore.ldap.iredmail.references import References, meaning, spellings_of, to_address
 from mailstore.ldap.iredmail.renaming import AccountRenaming, is_unfinished
 from mailstore.ldap.iredmail.retention import Retention
 from mailstore.ldap.iredmail.schemes import scheme_for, stored_form
@@ -205,12 +205,13 @@ class Accounts(store.Accounts):
             entry = self._read(address)
             self._context.refuse_stronger(entry)
             later.remove(names_in(entry))
-            references = list(self._references.find(to_address(address, entry.dn), own=entry.dn))
+            spellings = spellings_of(entry)
+            references = list(self._references.find(to_address(spellings, entry.dn), own=entry.dn))
             records = self._retention.record(changes, [entry], references, due)
             # The entry goes last: what is interrupted before is still an account, and can be deleted again.
-            gone = {address, entry.dn.lower()}
+            gone = meaning(spellings, entry.dn)
             for other in references:
-                self._references.remove(changes, other, gone.__contains__)
+                self._references.remove(changes, other, gone)
             changes.on_undo("what Dovecot noted about it", self._context.companion.forget([address]))
             changes.delete(entry)
             locks.of(address).count(COUNTER, -1)

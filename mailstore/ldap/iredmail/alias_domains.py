@@ -16,7 +16,7 @@ from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import add_values, remove_values
 from mailstore.ldap.iredmail.locks import Lock
 from mailstore.ldap.iredmail.name_space import HOLDER
-from mailstore.ldap.iredmail.references import EXTERNALS
+from mailstore.ldap.iredmail.references import EXTERNALS, References, to_domain
 from mailstore.ldap.names import DN, Filter, all_of, any_of, ends_with, is_within
 
 __all__ = ["add_alias_domains", "forget_names", "refuse_served", "remove_alias_domains"]
@@ -57,6 +57,8 @@ def remove_alias_domains(context: Context, changes: Changes, lock: Lock, names: 
     if not names:
         return
 
+    _leave_references(context, changes, lock, names)
+
     def conceal(present: Entry) -> list[Change]:
         left = {value.lower() for value in present.values("domainAliasName")} - set(names)
         services = [] if left else remove_values(present, "enabledService", [_SERVICE])
@@ -73,6 +75,35 @@ def forget_names(
     for entry in list(context.directory.search(context.places.domains, _concerned(names))):
         if outside is None or not is_within(entry.dn, outside):
             _edit(context, changes, lock, entry, lambda present: _without(present, names))
+
+
+def _leave_references(context: Context, changes: Changes, lock: Lock, names: Collection[str]) -> None:
+    """Let what refers to addresses under some alias domains refer to their holders by the names that they keep.
+
+    Otherwise it would point at a domain that is nobody's here, and its mail would leave the server.
+    """
+    references, target = References(context), lock.entry.first("domainName").lower()
+    holders = _holders(context, names, target)
+
+    def moved(value: str) -> str:
+        local, _, domain = value.rpartition("@")
+        return holders.get(value, f"{local}@{target}") if domain in names else value
+
+    for entry in list(references.find(any_of(*(to_domain(name) for name in sorted(names))))):
+        references.rename(changes, entry, moved)
+        lock.keep()
+
+
+def _holders(context: Context, names: Collection[str], target: str) -> dict[str, str]:
+    """Return who has those addresses under some alias domains that are not addresses of the `target` domain itself."""
+    found: dict[str, str] = {}
+    ends = any_of(*(ends_with("shadowAddress", f"@{name}") for name in sorted(names)))
+    for entry in context.directory.search(context.places.domains, all_of(HOLDER, ends), attributes=_SERVED):
+        served = {value.lower() for attribute in _SERVED for value in entry.values(attribute)}
+        for value in served:
+            if domain_part(value) in names and f"{local_part(value)}@{target}" not in served:
+                found[value] = entry.first("mail").lower()
+    return found
 
 
 def _concerned(domains: Iterable[str]) -> Filter:

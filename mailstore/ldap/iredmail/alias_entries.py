@@ -44,6 +44,7 @@ class AliasChange:
     def __init__(self, context: Context, fields: Mapping[str, Any]) -> None:
         reject_unknown(fields, AliasFields)
         reject_unsupported(fields, _SUPPORTED, Alias(address=""), "iRedMail's directory")
+        self._context = context
         self._fields = fields
         self._members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
         self._moderators = checked_names(fields.get("moderators"), moderators)
@@ -58,11 +59,13 @@ class AliasChange:
         """Return the changes of an alias account's entry."""
         changes = column_changes(entry, self._fields)
         if self._members is not None:
-            changes += set_values(entry, _MEMBERS, resulting(self._members, lowered(entry, _MEMBERS)))
+            changes += set_values(entry, _MEMBERS, resulting(self._context, self._members, lowered(entry, _MEMBERS)))
         if self._policy is not None and self._policy != policy_in(entry):
             changes += set_value(entry, _POLICY, "" if self._policy == EVERYBODY else self._policy)
         if self._moderators is not None:
-            changes += set_values(entry, _MODERATORS, resulting(self._moderators, lowered(entry, _MODERATORS)))
+            changes += set_values(
+                entry, _MODERATORS, resulting(self._context, self._moderators, lowered(entry, _MODERATORS))
+            )
         return changes
 
 

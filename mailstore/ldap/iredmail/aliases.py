@@ -16,7 +16,7 @@ from mailstore.ldap.iredmail.entry_renaming import EntryRenaming
 from mailstore.ldap.iredmail.kinds import ALIAS, Entries
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy_changes import clearing, names_in
-from mailstore.ldap.iredmail.references import References, to_address
+from mailstore.ldap.iredmail.references import References, meaning, spellings_of, to_address
 from mailstore.model import Alias
 from mailstore.rights import Operation
 
@@ -87,10 +87,11 @@ class Aliases(store.Aliases):
         ):
             entry = self._entries.require(address)
             later.remove(names_in(entry))
-            gone = {address, entry.dn.lower()}
+            spellings = spellings_of(entry)
+            gone = meaning(spellings, entry.dn)
             # The entry goes last: what is interrupted before is still an alias, and can be deleted again.
-            for other in list(self._references.find(to_address(address, entry.dn), own=entry.dn)):
-                self._references.remove(changes, other, gone.__contains__)
+            for other in list(self._references.find(to_address(spellings, entry.dn), own=entry.dn)):
+                self._references.remove(changes, other, gone)
                 locks.of(address).keep()
             changes.delete(entry)
             locks.of(address).count(ALIAS.counter, -1)

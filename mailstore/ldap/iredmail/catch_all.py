@@ -13,6 +13,7 @@ from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.domain_changes import DomainChange
 from mailstore.ldap.iredmail.edits import set_values
+from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy import alias_domains, is_active
 
 __all__ = ["catch_all_attributes", "set_catch_all"]
@@ -25,7 +26,8 @@ def set_catch_all(context: Context, changes: Changes, domain: Entry, name: str, 
     """Make, change or delete the catch-all of a domain as its change says; `domain` is the domain's entry."""
     dn = context.places.catch_all(name)
     entry = context.directory.read(dn)
-    targets = change.catch_all(value.lower() for value in entry.values(FORWARDING)) if entry else change.catch_all(())
+    present = [value.lower() for value in entry.values(FORWARDING)] if entry else []
+    targets = change.catch_all(present, NameSpace(context).owners)
     if entry is None:
         if targets:
             changes.add(dn, catch_all_attributes(domain, name, targets))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from mailstore.address import addresses
@@ -18,6 +18,7 @@ from mailstore.ldap.iredmail.policy import QUOTA_KEY
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.iredmail.target import Target
 from mailstore.model import Edit, Names
+from mailstore.names import Owners, edited
 from mailstore.values import Column, checked, language, long_text, next_hop, optional_address, text, transport
 
 __all__ = ["LIMITS", "DomainChange"]
@@ -73,11 +74,17 @@ class DomainChange:
         """Whether the catch-all is among the parameters."""
         return "catch_all" in self._fields
 
-    def catch_all(self, present: Iterable[str]) -> tuple[str, ...]:
-        """Return where the mail for unknown addresses shall go, if it goes to `present` now."""
+    def catch_all(
+        self, present: Iterable[str], owners: Callable[[Collection[str]], Owners] = lambda _: {}
+    ) -> tuple[str, ...]:
+        """Return where the mail for unknown addresses shall go, if it goes to `present` now.
+
+        `owners` tells which domains lead where.
+        """
         wanted: Names = self._fields["catch_all"]
         if isinstance(wanted, Edit):
-            return Edit(add=addresses(wanted.add), remove=addresses(wanted.remove)).apply(present)
+            edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
+            return edited(edit, present, owners)
         return addresses(plain(wanted))
 
     def build(self, entry: Entry) -> list[Change]:

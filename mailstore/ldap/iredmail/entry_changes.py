@@ -8,9 +8,12 @@ from typing import Any
 from mailstore.address import moderator
 from mailstore.fields import plain
 from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value
+from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.new_account import status
 from mailstore.model import Edit, Names
+from mailstore.names import edited
 from mailstore.values import ACCESS_POLICIES, Column, checked, text
 
 __all__ = [
@@ -57,9 +60,9 @@ def checked_names(names: Names | None, check: Callable[[Any], tuple[str, ...]]) 
     return None if names is None else check(names)
 
 
-def resulting(names: Names, present: Iterable[str]) -> tuple[str, ...]:
+def resulting(context: Context, names: Names, present: Iterable[str]) -> tuple[str, ...]:
     """Return the names that there shall be, if `present` are there now."""
-    return names.apply(present) if isinstance(names, Edit) else tuple(names)
+    return edited(names, present, NameSpace(context).owners) if isinstance(names, Edit) else tuple(names)
 
 
 def lowered(entry: Entry, attribute: str) -> tuple[str, ...]:

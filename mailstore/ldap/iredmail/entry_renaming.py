@@ -6,7 +6,7 @@ that has its own address as an alias, too, was renamed by somebody who was inter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from mailstore.address import domain_part
 from mailstore.ldap.changes import Changes
@@ -19,8 +19,9 @@ from mailstore.ldap.iredmail.kinds import Entries
 from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.policy import is_active
 from mailstore.ldap.iredmail.policy_changes import Clearing
-from mailstore.ldap.iredmail.references import References, to_address
+from mailstore.ldap.iredmail.references import References, renaming, to_address
 from mailstore.ldap.names import Filter
+from mailstore.names import Spellings
 
 __all__ = ["EntryRenaming"]
 
@@ -63,12 +64,17 @@ class EntryRenaming:
 
     def pointers(self) -> Filter:
         """Return the filter for what refers to the old address; the entry itself may be among it."""
-        return to_address(self.old, self._dn)
+        return to_address(self.spellings, self._dn)
 
-    def renamed(self) -> Mapping[str, str]:
-        """Return what becomes of values that refer to the old address."""
-        names = {self._dn.lower(), self._spelled.lower()}  # the server may spell it otherwise than we do
-        return {self.old: self.new, **dict.fromkeys(names, self._new_dn)}
+    @property
+    def spellings(self) -> Spellings:
+        """How references to the old address are spelt."""
+        return self.locks.spellings(self.old)
+
+    def renamed(self) -> Callable[[str], str]:
+        """Return what makes a new value of one that refers to the old address."""
+        names = {self._dn, self._spelled}  # the server may spell it otherwise than we do
+        return renaming(self.spellings, self.new, names, self._new_dn)
 
     def follow(self, references: Sequence[Entry]) -> None:
         """Let what refers to the old address refer to the new one."""

@@ -46,6 +46,7 @@ class ListChange:
 
     def __init__(self, context: Context, fields: Mapping[str, Any]) -> None:
         reject_unknown(fields, MailingListFields)
+        self._context = context
         self._fields = fields
         self._policy = access_policy(fields["access_policy"]) if "access_policy" in fields else None
         self._privileged: dict[str, Names] = {}
@@ -76,7 +77,9 @@ class ListChange:
         if not self._privileged:
             return []
         before = {attribute: lowered(entry, attribute) for attribute in _PRIVILEGED.values()}
-        after = before | {name: resulting(names, before[name]) for name, names in self._privileged.items()}
+        after = before | {
+            name: resulting(self._context, names, before[name]) for name, names in self._privileged.items()
+        }
         others = set(lowered(entry, _ALLOWED)) - set().union(*before.values())
         changes = [change for name in self._privileged for change in set_values(entry, name, after[name])]
         return changes + set_values(entry, _ALLOWED, sorted(others.union(*after.values())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
@@ -16,17 +16,18 @@ from mailstore.ldap.iredmail.policy import is_active
 from mailstore.ldap.iredmail.references import to_address
 from mailstore.ldap.iredmail.settings import ATTRIBUTE, Settings
 from mailstore.ldap.names import DN, Filter, all_of, any_of, contains, equals
+from mailstore.names import Spellings
 
 __all__ = ["ListRenaming", "change_default_list", "concerned"]
 
 _DEFAULT_LIST = "defaultList"
 
 
-def concerned(address: str, names: Sequence[str], dn: DN) -> Filter:
+def concerned(address: str, names: Sequence[str], spellings: Spellings, dn: DN) -> Filter:
     """Return the filter for what a list takes with it: references, members of all its `names`, external ones too."""
     members = [equals(GROUP, name) for name in names]
     by_default = all_of(equals("objectClass", "mailDomain"), contains(ATTRIBUTE, address))
-    return any_of(to_address(address, dn), *members, by_default)
+    return any_of(to_address(spellings, dn), *members, by_default)
 
 
 def change_default_list(context: Context, changes: Changes, domain: Entry, old: str, new: str | None) -> None:
@@ -53,11 +54,7 @@ class ListRenaming(EntryRenaming):
 
     def pointers(self) -> Filter:
         """Return the filter for everything that follows."""
-        return concerned(self.old, sorted(self._old_names), self.context.places.mailing_list(self.old))
-
-    def renamed(self) -> Mapping[str, str]:
-        """Return what becomes of values that refer to the old address, or to one of its names."""
-        return {**dict.fromkeys(self._old_names, self.new), **super().renamed()}
+        return concerned(self.old, sorted(self._old_names), self.spellings, self.context.places.mailing_list(self.old))
 
     def follow(self, references: Sequence[Entry]) -> None:
         """Let members and references follow."""

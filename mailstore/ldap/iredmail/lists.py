@@ -24,7 +24,7 @@ from mailstore.ldap.iredmail.list_renaming import ListRenaming, change_default_l
 from mailstore.ldap.iredmail.members import GROUP, LIST_PAGE, Members, is_external
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy_changes import clearing, names_in
-from mailstore.ldap.iredmail.references import References
+from mailstore.ldap.iredmail.references import References, meaning, spellings_of
 from mailstore.model import Edit, MailingList
 from mailstore.rights import Operation
 
@@ -108,14 +108,15 @@ class MailingLists(store.MailingLists):
             refuse_managed(entry, "delete it")
             later.remove(names_in(entry))
             names = {address, *locks.forms(address)}
-            gone = {*names, entry.dn.lower()}
+            spellings = spellings_of(entry)
+            gone = meaning(spellings, entry.dn)
             # The entry goes last: what is interrupted before is still a list, and can be deleted again.
-            found = self._references.find(concerned(address, sorted(names), entry.dn), own=entry.dn)
+            found = self._references.find(concerned(address, sorted(names), spellings, entry.dn), own=entry.dn)
             for other in sorted(found, key=is_external, reverse=True):
                 if is_external(other) and any(other.has(GROUP, name) for name in names):
                     changes.delete(other)
                 else:
-                    self._references.remove(changes, other, gone.__contains__)
+                    self._references.remove(changes, other, gone)
                 if other.has("objectClass", "mailDomain"):
                     change_default_list(self._context, changes, other, address, None)
                 locks.of(address).keep()

@@ -78,7 +78,7 @@ class Members:
         """
         present = self._look(address, names)
         before = present.members(address)
-        after = set(resulting(names, sorted(before)))
+        after = set(resulting(self._context, names, sorted(before)))
         self._refuse_loops(locks, address, after - before, present)
         groups = sorted({address, *locks.forms(address)})
         local = self._visible(after - before, present.local) | {

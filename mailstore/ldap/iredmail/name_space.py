@@ -17,6 +17,7 @@ from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.locks import Lock, lock
 from mailstore.ldap.iredmail.policy import alias_domains
 from mailstore.ldap.names import Filter, all_of, any_of, equals, present, same_dn
+from mailstore.names import Spellings
 
 __all__ = ["HOLDER", "AliasDomains", "Locks", "NameSpace", "forms"]
 
@@ -42,6 +43,10 @@ class Locks:
         owner = self.owners[domain_part(address)]
         local = local_part(address)
         return {address, f"{local}@{owner}"} | forms(address, owner, alias_domains(self.by_domain[owner].entry))
+
+    def spellings(self, address: str) -> Spellings:
+        """Return how references to an address are spelt; the alias domains of all locked domains are known then."""
+        return Spellings([address], {name: alias_domains(each.entry) for name, each in self.by_domain.items()})
 
     def forms(self, address: str) -> set[str]:
         """Return the names of an address under the alias domains of its own domain."""

@@ -16,6 +16,7 @@ from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.schemes import reader_of, stored_form
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.iredmail.target import Target
+from mailstore.model import Edit, Names
 from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.secret import Secret, make_secret
 from mailstore.values import (
@@ -97,7 +98,7 @@ class NewAccount:
     forwarding: tuple[str, ...]
     keep_copy: bool
     aliases: tuple[str, ...]
-    services: tuple[str, ...] | None
+    services: Names | None
     quota: int | None
     home: str | None = None
     operations: frozenset[Operation] = frozenset()
@@ -120,7 +121,8 @@ class NewAccount:
         others = tuple(destination for destination in forwarding if destination != address)
         wanted, local = fields.get("services"), local_part(address)
         if wanted is not None:
-            services.words(plain(wanted))
+            wanted = wanted if isinstance(wanted, Edit) else tuple(plain(wanted))
+            services.words(wanted, ())
         return cls(
             address=address,
             secret=hashed,
@@ -134,7 +136,7 @@ class NewAccount:
             forwarding=others,
             keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
             aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
-            services=None if wanted is None else tuple(plain(wanted)),
+            services=wanted,
             quota=megabytes(fields["quota"]) if "quota" in fields else None,
             home=home,
             operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
@@ -161,7 +163,7 @@ class NewAccount:
         policy.check_account_quota(self.address, quota)
         words = services.default_words(policy.disabled_services)
         if self.services is not None:
-            words = services.words(self.services)
+            words = services.words(self.services, policy.disabled_services)
         defaults: Values = {
             "preferredLanguage": [policy.default_language] if policy.default_language else [],
             "mailboxFormat": ["maildir"],

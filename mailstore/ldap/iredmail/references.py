@@ -7,16 +7,31 @@ for what is left over, and the snapshot of a deletion keeps them. iRedMail's ser
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 
+from mailstore.address import domain_part, local_part
 from mailstore.errors import Conflict, InvalidValue, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import set_values
-from mailstore.ldap.names import DN, Filter, all_of, any_of, ends_with, equals, negate, parse_dn, same_dn
+from mailstore.ldap.names import DN, Filter, all_of, any_of, between, ends_with, equals, negate, parse_dn, same_dn
+from mailstore.names import DELIMITER, Spellings
 
-__all__ = ["ADDRESSES", "EXTERNALS", "NAMES", "References", "normal", "to_address", "to_domain", "values_of"]
+__all__ = [
+    "ADDRESSES",
+    "EXTERNALS",
+    "MAILED",
+    "NAMES",
+    "References",
+    "meaning",
+    "normal",
+    "renaming",
+    "spellings_of",
+    "to_address",
+    "to_domain",
+    "values_of",
+]
 
 ADDRESSES = (
     "domainAdmin", "domainSenderBccAddress", "domainRecipientBccAddress", "mailForwardingAddress",
@@ -24,16 +39,53 @@ ADDRESSES = (
     "memberOfGroup",
 )  # fmt: skip
 """Attributes that hold addresses of others."""
+MAILED = frozenset(name for name in ADDRESSES if name.endswith(("BccAddress", "ForwardingAddress"))) | {"mail"}
+"""Those that Postfix sends mail to; ``mail`` is that of members without an entry of their own."""
 NAMES = ("member", "uniqueMember")
 """Attributes that hold names of other entries."""
 EXTERNALS = equals("objectClass", "mailExternalUser")
 """Matches the entries that hold members of lists, in ``mail``; their ``memberOfGroup`` is their own name."""
 
 
-def to_address(address: str, dn: DN) -> Filter:
-    """Return the filter for what refers to an address, or to its entry."""
+def spellings_of(entry: Entry) -> Spellings:
+    """Return how references to an entry are spelt: its names under alias domains and its aliases stand in the entry."""
+    served = [value.lower() for name in ("mail", "shadowAddress") for value in entry.values(name)]
+    return Spellings(served, holders=dict.fromkeys(served, served[0]))
+
+
+def meaning(spellings: Spellings, dn: DN) -> Callable[[str], bool]:
+    """Return the test whether a reference, as `normal` returns it, means one of some addresses or their entry."""
+    own = dn.lower()
+    return lambda value: value == own or spellings.meant(value) is not None
+
+
+def renaming(spellings: Spellings, new: str, dns: Collection[str], new_dn: DN) -> Callable[[str], str]:
+    """Return what makes a reference to `new` of one, as `normal` returns it, to some addresses or to names of entries."""
+    own = {dn.lower() for dn in dns}
+
+    def renamed(value: str) -> str:
+        if value in own:
+            return new_dn
+        return value if spellings.meant(value) is None else spellings.renamed(value, new)
+
+    return renamed
+
+
+def to_address(spellings: Spellings, dn: DN) -> Filter:
+    """Return the filter for what refers to some addresses, or to their entry."""
     named = [equals(name, dn) for name in NAMES]
-    return any_of(_pointers(lambda name: equals(name, address)), *named)
+    names = sorted(spellings.names)
+
+    def led_to(attribute: str) -> Filter:
+        exact = [equals(attribute, name) for name in names]
+        extended = [
+            between(attribute, f"{local_part(name)}{DELIMITER}", f"@{domain_part(name)}")
+            for name in names
+            if attribute in MAILED
+        ]
+        return any_of(*exact, *extended)
+
+    return any_of(_pointers(led_to), *named)
 
 
 def to_domain(domain: str) -> Filter:
@@ -98,11 +150,11 @@ class References:
         else:
             self._edit(changes, entry, build)
 
-    def rename(self, changes: Changes, entry: Entry, renamed: Mapping[str, str]) -> None:
-        """Put new values in the place of old ones, which `renamed` has as `normal` returns them."""
+    def rename(self, changes: Changes, entry: Entry, renamed: Callable[[str], str]) -> None:
+        """Put new values in the place of old ones, which `renamed` is given as `normal` returns them."""
 
         def build(present: Entry) -> list[Change]:
-            return _replaced(present, lambda value: renamed.get(value, value))
+            return _replaced(present, renamed)
 
         self._edit(changes, entry, build)
 

@@ -23,7 +23,7 @@ from mailstore.ldap.iredmail.edits import add_values, set_value, set_values
 from mailstore.ldap.iredmail.name_space import AliasDomains, Locks, NameSpace
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
 from mailstore.ldap.iredmail.policy_changes import Clearing
-from mailstore.ldap.iredmail.references import References, to_address
+from mailstore.ldap.iredmail.references import References, renaming, to_address
 from mailstore.ldap.names import any_of
 
 __all__ = ["AccountRenaming", "is_unfinished"]
@@ -67,10 +67,11 @@ class AccountRenaming:
         return self._finish(known)
 
     def _rename(self) -> None:
-        references = list(self._references.find(to_address(self._old, self._entry.dn), own=self._entry.dn))
+        spellings = self._locks.spellings(self._old)
+        references = list(self._references.find(to_address(spellings, self._entry.dn), own=self._entry.dn))
         self._edit(self._as_alias, self._old, self._entry)
         names = {self._entry.dn, self._dn}  # the server may spell it otherwise than we do
-        renamed = {self._old: self._new, **{name.lower(): self._new_dn for name in names}}
+        renamed = renaming(spellings, self._new, names, self._new_dn)
         for other in references:
             self._references.rename(self._changes, other, renamed)
         self._changes.rename(self._dn, self._new_dn)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from mailstore.address import any_address, domain_part
+from mailstore.address import any_address, domain_part, local_part
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.iredmail.units import MEGABYTE
 from mailstore.ldap.changes import Changes
@@ -23,9 +23,11 @@ from mailstore.ldap.iredmail.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.new_account import NewAccount
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
 from mailstore.ldap.iredmail.policy_changes import claim, names_in
+from mailstore.ldap.iredmail.references import NAMES, spellings_of
 from mailstore.ldap.iredmail.retention import stored_attributes
 from mailstore.ldap.names import DN, all_of, any_of, equals, parse_dn
 from mailstore.model import DeletedMailbox
+from mailstore.names import Spellings, plain_local_part
 from mailstore.purge import find_mail
 from mailstore.readings import Readings
 from mailstore.secret import Secret
@@ -60,9 +62,22 @@ class Restoration:
         """Write the account and what belongs to it. Raises AlreadyExists, LimitExceeded, HomeError."""
         if not self._is_there():
             self._add(changes, locks)
+        spellings = self._spellings()
         for dn, attribute, value in self._snapshot.get("references", ()):
-            self._refer(changes, parse_dn(dn), attribute, value)
+            now = value if attribute in NAMES or spellings.meant(value) else self._respelt(value)
+            if now is not None:
+                self._refer(changes, parse_dn(dn), attribute, now)
         demote_idle(self._context, changes, [self._address])  # the domains that it managed may be gone
+
+    def _spellings(self) -> Spellings:
+        """Return how references to the account are spelt by now."""
+        entry = self._context.directory.read(self._dn, ("mail", "shadowAddress"))
+        return Spellings([self._address]) if entry is None else spellings_of(entry)
+
+    def _respelt(self, value: str) -> str | None:
+        """Return what a reference to a name that the account has no more becomes; None if the name was an alias."""
+        own = plain_local_part(value) == local_part(self._address)
+        return f"{local_part(value)}@{domain_part(self._address)}" if own else None
 
     def _is_there(self) -> bool:
         """Tell whether the account lives with its record: its deletion, or an earlier restore, was interrupted."""

@@ -15,7 +15,7 @@ from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.account_entries import address_of
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.homes import home_of
-from mailstore.ldap.iredmail.references import normal, values_of
+from mailstore.ldap.iredmail.references import meaning, normal, spellings_of, values_of
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.ledger import NewRecord
 
@@ -92,7 +92,7 @@ def _snapshot(entry: Entry, others: Iterable[Entry], earlier: str | None) -> str
 
     An `earlier` snapshot is that of an interrupted deletion, which may have removed some of the references already.
     """
-    own = {address_of(entry), entry.dn.lower()}
+    is_own = meaning(spellings_of(entry), entry.dn)
     attributes = {
         name: [base64.b64encode(value).decode() for value in values]
         for name, values in entry.raw.items()
@@ -102,7 +102,7 @@ def _snapshot(entry: Entry, others: Iterable[Entry], earlier: str | None) -> str
         [other.dn, attribute, value]
         for other in others
         for attribute, value in values_of(other)
-        if normal(attribute, value) in own
+        if is_own(normal(attribute, value))
     ]
     removed = json.loads(earlier)["references"] if earlier else []
     references += [each for each in removed if each not in references]

@@ -37,9 +37,17 @@ def default_words(disabled: Iterable[str]) -> list[str]:
     return [*_SWITCHES, *(stored for stored in _SERVICES if stored not in off)]
 
 
-def words(services: Iterable[str]) -> list[str]:
-    """Return the values of a new account that may use these services. Raises InvalidValue for one that is unknown."""
-    return [*_SWITCHES, *(_KNOWN[name] for name in sorted(_checked(services)))]
+def words(services: Names, disabled: Iterable[str]) -> list[str]:
+    """Return the values of a new account that may use these services, or for an `Edit` the default ones without `disabled`.
+
+    Raises InvalidValue for one that is unknown.
+    """
+    if isinstance(services, Edit):
+        default = {neutral(stored) for stored in _SERVICES if stored not in switched_off(disabled)}
+        enabled = default - _checked(services.remove) | _checked(services.add)
+    else:
+        enabled = _checked(services)
+    return [*_SWITCHES, *(_KNOWN[name] for name in sorted(enabled))]
 
 
 def names(entry: Entry) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ class MailServer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.aliases: Table = context.table("awm_mailaliases")
+        self.lists: Table | None = context.table("awm_mailinglists") if context.schema.has("awm_mailinglists") else None
+        """The table of the members of mailing lists; None if there is none."""
         self.usage: Table | None = (
             context.table("awm_account_quotas") if context.schema.has("awm_account_quotas") else None
         )

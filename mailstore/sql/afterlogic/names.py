@@ -26,6 +26,7 @@ _HOLDERS = {
     "account": "an account, or a mailing list",
     "linked": "linked to somebody's account: the mail server would find two",
     "alias": "an alias of an account",
+    "list": "a mailing list of the mail server",
     "deleted": "that of a deleted account whose mail is still kept in the same place: restore its record, or purge it",
 }
 
@@ -78,7 +79,7 @@ class NameSpace:
             if domain is None:
                 raise self.no_such_domain(domain_part(alias))
             self._server.require(domain, alias)
-        taken = self.taken(tx.connection, aliases, ())
+        taken = self.taken(tx.connection, aliases, aliases)
         if taken:
             address = min(taken)
             raise self.in_use(address, taken[address])
@@ -113,6 +114,10 @@ class NameSpace:
         if not addresses:
             return {}
         queries = [self._accounts_called(addresses), self._aliases_called(addresses)]
+        lists = self._server.lists
+        if lists is not None:
+            name = lists.c.list_name
+            queries.append(select(name, literal("list")).where(self._context.one_of(name, addresses)))
         if served:
             queries += self._served_called(served)
         found = [

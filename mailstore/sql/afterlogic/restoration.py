@@ -58,7 +58,7 @@ class Restoration:
         self.find_mail()
         number = self._insert_user(rows, domain)
         served = [alias for alias in aliases if self._server.serves(domains.get(domain_part(alias), _NOWHERE))]
-        gone = self._names.taken(self._tx.connection, served, ())
+        gone = self._names.taken(self._tx.connection, served, served)
         stored = _primary(rows)["email"].lower()
         self._server.add_aliases(self._tx, number, stored, [alias for alias in served if alias not in gone])
         self._restored.tell(address)

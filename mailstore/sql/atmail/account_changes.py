@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import and_, update
@@ -10,6 +11,7 @@ from sqlalchemy import and_, update
 from mailstore.address import account_address, addresses
 from mailstore.fields import plain
 from mailstore.model import Edit, Names
+from mailstore.names import Owners, edited
 from mailstore.secret import Secret
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, Expansions, alias_row
@@ -60,7 +62,8 @@ class AccountChange:
             return
         forwardings, aliases = expansions.around(tx.connection, [self._address])
         if {"forwarding", "keep_copy"} & self._fields.keys():
-            self._change_forwarding(tx, expansions, forwardings.get(self._address, []))
+            owners = partial(names.owners, tx.connection)
+            self._change_forwarding(tx, expansions, forwardings.get(self._address, []), owners)
         if self._aliases is not None:
             self._change_aliases(tx, names, expansions, set(aliases.get(self._address, ())))
 
@@ -74,13 +77,19 @@ class AccountChange:
         names.claim_aliases(tx, self._address, new)
         expansions.add(tx, [alias_row(alias, self._address) for alias in new])
 
-    def _change_forwarding(self, tx: Transaction, expansions: Expansions, rows: Iterable[tuple[str, str]]) -> None:
+    def _change_forwarding(
+        self,
+        tx: Transaction,
+        expansions: Expansions,
+        rows: Iterable[tuple[str, str]],
+        owners: Callable[[Collection[str]], Owners],
+    ) -> None:
         present = dict(rows)
         copies = not present or DELIVER in present.values() or self._address in present
         others = [target for target in present if target != self._address]
         wanted = self._forwarding
         named = wanted.add if isinstance(wanted, Edit) else tuple(wanted)
-        targets = wanted.apply(others) if isinstance(wanted, Edit) else named
+        targets = edited(wanted, others, owners) if isinstance(wanted, Edit) else named
         others = [target for target in dict.fromkeys(targets) if target != self._address]
         keep_copy = self._fields.get("keep_copy", copies) or self._address in named
         expansions.replace(tx, self._address, others, forwarding_type(keep_copy))

@@ -221,7 +221,8 @@ class Accounts(store.Accounts):
         if "dateModified" in self._table.c:
             values["dateModified"] = local_now()
         tx.execute(update(self._table).where(self._table.c.username == old).values(values))
-        self._expansions.rename(tx, old, new)
+        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
+        self._expansions.rename(tx, spellings, new)
 
     def _own_aliases(self, tx: Transaction, address: str) -> set[str]:
         return set(self._expansions.around(tx.connection, [address])[1].get(address, ()))
@@ -234,7 +235,7 @@ class Accounts(store.Accounts):
             self._lock(tx, address)
             # The record is written first: it copies what is about to be removed.
             records = Retention(self._context).record(tx, [address], domain, due)
-            self._expansions.remove_references(tx, address)
+            self._expansions.remove_references(tx, self._names.spellings(tx.connection, [address]))
             tx.execute(delete(self._table).where(self._table.c.username == address))
             return records[0] if records else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, null, select
@@ -17,6 +18,7 @@ from mailstore.address import account_address, addresses, domain_name, domain_pa
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AliasFields, plain, reject_unknown
 from mailstore.model import Alias, Edit, Names
+from mailstore.names import edited
 from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions, alias_row
@@ -83,7 +85,8 @@ class Aliases(store.Aliases):
         address, members = account_address(address), _members(fields)
         with self._context.writing(address, Operation.WRITE_ALIASES, domain_part(address)) as tx:
             present = self._lock(tx, address)
-            targets = members.apply(present) if isinstance(members, Edit) else members
+            owners = partial(self._names.owners, tx.connection)
+            targets = edited(members, present, owners) if isinstance(members, Edit) else members
             if not targets:
                 raise _no_members(address)
             gone = set(present) - set(targets)
@@ -103,14 +106,16 @@ class Aliases(store.Aliases):
                 self._require_deletion(tx, old)
                 self._names.lock_domain(tx, domain_part(new))
                 self._names.refuse_taken(tx.connection, new)
-                self._expansions.rename(tx, old, new)
+                spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
+                self._expansions.rename(tx, spellings, new)
             return self._get(tx.connection, new)
 
     def delete(self, address: str) -> None:
         address = account_address(address)
         with self._context.writing(address, Operation.DELETE_ALIASES, domain_part(address)) as tx:
             self._lock(tx, address)
-            self._expansions.remove_references(tx, address)
+            spellings = self._names.spellings(tx.connection, [address], with_aliases=False)
+            self._expansions.remove_references(tx, spellings)
 
     def _require_deletion(self, tx: Transaction, address: str) -> None:
         if self._context.actor:

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from mailstore.address import domain_part
+from mailstore.address import domain_part, local_part
 from mailstore.model import DeletedMailbox
+from mailstore.names import Spellings, plain_local_part
 from mailstore.purge import find_mail
 from mailstore.rights import Operation, deletion
 from mailstore.secret import Secret, make_secret
@@ -85,7 +86,11 @@ class _Restoration:
         self._check_home()
         self._restored.insert(self._context.table("accounts"), row)
         self._insert_aliases(self._parts.get("forwarding", []))
-        self._insert_aliases(filter(self._fits, self._parts.get("pointers", [])))
+        pointers = self._parts.get("pointers", [])
+        self._insert_aliases(row for row in pointers if row["_alone"] and self._fits(row))
+        spellings = self._names.spellings(tx.connection, [address])
+        others = (self._respelt(row, spellings) for row in pointers if not row["_alone"] and self._fits(row))
+        self._insert_aliases(row for row in others if row is not None)
         self._restored.tell(address)
 
     @cached_property
@@ -129,6 +134,16 @@ class _Restoration:
         if "DateCreate" in columns and self._record.deleted:
             present = present.where(columns.DateCreate <= to_local(self._record.deleted))
         return bool(self._tx.execute(is_account).first() or self._tx.execute(present).first())
+
+    def _respelt(self, row: Row, spellings: Spellings) -> Row | None:
+        """Return a row as it leads to the account now; None if it led to an alias that somebody else has by now."""
+        column, address = self._aliases.c.AliasTo.name, self._record.address
+        target = str(row[column])
+        if spellings.meant(target):
+            return row
+        if plain_local_part(target) != local_part(address):
+            return None
+        return {**row, column: f"{local_part(target)}@{domain_part(address)}"}  # its alias domain is gone
 
     def _is_free_alias(self, name: str) -> bool:
         owner = self._names.owners(self._tx.connection, [domain_part(name)]).get(domain_part(name))

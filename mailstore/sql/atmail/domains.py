@@ -114,6 +114,7 @@ class Domains(store.Domains):
                 if name not in present:
                     raise NotFound(f"{name} is no alias domain of {target}", subject=name)
             for name in wanted:
+                self._expansions.leave_alias_domain(tx, name, target)
                 self._expansions.remove_domain(tx, name, [])
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:

@@ -31,10 +31,12 @@ from sqlalchemy import (
     update,
 )
 
-from mailstore.address import domain_part
+from mailstore.address import domain_part, local_part
+from mailstore.names import Spellings
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.units import local_now
 from mailstore.sql.engine import Transaction
+from mailstore.sql.spelled import called, has_extension, leads_to
 
 __all__ = ["DELIVER", "DOMAIN", "LOCAL", "Expansions", "alias_row", "bare"]
 
@@ -119,9 +121,31 @@ class Expansions:
                 aliases[account.lower()].append(other)
         return forwardings, aliases
 
-    def remove_references(self, tx: Transaction, address: str) -> None:
-        """Remove every row that expands an address, or leads to it."""
-        self.remove(tx, or_(self.columns.AliasName == address, self.columns.AliasTo == address))
+    def refers(self, spellings: Spellings) -> ColumnElement[bool]:
+        """Return the condition that a row leads to some addresses, under every spelling that is followed."""
+        return leads_to(self.columns.AliasTo, spellings, exact=False)
+
+    def may_refer(self, spellings: Spellings) -> ColumnElement[bool]:
+        """Return a condition that `refers` implies, and whose size does not grow with each of many addresses."""
+        names = spellings.names
+        domains = {domain_part(name) for name in names}
+        return called(self.columns.AliasTo, names, exact=False) | has_extension(
+            self.columns.AliasTo, domains, exact=False
+        )
+
+    def remove_references(self, tx: Transaction, spellings: Spellings) -> None:
+        """Remove every row that expands some addresses, or leads to them."""
+        self.remove(tx, or_(self.columns.AliasName.in_(list(spellings.names)), self.refers(spellings)))
+
+    def leave_alias_domain(self, tx: Transaction, name: str, target: str) -> None:
+        """Let rows that lead to addresses under an alias domain that goes lead to the same ones of its `target`.
+
+        Otherwise they would lead to a domain that is nobody's here, and its mail would leave the server.
+        """
+        columns = self.columns
+        under = columns.AliasTo.endswith(f"@{name}", autoescape=True) & columns.AliasTo.not_like("@%")
+        for spelling in tx.execute(select(columns.AliasTo).where(under).distinct()).scalars().all():
+            self._rename_target(tx, spelling, f"{local_part(spelling).lower()}@{target}")
 
     def remove_domain(self, tx: Transaction, domain: str, alias_domains: Collection[str]) -> None:
         """Remove every row in or under a domain and its alias domains, and every row that leads there."""
@@ -134,8 +158,20 @@ class Expansions:
             conditions.append(columns.AliasTo.endswith(f"@{name}", autoescape=True))
         self.remove(tx, or_(*conditions))
 
-    def rename(self, tx: Transaction, old: str, new: str) -> None:
-        """Let every row that expands or leads to `old` do so for `new`; rows that would then stand twice become one."""
+    def rename(self, tx: Transaction, old: Spellings, new: str) -> None:
+        """Let every row that expands or leads to the address of `old` do so for `new`; rows that stand twice become one."""
+        (address,) = old.addresses
+        columns = self.columns
+        self._rename_target(tx, address, new)
+        others = select(columns.AliasTo).where(self.refers(old), columns.AliasTo != address).distinct()
+        for spelling in tx.execute(others).scalars().all():
+            self._rename_target(tx, spelling, old.renamed(spelling, new))
+        values: dict[str, Any] = {"AliasName": new}
+        if "DomainPart" in columns:
+            values["DomainPart"] = domain_part(new)
+        tx.execute(update(self._table).where(columns.AliasName == address).values(values))
+
+    def _rename_target(self, tx: Transaction, old: str, new: str) -> None:
         columns = self.columns
         twin = self._table.alias("twin")
         same = select(columns.id).join_from(self._table, twin, twin.c.AliasName == columns.AliasName)
@@ -143,10 +179,6 @@ class Expansions:
         own = and_(columns.AliasName == old, columns.AliasTo == new)
         self.remove(tx, or_(columns.id.in_(doubled), own) if doubled else own)
         tx.execute(update(self._table).where(columns.AliasTo == old).values(AliasTo=new))
-        values: dict[str, Any] = {"AliasName": new}
-        if "DomainPart" in columns:
-            values["DomainPart"] = domain_part(new)
-        tx.execute(update(self._table).where(columns.AliasName == old).values(values))
 
     def alias_domains(self, connection: Connection, targets: Collection[str]) -> dict[str, list[str]]:
         """Return the alias domains of each of some domains."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, literal, select, union_all
 
 from mailstore.address import domain_part, local_part
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.names import Spellings
 from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, bare
@@ -83,6 +84,29 @@ class NameSpace:
         """Raise AlreadyExists if an address in a domain of the store is in use; names in `own` do not count."""
         names = self.all_names(connection, {address: domain_part(address)})[address]
         self._refuse(connection, {address: names - set(own)})
+
+    def spellings(
+        self, connection: Connection, addresses: Collection[str], *, with_aliases: bool = True, also: str = ""
+    ) -> Spellings:
+        """Return how rows that lead to some addresses are spelt, and to the per-account aliases of accounts.
+
+        `also` is a domain whose alias domains shall be known too: the one of a new address.
+        """
+        aliases = self._expansions.around(connection, addresses)[1] if with_aliases else {}
+        holders = {name.lower(): account for account, names in aliases.items() for name in names}
+        every = [*addresses, *holders]
+        domains = {domain_part(address) for address in every} | ({also} - {""})
+        under = self._expansions.alias_domains(connection, domains)
+        return Spellings(every, under, self._others(connection, Spellings(every, under)), holders)
+
+    def _others(self, connection: Connection, spellings: Spellings) -> set[str]:
+        """Return which names under alias domains lead to somebody else: a row of their own comes first."""
+        names = spellings.names.keys() - set(spellings.addresses)
+        if not names:
+            return set()
+        rows = self._expansions.columns
+        query = select(rows.AliasName).where(rows.AliasName.in_(names), rows.AliasTo.not_in(spellings.addresses))
+        return {name.lower() for name in connection.execute(query).scalars()}
 
     def claim_aliases(self, tx: Transaction, account: str, aliases: Collection[str]) -> None:
         """Lock and refuse what is needed so that an account may take `aliases`."""

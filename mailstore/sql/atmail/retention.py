@@ -15,6 +15,7 @@ from mailstore.sql.atmail.account_rows import home_of
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions
 from mailstore.sql.atmail.homes import spellings
+from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.tables import OWN_TABLES
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
@@ -32,6 +33,7 @@ class Retention:
         self._context = context
         self._accounts = context.table("accounts")
         self._expansions = Expansions(context)
+        self._names = NameSpace(context)
 
     def record(self, tx: Transaction, addresses: Sequence[str], domain: str, due: date) -> list[DeletedMailbox]:
         """Record the mailboxes of some accounts of one domain that are about to be deleted.
@@ -61,6 +63,7 @@ class Retention:
         Rows have all their columns by the server's names, those that this driver does not know among them.
         """
         found: dict[str, dict[str, list[Row]]] = {address: defaultdict(list) for address in addresses}
+        around = self._names.spellings(tx.connection, addresses)
         rows, columns = self._context.table("aliases"), self._expansions.columns
         account, name, to = (
             each.label("_of") for each in (self._accounts.c.username, columns.AliasName, columns.AliasTo)
@@ -73,11 +76,15 @@ class Retention:
             ),
             (
                 "pointers",
-                rows_of(tx, rows, columns.AliasTo.in_(addresses), also=[to, self._expansions.alone().label("_alone")]),
+                rows_of(
+                    tx, rows, self._expansions.may_refer(around), also=[to, self._expansions.alone().label("_alone")]
+                ),
             ),
         ):
             for row in kept:
-                found[str(row.pop("_of")).lower()][part].append(row)
+                holder = around.holder(str(row.pop("_of")))
+                if holder in found:  # else an address that only looks like one of these
+                    found[holder][part].append(row)
         return {address: packed(kept) for address, kept in found.items()}
 
     def known_homes(self, tx: Transaction, homes: Collection[str]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
@@ -13,6 +14,7 @@ from mailstore.fields import plain
 from mailstore.iredmail.panel import panel_hash, panel_notice, panel_verifies
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.model import Edit, Names
+from mailstore.names import edited
 from mailstore.rights import Operation
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
@@ -24,6 +26,7 @@ from mailstore.sql.iredmail.new_account import COLUMNS, pointers_from
 from mailstore.sql.iredmail.pointers import set_pointers
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.shields import Shields
 from mailstore.values import checked, now, timezone
 
 __all__ = ["AccountChange"]
@@ -97,12 +100,18 @@ class AccountChange:
         mailbox = self._context.table("mailbox")
         tx.execute(update(mailbox).where(mailbox.c.username == self._address).values(values))
         active = values.get("active", row["active"])
+        # Only who is, or was, switched off may have a shield.
+        changes_mail = {"enabled", "forwarding", "keep_copy", "aliases"} & self._fields.keys()
+        shielded = [self._address] if changes_mail and not (active and row["active"]) else []
+        shields = Shields(self._context)
+        shields.lift(tx, shielded)
         if active != row["active"]:
             switch(tx, forwardings, self._address, active)
         if {"forwarding", "keep_copy"} & self._fields.keys():
-            self._change_forwarding(tx, forwardings, active)
+            self._change_forwarding(tx, forwardings, names, active)
         if self._aliases is not None:
             self._change_aliases(tx, forwardings, names, active)
+        shields.renew(tx, shielded)
         set_pointers(self._context, tx, self._address, self._pointers)
 
     def _mailbox_values(self, tx: Transaction, row: Mapping[Any, Any], services: Services) -> dict[str, Any]:
@@ -135,13 +144,13 @@ class AccountChange:
         owners = names.claim_aliases(tx, self._address, new)
         forwardings.add(tx, [alias_row(alias, self._address, owners[alias], active) for alias in sorted(new)])
 
-    def _change_forwarding(self, tx: Transaction, forwardings: Forwardings, active: int) -> None:
+    def _change_forwarding(self, tx: Transaction, forwardings: Forwardings, names: NameSpace, active: int) -> None:
         condition = forwardings.of_account(self._address)
         present = forwardings.destinations(tx, condition)
         wanted = self._fields.get("forwarding", Edit())
         if isinstance(wanted, Edit):
             edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
-            named, destinations = edit.add, edit.apply(present)
+            named, destinations = edit.add, edited(edit, present, partial(names.owners, tx.connection))
         else:
             # The copy stays as it was, unless the caller names the account itself or says keep_copy.
             kept = (self._address,) if self._address in present or not present else ()

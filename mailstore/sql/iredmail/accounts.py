@@ -30,6 +30,7 @@ from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import COLUMNS, NewAccount, secret
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.shields import Shields
 from mailstore.sql.paging import pages
 from mailstore.values import checked, due_date, now
 
@@ -50,6 +51,7 @@ class Accounts(store.Accounts):
         self._services = Services(context.schema)
         self._retention = Retention(context)
         self._creation = Creation(context, self._names, self._services)
+        self._shields = Shields(context)
         self._mailbox = context.table("mailbox")
 
     def create(
@@ -144,10 +146,11 @@ class Accounts(store.Accounts):
             if hashed:
                 self._context.check_secret(tx.connection, policy_of(row), hashed, domain)
                 columns |= {"password": hashed.hash, "passwordlastchange": now()}
-            if "active" in columns:
-                switch_all(self._context, tx, domain, columns["active"])
             mailbox = self._mailbox
             done = tx.execute(update(mailbox).where(mailbox.c.domain == domain).values(**columns, modified=now()))
+            if "active" in columns:
+                switch_all(self._context, tx, domain, columns["active"])
+                self._shields.renew_domain(tx, domain)
             if "password" in fields:
                 set_all_passwords(self._context, tx, domain, fields["password"])
             return done.rowcount
@@ -179,7 +182,10 @@ class Accounts(store.Accounts):
         mailbox = self._mailbox
         values = {"username": new, "domain": domain_part(new), "modified": now()}
         tx.execute(update(mailbox).where(mailbox.c.username == old).values(values))
-        self._cleanup.rename(tx, old, new)
+        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
+        self._cleanup.rename(tx, spellings, new)
+        if not row["active"]:
+            self._shields.renew(tx, [new])
         tx.afterwards(self._context.companions.renaming(old, new))
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
@@ -190,16 +196,13 @@ class Accounts(store.Accounts):
         ):
             self._names.lock_domain(tx, domain_part(address))
             self._lock(tx, address)
-            tx.afterwards(self._context.companions.removing(levels([address, *self._aliases_of(tx, address)])))
+            spellings = self._names.spellings(tx.connection, [address])
+            tx.afterwards(self._context.companions.removing(levels(spellings.addresses)))
             # The record is written first: it copies what the clean-up is about to remove.
-            record = self._retention.record(tx, address, due)
-            self._cleanup.remove(tx, address)
+            record = self._retention.record(tx, address, spellings, due)
+            self._cleanup.remove(tx, spellings)
             tx.execute(delete(self._mailbox).where(self._mailbox.c.username == address))
             return record
-
-    def _aliases_of(self, tx: Transaction, address: str) -> Sequence[str]:
-        query = select(self._forwardings.columns.address).where(self._forwardings.aliases_of(address))
-        return tx.execute(query).scalars().all() if self._context.companions.capabilities else ()
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = account_address(address)

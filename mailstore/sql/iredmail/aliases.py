@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, literal, select, true, union_all, update
@@ -14,6 +15,7 @@ from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
+from mailstore.names import edited
 from mailstore.rights import Operation
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
@@ -21,6 +23,7 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import Forwardings, member_row
 from mailstore.sql.iredmail.limits import check_aliases, policy_of
 from mailstore.sql.iredmail.names import NameSpace
+from mailstore.sql.iredmail.shields import Shields
 from mailstore.sql.paging import pages
 from mailstore.values import access_policy, checked, flag, now, text
 
@@ -44,6 +47,7 @@ class Aliases(store.Aliases):
         self._names = NameSpace(context)
         self._cleanup = Cleanup(context)
         self._forwardings = Forwardings(context)
+        self._shields = Shields(context)
         self._table = context.table("alias")
         self._moderators = context.table("moderators")
 
@@ -66,6 +70,7 @@ class Aliases(store.Aliases):
             row |= {"accesspolicy": "public", "created": now(), "modified": now(), **change.columns}
             self._context.insert(tx, "alias", row)
             self._write_lists(tx, address, change, row["active"])
+            self._shields.renew(tx, [address])
             self._context.companions.claiming(levels([address]))
             return self._get(tx.connection, address)
 
@@ -108,6 +113,8 @@ class Aliases(store.Aliases):
                 # Postfix never looks at `alias`: what stops the mail are the member rows.
                 self._forwardings.set_active(tx, self._forwardings.members_of(address), active)
             self._write_lists(tx, address, change, active)
+            if active != row["active"] or change.members is not None:
+                self._shields.renew(tx, [address])
             return self._get(tx.connection, address)
 
     def rename(self, address: str, new_address: str) -> Alias:
@@ -132,7 +139,9 @@ class Aliases(store.Aliases):
             self._cleanup.remove_leftovers(tx, new)
         values = {"address": new, "domain": domain_part(new), "modified": now()}
         tx.execute(update(self._table).where(self._table.c.address == old).values(values))
-        self._cleanup.rename(tx, old, new)
+        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
+        self._cleanup.rename(tx, spellings, new)
+        self._shields.renew(tx, [new])
         tx.afterwards(self._context.companions.renaming(old, new))
 
     def delete(self, address: str) -> None:
@@ -143,13 +152,14 @@ class Aliases(store.Aliases):
         ):
             self._lock(tx, address)
             tx.afterwards(self._context.companions.removing(levels([address])))
-            self._cleanup.remove(tx, address)
+            self._cleanup.remove(tx, self._names.spellings(tx.connection, [address], with_aliases=False))
             tx.execute(delete(self._table).where(self._table.c.address == address))
 
     def _write_lists(self, tx: Transaction, address: str, change: _Change, active: int) -> None:
         if change.members is not None:
             condition = self._forwardings.members_of(address)
-            members = _result(change.members, self._forwardings.destinations(tx, condition))
+            self._shields.lift(tx, [address])
+            members = self._result(tx, change.members, self._forwardings.destinations(tx, condition))
             self._forwardings.replace(tx, condition, [member_row(address, member, active) for member in members])
         if change.moderators is not None:
             self._write_moderators(tx, address, change.moderators)
@@ -157,13 +167,18 @@ class Aliases(store.Aliases):
     def _write_moderators(self, tx: Transaction, address: str, names: Names) -> None:
         columns = self._moderators.c
         present = tx.execute(select(columns.moderator).where(columns.address == address)).scalars().all()
-        wanted = _result(names, present)
+        wanted = self._result(tx, names, present)
         gone, new = set(present) - set(wanted), [name for name in wanted if name not in present]
         if gone:
             tx.execute(delete(self._moderators).where(columns.address == address, columns.moderator.in_(gone)))
         row: dict[str, Any] = {"address": address, "domain": domain_part(address)}
         rows = [{**row, "moderator": name, "dest_domain": domain_part(name)} for name in new]
         self._context.insert(tx, "moderators", rows)
+
+    def _result(self, tx: Transaction, names: Names, present: Iterable[str]) -> tuple[str, ...]:
+        if isinstance(names, Edit):
+            return edited(names, present, partial(self._names.owners, tx.connection))
+        return tuple(dict.fromkeys(names))
 
     def _get(self, connection: Connection, address: str) -> Alias:
         page = self._page(connection, self._query().where(self._table.c.address == address))
@@ -245,7 +260,3 @@ def _checked(names: Names | None, check: Any) -> Names | None:
         return Edit(add=check(names.add), remove=check(names.remove))
     result: Names | None = None if names is None else check(names)
     return result
-
-
-def _result(names: Names, present: Iterable[str]) -> tuple[str, ...]:
-    return names.apply(present) if isinstance(names, Edit) else tuple(dict.fromkeys(names))

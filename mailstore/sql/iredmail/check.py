@@ -26,6 +26,7 @@ from mailstore.model import Finding
 from mailstore.sql.iredmail.cleanup import REFERENCES, Reference
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
+from mailstore.sql.iredmail.shields import Shields
 
 __all__ = ["Checker"]
 
@@ -38,6 +39,7 @@ class Checker:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._table = context.table
+        self._shields = Shields(context)
         self._mailbox = context.table("mailbox").c
         self._alias = context.table("alias").c
         self._rows = context.table("forwardings").c
@@ -112,7 +114,9 @@ class Checker:
             (mailbox.username, mailbox.active, and_(rows.forwarding == mailbox.username, rows.is_alias == 1)),
             (alias.address, alias.active, and_(rows.address == alias.address, rows.is_list == 1)),
         ):
-            yield from self._find("half-disabled", message, name, exists().where(own, rows.active != active))
+            # A row that keeps the mail of somebody disabled from a catch-all.
+            shields = and_(active == 0, rows.active == 1, self._shields.stays_active(), self._shields.is_caught())
+            yield from self._find("half-disabled", message, name, exists().where(own, rows.active != active, ~shields))
 
     def _holders(self) -> Iterator[Finding]:
         rows, alias_domain = self._rows, self._table("alias_domain").c
@@ -177,8 +181,9 @@ class Checker:
             holders.append(exists().where(admin.username == column))
         if reference.table == "sender_relayhost":
             holders.append(exists().where(column == literal("@") + self._domain.domain))
-            # A relay may also be set for addresses that are accounts' aliases.
+            # A relay may also be set for addresses that are accounts' aliases, or lie under alias domains.
             holders.append(exists().where(self._rows.address == column))
+            holders.append(self._is_shadow(column))
         message = f"{reference.table}.{reference.column} has a row for this address, which is not here"
         yield from self._find("left-over", message, column, not_(or_(*holders)))
 
@@ -256,6 +261,16 @@ class Checker:
     def _is_alias(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         alias = self._table("alias").alias("alias_holder").c
         return exists().where(alias.address == column)
+
+    def _is_shadow(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """Return the condition that a column is the address of an account or alias, under an alias domain."""
+        others = self._table("alias_domain").alias("other_domain").c
+        found = []
+        for name, key in (("mailbox", "username"), ("alias", "address")):
+            holder = self._table(name).alias(f"{name}_of_domain").c
+            under = func.replace(holder[key], literal("@") + holder.domain, literal("@") + others.alias_domain)
+            found.append(exists().where(others.target_domain == holder.domain, under == column))
+        return or_(*found)
 
     def _is_list(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         return exists().where(self._table("maillists").c.address == column)

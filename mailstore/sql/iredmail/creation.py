@@ -25,6 +25,7 @@ from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import NewAccount
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.shields import Shields
 from mailstore.values import now
 
 __all__ = ["Creation"]
@@ -155,6 +156,7 @@ class Creation:
                 rows[table].append(row)
         for table, all_rows in rows.items():
             self._context.insert(tx, table, all_rows)
+        Shields(self._context).renew(tx, [account.address for account in accounts if not account.mailbox["active"]])
 
     def _check_given_homes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
         """Refuse homes that callers chose where others live, are kept, or would come to live by the layout."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from mailstore.address import addresses
@@ -10,13 +11,16 @@ from mailstore.errors import InvalidValue
 from mailstore.fields import plain
 from mailstore.iredmail.units import megabytes, to_limit
 from mailstore.model import Edit
+from mailstore.names import edited
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.domain_rows import SETTINGS_LISTS
 from mailstore.sql.iredmail.forwardings import Forwardings, catch_all_row
+from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.new_account import pointers_from
 from mailstore.sql.iredmail.pointers import set_pointers
 from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.shields import Shields
 from mailstore.values import Column, checked, flag, language, long_text, next_hop, now, text, transport
 
 __all__ = ["DomainChange"]
@@ -75,8 +79,12 @@ class DomainChange:
             wanted = self._fields["catch_all"]
             if isinstance(wanted, Edit):
                 present = forwardings.destinations(tx, condition)
-                wanted = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove)).apply(present)
-            forwardings.replace(tx, condition, [catch_all_row(self._domain, to) for to in addresses(wanted)])
+                owners = partial(NameSpace(self._context).owners, tx.connection)
+                wanted = edited(Edit(add=addresses(wanted.add), remove=addresses(wanted.remove)), present, owners)
+            else:
+                wanted = addresses(wanted)
+            forwardings.replace(tx, condition, [catch_all_row(self._domain, to) for to in wanted])
+            Shields(self._context).renew_domain(tx, self._domain)
         set_pointers(self._context, tx, self._domain, self._pointers)
 
     def _change_settings(self, settings: Settings) -> None:

@@ -140,13 +140,13 @@ class Domains(store.Domains):
             gone = [name, *self._alias_domains_of(tx.connection, name)]
             tx.afterwards(self._context.companions.removing(levels(domains=gone)))
             count = Retention(self._context).record_domain(tx, name, due)
-            self._delete_rows(tx, name)
+            self._delete_rows(tx, name, gone)
             return count
 
-    def _delete_rows(self, tx: Transaction, name: str) -> None:
+    def _delete_rows(self, tx: Transaction, name: str, names: Collection[str]) -> None:
         table = self._context.table
         admins = self._admins_of(tx.connection, name)
-        Cleanup(self._context).remove_domain(tx, name)
+        Cleanup(self._context).remove_domain(tx, name, names)
         for mail_table in ("mailbox", "alias", "maillists", "sender_bcc_domain", "recipient_bcc_domain"):
             tx.execute(delete(table(mail_table)).where(table(mail_table).c.domain == name))
         tx.execute(delete(self._alias_domains).where(self._alias_domains.c.target_domain == name))
@@ -213,7 +213,11 @@ class Domains(store.Domains):
         under = or_(*(rows.address.endswith(f"@{name}", autoescape=True) for name in names))
         if names:
             aliases = (rows.domain == target, rows.is_alias == 1, under)
+            leading = tx.execute(select(rows.address, rows.forwarding).where(*aliases)).all()
             tx.execute(delete(self._context.table("forwardings")).where(*aliases))
+            Cleanup(self._context).leave_alias_domains(
+                tx, target, names, {row.address: row.forwarding for row in leading}
+            )
             tx.execute(delete(self._alias_domains).where(columns.alias_domain.in_(names)))
 
     def _admins_of(self, connection: Connection, name: str) -> Sequence[str]:

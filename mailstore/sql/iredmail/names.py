@@ -25,6 +25,7 @@ from sqlalchemy import (
 from mailstore.address import domain_part, local_part
 from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.names import Spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
@@ -134,6 +135,40 @@ class NameSpace:
         for address, others in self._shadow_names(connection, owners).items():
             names[address] |= others
         return names
+
+    def spellings(
+        self, connection: Connection, addresses: Collection[str], *, with_aliases: bool = True, also: str = ""
+    ) -> Spellings:
+        """Return how references to some addresses are spelt, and to the per-account aliases of accounts.
+
+        `also` is a domain whose alias domains shall be known too: the one of a new address.
+        """
+        rows, table = self._context.table("forwardings").c, self._context.table("alias_domain").c
+        own = rows.forwarding.in_(addresses) & (rows.is_alias == 1)
+        domains = {also} - {""} | {domain_part(address) for address in addresses}
+        targets: ColumnElement[bool] = table.target_domain.in_(domains)
+        if with_aliases:
+            targets |= table.target_domain.in_(select(rows.domain).where(own))
+        queries = [select(literal("domain"), table.alias_domain, table.target_domain).where(targets)]
+        queries += [select(literal("alias"), rows.address, rows.forwarding).where(own)] * with_aliases
+        under: dict[str, set[str]] = {}
+        holders: dict[str, str] = {}
+        for kind, name, target in connection.execute(union_all(*queries)).all():
+            if kind == "alias":
+                holders[name.lower()] = target.lower()
+            else:
+                under.setdefault(target.lower(), set()).add(name.lower())
+        every = Spellings([*addresses, *holders], under)
+        return Spellings([*addresses, *holders], under, self._others(connection, every), holders)
+
+    def _others(self, connection: Connection, spellings: Spellings) -> set[str]:
+        """Return which names under alias domains lead to somebody else: a row of their own comes first."""
+        rows = self._context.table("forwardings").c
+        names = spellings.names.keys() - set(spellings.addresses)
+        if not names:
+            return set()
+        query = select(rows.address).where(rows.address.in_(names), rows.forwarding.not_in(spellings.addresses))
+        return {name.lower() for name in connection.execute(query).scalars()}
 
     def claim_aliases(self, tx: Transaction, address: str, aliases: Collection[str]) -> dict[str, str]:
         """Lock and refuse what is needed so that the account `address` may take `aliases`; return their primary domains."""

@@ -11,6 +11,7 @@ from mailstore.errors import InvalidPassword
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.iredmail.units import megabytes
+from mailstore.model import Edit, Names
 from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.iredmail.context import Context
@@ -75,7 +76,7 @@ class NewAccount:
     keep_copy: bool
     aliases: tuple[str, ...]
     pointers: dict[str, str]
-    services: tuple[str, ...] | None
+    services: Names | None
     home: str | None = None
     operations: frozenset[Operation] = frozenset()
     """What it asks for of an acting admin, besides that it is created."""
@@ -109,7 +110,7 @@ class NewAccount:
             keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
             aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
             pointers=pointers_from(fields),
-            services=None if services is None else tuple(plain(services)),
+            services=services if services is None or isinstance(services, Edit) else tuple(plain(services)),
             home=home,
             operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )
@@ -126,10 +127,8 @@ class NewAccount:
         self.mailbox.setdefault("language", policy.default_language)
         self.mailbox.setdefault("active", 1)
         policy.check_account_quota(self.address, self.mailbox["quota"])
-        if self.services is None:
-            self.mailbox |= services.disabled_for_new(policy.disabled_services)
-        else:
-            self.mailbox |= services.columns(self.services, {})
+        default = services.disabled_for_new(policy.disabled_services)
+        self.mailbox |= default if self.services is None else services.columns(self.services, default)
         moment = now()
         self.mailbox |= {
             "username": self.address, "domain": self.domain, "password": self.secret.hash,

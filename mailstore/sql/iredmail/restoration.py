@@ -7,17 +7,18 @@ from typing import Any
 
 from sqlalchemy import exc, select
 
-from mailstore.address import domain_part
+from mailstore.address import domain_part, local_part
 from mailstore.companions import levels
 from mailstore.errors import AlreadyExists
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.model import DeletedMailbox
+from mailstore.names import Spellings, plain_local_part
 from mailstore.purge import find_mail
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.admin_rows import demote_idle
-from mailstore.sql.iredmail.cleanup import Cleanup
+from mailstore.sql.iredmail.cleanup import FORWARDERS, NEVER, Cleanup, Reference
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import forwarding_row
 from mailstore.sql.iredmail.limits import check_accounts, policy_of
@@ -25,37 +26,13 @@ from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.rights import GLOBAL, Actor
 from mailstore.sql.iredmail.services import Services
+from mailstore.sql.iredmail.shields import Shields
 from mailstore.sql.snapshots import Restored, unpacked
 from mailstore.values import now
 
 __all__ = ["Restoration"]
 
 Row = Mapping[str, Any]
-
-_ANCHORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "moderators": {"address": ("alias.address", "maillists.address")},
-    "maillist_owners": {"address": ("maillists.address",)},
-    "domain_admins": {"domain": ("domain.domain",)},
-    "sender_bcc_user": {"username": ("mailbox.username",)},
-    "recipient_bcc_user": {"username": ("mailbox.username",)},
-    "sender_bcc_domain": {"domain": ("domain.domain",)},
-    "recipient_bcc_domain": {"domain": ("domain.domain",)},
-    "sender_relayhost": {"account": ("mailbox.username",)},
-    "last_login": {"username": ("mailbox.username",)},
-    "share_folder": {"from_user": ("mailbox.username",), "to_user": ("mailbox.username",)},
-    "anyone_shares": {"from_user": ("mailbox.username",)},
-}
-"""What must (still) be there for a row to come back: for each table, columns and where their value must be found.
-
-`used_quota` is not among them: an insert there adds up on some servers, and Dovecot counts again by itself.
-"""
-_FORWARDERS = {
-    "is_forwarding": "mailbox.username",
-    "is_list": "alias.address",
-    "is_maillist": "maillists.address",
-    "is_alias": "mailbox.username",
-}
-"""Where the address of a forwarding must be found, by its flag; one without flags is the catch-all of a domain."""
 
 
 class Restoration:
@@ -68,6 +45,7 @@ class Restoration:
         self._rows: dict[str, list[Row]] = unpacked(snapshot)
         self._restored = Restored(context.db, tx)
         self._names = NameSpace(context)
+        self._owners: dict[str, str | None] = {}
 
     def run(self, hashed: Secret | None) -> None:
         """Insert the account and what belongs to it. `hashed` is the password if there is no snapshot."""
@@ -88,15 +66,19 @@ class Restoration:
         if not self._rows:
             self._context.insert(self._tx, "forwardings", forwarding_row(address, address))
             return
-        for forwarding in filter(None, map(self._fitting, self._rows.get("forwardings", []))):
-            self._insert_if_free("forwardings", forwarding)
-        for name, anchors in _ANCHORS.items():
-            if name == "domain_admins" and not _is_admin(row):
+        self._bring_back_forwardings()
+        spellings = self._names.spellings(self._tx.connection, [address])
+        cleanup, shields = Cleanup(self._context), Shields(self._context)
+        for reference in cleanup.references:
+            if reference.table == "domain_admins" and not _is_admin(row):
                 continue  # rights that did not count then do not wait to count later
-            for other in self._rows.get(name, []) if self._context.schema.has(name) else ():
-                if all(self._is_there(str(other[key]), places) for key, places in anchors.items()):
-                    self._insert_if_free(name, other)
-        Cleanup(self._context).restore_self_rows(self._tx, [address])
+            if reference.table != "forwardings" and reference.back is not NEVER:
+                self._bring_back(reference, spellings)
+        cleanup.restore_self_rows(self._tx, [address])
+        named = {address, *(str(row["address"]).lower() for row in self._rows.get("forwardings", []))}
+        shields.renew(self._tx, {name for name in named if "@" in name})
+        for domain in sorted(name for name in named if "@" not in name):
+            shields.renew_domain(self._tx, domain)
         demote_idle(self._context, self._tx, [address])  # the domains that it managed may be gone
         self._restored.tell(address)
 
@@ -104,6 +86,46 @@ class Restoration:
         listed = [str(other["domain"]) for other in self._rows.get("domain_admins", [])]
         if _is_admin(row):
             actor.refuse_restoring(self._tx.connection, row, listed)
+
+    def _bring_back_forwardings(self) -> None:
+        rows = self._rows.get("forwardings", [])
+        own = [row for row in rows if self._is_alias(row)]
+        fitting = [row for row in map(self._fitting_alias, own) if row is not None]
+        gone = {str(row["address"]).lower() for row in own} - {str(row["address"]).lower() for row in fitting}
+        for row in fitting:
+            self._insert_if_free("forwardings", row)
+        for row in rows:
+            # Who led to an alias that is somebody else's by now does not lead there again.
+            if not self._is_alias(row) and str(row["forwarding"]).lower() not in gone:
+                fit = self._fitting(row)
+                if fit is not None:
+                    self._insert_if_free("forwardings", {**fit, **self._respelt(fit, "forwarding", "dest_domain")})
+
+    def _bring_back(self, reference: Reference, spellings: Spellings) -> None:
+        """Insert those rows of a table again that refer to the account in this column and still have their anchors."""
+        for row in self._rows.get(reference.table, []):
+            respelt = self._respelt(row, reference.column, reference.domain)
+            if not spellings.meant({**row, **respelt}[reference.column]):
+                continue
+            if all(self._is_there(str(row[key]), places) for key, places in reference.back.items()):
+                self._insert_if_free(reference.table, {**row, **respelt})
+
+    def _respelt(self, row: Row, column: str, domain: str | None) -> Row:
+        """Return what changes in a row that named the account under an alias domain which is none of its any more."""
+        text, own = str(row[column]), self._record.domain
+        if plain_local_part(text) != local_part(self._record.address) or domain_part(text.lower()) == own:
+            return {}
+        if self._owner(domain_part(text.lower())) == own:
+            return {}
+        return {column: f"{local_part(text)}@{own}", **({domain: own} if domain else {})}
+
+    def _owner(self, domain: str) -> str | None:
+        if domain not in self._owners:
+            self._owners[domain] = self._names.owners(self._tx.connection, [domain]).get(domain)
+        return self._owners[domain]
+
+    def _is_alias(self, row: Row) -> bool:
+        return bool(row["is_alias"]) and str(row["forwarding"]).lower() == self._record.address
 
     def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
@@ -127,15 +149,15 @@ class Restoration:
     def _fitting(self, row: Row) -> Row | None:
         """Return a forwarding as it can be inserted now; None if its address is gone, or something else by now."""
         address = str(row["address"])
-        if row["is_alias"] and row["forwarding"] == self._record.address:
-            return self._fitting_alias(row)
-        place = next((place for flag, place in _FORWARDERS.items() if row[flag]), "domain.domain")
-        active = self._state(address, place)
-        return None if active is None else {**row, "active": active if place != "domain.domain" else 1}
+        place = next((place for flag, place in FORWARDERS.items() if row[flag]), None)
+        if place is None and "@" in address:
+            return None  # a shield, which is made anew if it is needed
+        active = self._state(address, place or "domain.domain")
+        return None if active is None else {**row, "active": 1 if place is None else active}
 
     def _fitting_alias(self, row: Row) -> Row | None:
         address = str(row["address"])
-        owner = self._names.owners(self._tx.connection, [domain_part(address)]).get(domain_part(address))
+        owner = self._owner(domain_part(address))
         if owner is None:
             return None
         try:

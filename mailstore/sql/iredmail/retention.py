@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, select
 
 from mailstore.model import DeletedMailbox, Usage
+from mailstore.names import Spellings
 from mailstore.neighbours import Place, refuse_occupied
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_rows import home_of
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.homes import HomeColumns
+from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.iredmail.tables import OWN_TABLE
 from mailstore.sql.ledger import Ledger, NewRecord
@@ -42,10 +44,14 @@ class Retention:
         self._ledger = ledger_of(context)
         self._deleted = self._ledger.records
         self._mailbox = context.table("mailbox")
+        self._names = NameSpace(context)
 
-    def record(self, tx: Transaction, address: str, due: date) -> DeletedMailbox | None:
-        """Record the mailbox of one account that is about to be deleted. Returns None if it has no home."""
-        records = self._record(tx, [address], due)
+    def record(self, tx: Transaction, address: str, spellings: Spellings, due: date) -> DeletedMailbox | None:
+        """Record the mailbox of one account that is about to be deleted. Returns None if it has no home.
+
+        `spellings` are those of the account's addresses.
+        """
+        records = self._record(tx, [address], spellings, due)
         return records[0] if records else None
 
     def record_domain(self, tx: Transaction, domain: str, due: date) -> int:
@@ -54,10 +60,13 @@ class Retention:
         query = select(username).where(self._mailbox.c.domain == domain).order_by(username)
         accounts = tx.execute(query).scalars().all()
         for start in range(0, len(accounts), _BATCH):
-            self._record(tx, accounts[start : start + _BATCH], due)
+            batch = accounts[start : start + _BATCH]
+            self._record(tx, batch, self._names.spellings(tx.connection, batch), due)
         return len(accounts)
 
-    def _record(self, tx: Transaction, addresses: Sequence[str], due: date) -> list[DeletedMailbox]:
+    def _record(
+        self, tx: Transaction, addresses: Sequence[str], spellings: Spellings, due: date
+    ) -> list[DeletedMailbox]:
         """Record some accounts, with a number of statements that does not depend on how many they are."""
         used = self._context.table("used_quota")
         query = (
@@ -70,7 +79,7 @@ class Retention:
         if not accounts:
             return []
         keeps_snapshots = self._ledger.beside is not None
-        snapshots = take_snapshots(self._context, tx, list(accounts)) if keeps_snapshots else {}
+        snapshots = take_snapshots(self._context, tx, list(accounts), spellings) if keeps_snapshots else {}
         by = self._context.actor.address if self._context.actor else ""
         new = [
             NewRecord(

@@ -163,8 +163,11 @@ class Accounts(store.Accounts):
                 raise self._no_such_account(address)
             (user,) = found
             # The record is written first: it copies what is about to be removed.
-            record = self._retention.record(tx, user, due)
-            self._references.remove(tx, address, user["id"])
+            referring = self._references.find(tx, address)
+            record = self._retention.record(tx, user, referring, due)
+            if self._retention.ledger is not None:  # else nobody could put back what is taken away
+                self._references.remove(tx, referring)
+            self._references.remove_factors(tx, user["id"])
             tx.execute(delete(self._users).where(self._users.c.id == user["id"]))
             return record
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, select, true, update
 
 from mailstore import store
-from mailstore.address import domain_name
+from mailstore.address import domain_name, domain_part
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
@@ -94,7 +95,8 @@ class Aliases(store.Aliases):
         with self._context.changing(source) as tx:
             row = self._require(tx.connection, source)
             tx.execute(delete(self._table).where(self._table.c.id == row["id"]))
-            self._references.remove(tx, source)
+            if not source.startswith("@"):  # a destination @domain means its users, not its catch-all
+                self._references.remove(tx, self._references.find(tx, source))
 
     def _change(self, fields: Mapping[str, Any]) -> dict[str, Names]:
         """Return the parameters that an alias of a box has, checked as far as that goes without the file."""
@@ -109,19 +111,34 @@ class Aliases(store.Aliases):
     ) -> dict[str, Any]:
         """Return the columns that a change sets, checked as the box checks them."""
         columns: dict[str, Any] = {}
+        owners = partial(names.owners, self._context.schema, tx.connection)
         if "members" in change:
-            members = lists.edited(row.get("destination"), change["members"])
+            members = lists.edited(row.get("destination"), change["members"], owners)
             self._check_destinations(tx, source, members)
+            if row.get("destination") and not members:
+                self._refuse_to_catch_all(tx, source)
             columns["destination"] = lists.joined(members)
         if "permitted_senders" in change and "permitted_senders" in self._table.c:
-            senders = lists.edited(row.get("permitted_senders"), change["permitted_senders"])
+            senders = lists.edited(row.get("permitted_senders"), change["permitted_senders"], owners)
             self._check_senders(tx, _names(change["permitted_senders"]))
+            if row.get("permitted_senders") and not senders and isinstance(change["permitted_senders"], Edit):
+                _refuse_senders_to_members(source)
             # NULL lets the destinations send; an empty list would let nobody.
             columns["permitted_senders"] = lists.joined(senders) or None
         result = {**row, **columns}
         if (columns or not row) and not (result.get("destination") or result.get("permitted_senders")):
             raise InvalidValue(f"{source}: an alias needs a member or a permitted sender", subject=source)
         return columns
+
+    def _refuse_to_catch_all(self, tx: Transaction, source: str) -> None:
+        """Raise InvalidValue if somebody else would get the mail of an alias that is to have no member any more."""
+        domain = domain_part(source)
+        if names.has_catch_all(self._context.schema, tx.connection, domain):
+            raise InvalidValue(
+                f"{source} would have no member, and its mail would go to the catch-all of {domain}: nothing was changed;"
+                " name another member, or delete the alias",
+                subject=source,
+            )
 
     def _check_destinations(self, tx: Transaction, source: str, members: Sequence[str]) -> None:
         domains = [member for member in members if member.startswith("@")]
@@ -174,6 +191,14 @@ def _alias(row: Mapping[Any, Any]) -> Alias:
         address=row["source"],
         members=lists.shown(row["destination"]),
         permitted_senders=lists.shown(row.get("permitted_senders")),
+    )
+
+
+def _refuse_senders_to_members(source: str) -> None:
+    raise InvalidValue(
+        f"{source} would have no permitted sender, and its members could send as it: nothing was changed; name another"
+        " sender, or give an empty set to let the members send",
+        subject=source,
     )
 
 

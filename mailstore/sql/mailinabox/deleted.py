@@ -25,7 +25,7 @@ from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.creation import new_secret
 from mailstore.sql.mailinabox.privileges import is_admin
 from mailstore.sql.mailinabox.references import References
-from mailstore.sql.mailinabox.retention import NO_TABLE
+from mailstore.sql.mailinabox.retention import NO_TABLE, Retention
 from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["DeletedMailboxes", "UnrecordedMailboxes"]
@@ -38,6 +38,7 @@ class DeletedMailboxes(SQLMailboxes):
         super().__init__(ledger, accounts)
         self._context = context
         self._references = References(context.schema)
+        self._retention = Retention(context)
         self._users = context.table("users")
 
     def archived(self, *, domain: str | None = None) -> Iterator[DeletedMailbox]:
@@ -72,8 +73,7 @@ class DeletedMailboxes(SQLMailboxes):
         live = select(func.lower(self._users.c.email))
         with self._ledger.db.writing() as tx:
             revived = tx.execute(select(records.id).where(records.username.in_(live))).scalars().all()
-            if revived:
-                self._ledger.drop(tx, revived)
+            self._retention.drop_revived(tx, revived)
 
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor

@@ -16,6 +16,7 @@ from mailstore.model import Domain
 from mailstore.sql.mailinabox import lists, rules
 from mailstore.sql.mailinabox.automatic import served
 from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.references import References
 
 __all__ = ["Domains"]
 
@@ -95,6 +96,8 @@ class Domains(store.Domains):
                 if site.aliases.get(name) != domain:
                     raise NotFound(f"{name} is no alias domain of {domain}", subject=name)
             tx.execute(delete(self._table).where(self._table.c.source.in_([f"@{name}" for name in unwanted])))
+            for name in unwanted:
+                References(self._context.schema).leave_alias_domain(tx, name, domain)
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         raise self._not_supported("delete its accounts and aliases; it is gone with the last of them")

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 
+from mailstore.address import local_part
+from mailstore.names import DELIMITER, Spellings
 from mailstore.sql.engine import Transaction
-from mailstore.sql.mailinabox.lists import joined, replaced, split
+from mailstore.sql.mailinabox import names
+from mailstore.sql.mailinabox.lists import joined, moved, renamed, split, without
 from mailstore.sql.mailinabox.schema import Schema
 from mailstore.sql.snapshots import Restored, packed, rows_of
 
-__all__ = ["References"]
+__all__ = ["References", "Referring"]
 
 Row = Mapping[Any, Any]
 _LISTS = ("destination", "permitted_senders")
+
+
+@dataclass(frozen=True)
+class Referring:
+    """The aliases that name an address in one of their lists, and how it may be spelt there."""
+
+    spellings: Spellings
+    rows: Sequence[Row]
 
 
 class References:
@@ -26,30 +38,60 @@ class References:
         self._aliases = schema["aliases"]
         self._lists = [name for name in _LISTS if schema.has("aliases", name)]
 
-    def snapshot(self, tx: Transaction, user: Row) -> str:
-        """Return all that the file knows of a user, who is given as a row with all its columns."""
-        address = str(user["email"])
-        found: dict[str, Any] = {"users": dict(user), "mfa": self._mfa(tx, user["id"])}
-        rows = list(self._referring(tx, address))
+    def find(self, tx: Transaction, address: str) -> Referring:
+        """Return the aliases that name an address, spelt as it may be."""
+        spellings = names.spellings(self._schema, tx, address)
+        columns = [self._aliases.c[name] for name in self._lists]
+        beginnings = {f"{local_part(name)}{end}" for name in spellings.names for end in ("@", DELIMITER)}
+        maybe = or_(*(each.icontains(text, autoescape=True) for each in columns for text in sorted(beginnings)))
+        rows = tx.execute(select(self._aliases.c.id, *columns).where(maybe)).mappings().all()
+        named = [row for row in rows if any(spellings.meant(text) for name in self._lists for text in split(row[name]))]
+        return Referring(spellings, named)
+
+    def snapshot(self, tx: Transaction, user: Row, referring: Referring) -> str:
+        """Return all that the file knows of a user, with columns that other tools added.
+
+        Of the lists it keeps the numbers of the aliases, each with the spellings that stand there.
+        """
+        users = self._schema["users"]
+        (kept,) = rows_of(tx, users, users.c.id == user["id"])
+        found: dict[str, Any] = {"users": kept, "mfa": self._mfa(tx, user["id"])}
+        meant = referring.spellings.meant
         for name in self._lists:
-            found[name] = [row["id"] for row in rows if replaced(row[name], {address}, None) is not None]
+            spelt = [(row["id"], [text for text in split(row[name]) if meant(text)]) for row in referring.rows]
+            found[name] = [(number, texts) for number, texts in spelt if texts]
         return packed(found)
 
-    def remove(self, tx: Transaction, address: str, user_id: int | None = None) -> None:
-        """Remove an address from all lists, and what belongs to the user alone.
+    def remove(self, tx: Transaction, referring: Referring) -> None:
+        """Remove an address from all lists that have others.
 
-        An alias that loses its last destination stays, with none: nothing vanishes that nobody asked for. One that loses
-        its last permitted sender is left with an empty list, because NULL would let its destinations send.
+        Where it is the last one it stays, as the panel leaves it: that mail bounces, and nobody may send, until there is a
+        user of this name again.
         """
-        self._rewrite(tx, address, None)
-        if user_id is not None and self._schema.has("mfa"):
-            # The box leaves them; its foreign key would remove them, but is never switched on.
+        self._rewrite(tx, referring.rows, lambda text: without(text, referring.spellings))
+
+    def remove_factors(self, tx: Transaction, user_id: int) -> None:
+        """Remove the second factors of a user. The box leaves them; its foreign key is never switched on."""
+        if self._schema.has("mfa"):
             mfa = self._schema["mfa"]
             tx.execute(delete(mfa).where(mfa.c.user_id == user_id))
 
     def rename(self, tx: Transaction, old: str, new: str) -> None:
         """Put a new address in the place of an old one in all lists."""
-        self._rewrite(tx, old, new)
+        if old.startswith("@") or new.startswith("@"):
+            return  # a destination @domain means its users, not its catch-all
+        referring = self.find(tx, old)
+        self._rewrite(tx, referring.rows, lambda text: renamed(text, referring.spellings, new))
+
+    def leave_alias_domain(self, tx: Transaction, name: str, domain: str) -> None:
+        """Let what refers to addresses under an alias domain that goes refer to the same ones of `domain`.
+
+        Otherwise it would point at a domain that is nobody's here, and its mail would leave the box.
+        """
+        columns = [self._aliases.c[each] for each in self._lists]
+        under = or_(*(each.icontains(f"@{name}", autoescape=True) for each in columns))
+        rows = tx.execute(select(self._aliases.c.id, *columns).where(under)).mappings().all()
+        self._rewrite(tx, rows, lambda text: moved(text, name, domain))
 
     def restore(self, tx: Transaction, restored: Restored, snapshot: Row) -> None:
         """Insert a user of a snapshot again, under a new number, and put it back into those aliases that are still there."""
@@ -58,28 +100,31 @@ class References:
         if self._schema.has("mfa"):
             for row in snapshot["mfa"]:
                 restored.insert(self._schema["mfa"], {**row, "user_id": number}, without=("id",))
+        self.put_back(tx, snapshot)
+
+    def put_back(self, tx: Transaction, snapshot: Row) -> None:
+        """Put the user of a snapshot, who is there again, back into those aliases that are still there."""
+        address = str(snapshot["users"]["email"])
+        spellings = names.spellings(self._schema, tx, address)
         for name in self._lists:
-            self._put_back(tx, name, snapshot.get(name, ()), str(user["email"]))
+            kept = snapshot.get(name, ())
+            # Records of earlier versions have the numbers alone.
+            spelt = dict((entry, [address]) if isinstance(entry, int) else entry for entry in kept)
+            self._put_back(tx, name, spelt, spellings)
 
-    def _put_back(self, tx: Transaction, name: str, alias_ids: list[int], address: str) -> None:
+    def _put_back(self, tx: Transaction, name: str, spelt: Mapping[int, Sequence[str]], spellings: Spellings) -> None:
         ids, values = self._aliases.c.id, self._aliases.c[name]
-        for number, text in tx.execute(select(ids, values).where(ids.in_(alias_ids))).all():
-            merged = joined(dict.fromkeys([*split(text), address]))
-            tx.execute(update(self._aliases).where(ids == number).values({name: merged}))
+        for number, text in tx.execute(select(ids, values).where(ids.in_(list(spelt)))).all():
+            if not any(map(spellings.meant, split(text))):
+                merged = joined([*split(text), *spelt[number]])
+                tx.execute(update(self._aliases).where(ids == number).values({name: merged}))
 
-    def _rewrite(self, tx: Transaction, address: str, new: str | None) -> None:
-        for row in list(self._referring(tx, address)):
-            changes = {name: replaced(row[name], {address}, new) for name in self._lists}
+    def _rewrite(self, tx: Transaction, rows: Iterable[Row], change: Callable[[str | None], str | None]) -> None:
+        for row in rows:
+            changes = {name: change(row[name]) for name in self._lists}
             values = {name: text for name, text in changes.items() if text is not None}
-            tx.execute(update(self._aliases).where(self._aliases.c.id == row["id"]).values(values))
-
-    def _referring(self, tx: Transaction, address: str) -> Iterator[Row]:
-        """Iterate over the aliases that name an address in one of their lists, spelt as it may be."""
-        columns = [self._aliases.c[name] for name in self._lists]
-        maybe = or_(*(column.icontains(address, autoescape=True) for column in columns))
-        for row in tx.execute(select(self._aliases.c.id, *columns).where(maybe)).mappings().all():
-            if any(replaced(row[name], {address}, None) is not None for name in self._lists):
-                yield row
+            if values:
+                tx.execute(update(self._aliases).where(self._aliases.c.id == row["id"]).values(values))
 
     def _mfa(self, tx: Transaction, user_id: int) -> list[dict[str, Any]]:
         if not self._schema.has("mfa"):

@@ -14,8 +14,9 @@ from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import Ledger, NewRecord
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.references import References
+from mailstore.sql.mailinabox.references import References, Referring
 from mailstore.sql.mailinabox.usage import usage_of
+from mailstore.sql.snapshots import unpacked
 from mailstore.values import due_date
 
 __all__ = ["NO_TABLE", "Retention"]
@@ -49,8 +50,10 @@ class Retention:
             raise NotSupported(f"the mailbox cannot be kept for a number of days: {NO_TABLE}")
         return None
 
-    def record(self, tx: Transaction, user: Mapping[Any, Any], due: date | None) -> DeletedMailbox | None:
-        """Record the mailbox of a user (its whole row) that is about to be deleted, with all that the file knows of it."""
+    def record(
+        self, tx: Transaction, user: Mapping[Any, Any], referring: Referring, due: date | None
+    ) -> DeletedMailbox | None:
+        """Record the mailbox of a user that is about to be deleted, with all that the file knows of it."""
         address = str(user["email"])
         home = self._context.box.home(address)
         if home is None:
@@ -64,7 +67,7 @@ class Retention:
             due=due,
             deleted_by=self._context.actor or "",
             usage=usage_of(self._context.homes, home) or Usage(0, 0),
-            snapshot=self._references.snapshot(tx, user),
+            snapshot=self._references.snapshot(tx, user, referring),
         )
         return self.ledger.add(tx, [new])[0]
 
@@ -77,6 +80,18 @@ class Retention:
         for start in range(0, len(addresses), _BATCH):
             for record in list(self.ledger.select(username.in_(addresses[start : start + _BATCH]))):
                 dropped[record.address].append(record)
-        if dropped:
-            self.ledger.drop(tx, [record.id for records in dropped.values() for record in records])
+        self.drop_revived(tx, [record.id for records in dropped.values() for record in records])
         return dropped
+
+    def drop_revived(self, tx: Transaction, record_ids: Sequence[int]) -> None:
+        """Drop the records of accounts that are there again, and put those back into the aliases that they were in.
+
+        The panel would not have taken them out: to it, an account that is made again is the former one.
+        """
+        if self.ledger is None or not record_ids:
+            return
+        for number in sorted(record_ids):
+            snapshot = self.ledger.snapshot(tx, number)
+            if snapshot is not None:
+                self._references.put_back(tx, unpacked(snapshot))
+        self.ledger.drop(tx, record_ids)
