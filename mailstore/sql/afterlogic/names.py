@@ -117,7 +117,7 @@ class NameSpace:
         lists = self._server.lists
         if lists is not None:
             name = lists.c.list_name
-            queries.append(select(name, literal("list")).where(self._context.one_of(name, addresses)))
+            queries.append(select(name, literal("list")).where(self._context.one_of(name, spellings(addresses))))
         if served:
             queries += self._served_called(served)
         found = [
