@@ -69,11 +69,10 @@ class DeletedMailboxes(SQLMailboxes):
 
     def _cancel_revived(self) -> None:
         """Drop the records of addresses that somebody made again with the panel: that is how a box restores a mailbox."""
-        records = self._ledger.records.c
+        username = self._ledger.records.c.username
         live = select(func.lower(self._users.c.email))
         with self._ledger.db.writing() as tx:
-            revived = tx.execute(select(records.id).where(records.username.in_(live))).scalars().all()
-            self._retention.drop_revived(tx, revived)
+            self._retention.drop_revived(tx, list(self._ledger.select(username.in_(live))))
 
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor

@@ -80,18 +80,18 @@ class Retention:
         for start in range(0, len(addresses), _BATCH):
             for record in list(self.ledger.select(username.in_(addresses[start : start + _BATCH]))):
                 dropped[record.address].append(record)
-        self.drop_revived(tx, [record.id for records in dropped.values() for record in records])
+        self.drop_revived(tx, [record for records in dropped.values() for record in records])
         return dropped
 
-    def drop_revived(self, tx: Transaction, record_ids: Sequence[int]) -> None:
+    def drop_revived(self, tx: Transaction, records: Sequence[DeletedMailbox]) -> None:
         """Drop the records of accounts that are there again, and put those back into the aliases that they were in.
 
         The panel would not have taken them out: to it, an account that is made again is the former one.
         """
-        if self.ledger is None or not record_ids:
+        if self.ledger is None or not records:
             return
-        for number in sorted(record_ids):
-            snapshot = self.ledger.snapshot(tx, number)
+        for record in records:
+            snapshot = self.ledger.snapshot(tx.connection, record)
             if snapshot is not None:
                 self._references.put_back(tx, unpacked(snapshot))
-        self.ledger.drop(tx, record_ids)
+        self.ledger.drop(tx, [record.id for record in records])
