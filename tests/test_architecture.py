@@ -60,6 +60,7 @@ SHARED = CONTRACT | {
     "mailstore.drift",
     "mailstore.driver",
     "mailstore.lookups",
+    "mailstore.names",
     "mailstore.policy_keys",
     "mailstore.purge",
     "mailstore.registry",
