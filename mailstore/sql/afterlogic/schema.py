@@ -53,7 +53,8 @@ class Schema:
 
         Raises LookupError for what no version of the product has: to leave that out silently would hide a mistake here.
         """
-        if column is not None and column not in ALL[name].columns:
+        known = ALL[name].columns
+        if column is not None and column not in known:
             raise LookupError(f"the product has no {name}.{column}")
         found = self.metadata.tables.get(f"{self.prefix}{name}")
         return found is not None and (column is None or column in found.c)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,8 @@ class Schema:
         return self.tables[table]
 
     def has(self, table: str, column: str | None = None) -> bool:
-        """Tell whether the server has this table, or this column of it."""
+        """Tell whether the server has this table, or this column of it. Raises LookupError for what no server has."""
+        _refuse_unknown(table, [] if column is None else [column])
         found = self.tables.get(table)
         return found is not None and (column is None or column in found.c)
 
@@ -79,10 +80,24 @@ class Schema:
         return {keys[name]: value for name, value in self.names.fillings(table).items() if name in keys}
 
     def insertion(self, table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Insert, Any]:
-        """Return an insert and its parameters, with the configured values, and without columns that the server lacks."""
+        """Return an insert and its parameters, with the configured values, and without columns that the server lacks.
+
+        Raises LookupError for a column that no server has.
+        """
+        _refuse_unknown(table, {key for row in rows for key in row})
         target, filled = self[table], self.fillings(table)
         complete = [{**{key: value for key, value in row.items() if key in target.c}, **filled} for row in rows]
         return insert(target), complete if len(complete) > 1 else complete[0]
+
+
+def _refuse_unknown(table: str, columns: Iterable[str]) -> None:
+    """Raise LookupError for a table or columns that no server has: to leave them out silently would hide a mistake here."""
+    if table in OWN_TABLES:
+        return
+    spec = {**SPECS, **API_SPECS}[table]
+    unknown = set(columns) - {column.name for column in spec.columns}
+    if unknown:
+        raise LookupError(f"no server has {table}.{min(unknown)}")
 
 
 def detect(connection: Connection, names: TableNames, specs: Specs = SPECS) -> Schema:

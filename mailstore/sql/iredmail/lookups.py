@@ -395,7 +395,7 @@ def _block(text: str) -> str:
 def _main(site: _Site, **parts: str) -> str:
     """Return mailstore.conf; without a table last_login nothing in it speaks of last logins."""
     text = site.syntax.main
-    if not site.schema.has("last_login"):
+    if not site.schema.has("last_login", "imap"):
         text = re.sub(r"(?ms)^last_login \{\{$.*?^\}\}\n|^  last_login_dict = .*?\n", "", text)
     protocols = "".join(_protocol(site, protocol) for protocol in _LAST_LOGIN)
     return text.format(uid=site.uid, gid=site.gid, dict_service=_dict_service(site), protocols=protocols, **parts)
@@ -415,7 +415,7 @@ def _dict_service(site: _Site) -> str:
 
 def _protocol(site: _Site, protocol: str) -> str:
     """Return the plugins that a protocol needs besides those of all, and where it notes logins."""
-    noted = site.schema.has("last_login")
+    noted = site.schema.has("last_login", "imap")
     # A protocol that has a list of its own already does not follow what is said for all.
     plugins = ["quota", "quota_clone", *["imap_quota"] * (protocol == "imap"), *["last_login"] * noted]
     settings = site.syntax.login_key.format(key=_login_key(site, protocol)) if noted else ""
@@ -439,7 +439,7 @@ def _dicts(site: _Site) -> dict[str, str]:
             for kind, value in quota.items()
         )
     }
-    if site.schema.has("last_login"):
+    if site.schema.has("last_login", "imap"):
         key = site.syntax.key.format(
             columns="".join(site.syntax.key_column.format(name=name) for name in site.login_key)
         )

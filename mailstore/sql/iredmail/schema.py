@@ -33,13 +33,14 @@ _TRIGGERS = {
 
 @dataclass(frozen=True)
 class Schema:
-    """A live schema: its tables as this driver may use them, and what they lack.
+    """A live schema: its tables as this driver may use them, and what they lack of the ``complete`` ones.
 
     ``missing`` are needed tables and columns, ``absent`` optional ones, both as ``table`` or ``table.column``;
     ``foreign`` are columns of the known tables that this driver does not know.
     """
 
     metadata: MetaData
+    complete: MetaData
     missing: tuple[str, ...]
     absent: tuple[str, ...]
     foreign: tuple[str, ...]
@@ -48,7 +49,13 @@ class Schema:
         return self.metadata.tables[table]
 
     def has(self, table: str, column: str | None = None) -> bool:
-        """Tell whether the server has this table, or this column of it."""
+        """Tell whether the server has this table, or this column of it.
+
+        Raises LookupError for what no server has: to leave that out silently would hide a mistake here.
+        """
+        known = self.complete.tables[table]
+        if column is not None and column not in known.c:
+            raise LookupError(f"no server has {table}.{column}")
         found = self.metadata.tables.get(table)
         return found is not None and (column is None or column in found.c)
 
@@ -66,7 +73,7 @@ def detect(connection: Connection, engine: str) -> Schema:
     live = read_live(connection, engine)
     complete = _complete(engine)
     missing, absent = _gaps(complete, live)
-    return Schema(define(engine, live), missing, absent, _foreign(complete, live))
+    return Schema(define(engine, live), complete, missing, absent, _foreign(complete, live))
 
 
 @cache

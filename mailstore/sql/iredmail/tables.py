@@ -14,6 +14,8 @@ from sqlalchemy import (
     CHAR,
     BigInteger,
     Column,
+    DateTime,
+    Dialect,
     Index,
     Integer,
     MetaData,
@@ -53,7 +55,7 @@ OPTIONAL: dict[str, frozenset[str]] = {
     - {"enablesmtp", "enablepop3", "enableimap", "enabledeliver"},
     "domain": frozenset({"disclaimer", "quota"}),
     "deleted_mailboxes": frozenset({"bytes", "messages"}),
-    "last_login": frozenset({"*"}),
+    "last_login": frozenset({"*", "imap", "pop3", "lda"}),  # 1.0 and 1.1 had one time for all protocols
     "maillist_owners": frozenset({"*"}),
     OWN_TABLE: BESIDE_LATER | {"*"},
 }
@@ -61,35 +63,33 @@ OPTIONAL: dict[str, frozenset[str]] = {
 
 # On PostgreSQL every flag is an INT2 and refuses booleans; integers are right for all engines.
 _FLAG = SmallInteger().with_variant(mysql.TINYINT(1), "mysql", "mariadb")
-# SQLite numbers rows by itself only where the type says INTEGER.
-_ID = BigInteger().with_variant(mysql.BIGINT(unsigned=True), "mysql", "mariadb").with_variant(Integer(), "sqlite")
-_INDEXED = frozenset(
-    {"passwordlastchange", "expired", "active", "backupmx", "target_domain", "department", "employeeid", "isadmin"}
-    | {
-        "isglobaladmin",
-        "dest_domain",
-        "is_maillist",
-        "is_list",
-        "is_alias",
-        "is_newsletter",
-        "bcc_address",
-        "timestamp",
-    }
-    | {"delete_date", "imap", "pop3", "lda", "owner", *ENABLE_COLUMNS}
-)
-_ALSO_INDEXED = {
-    "domain_admins": {"username", "domain"},
-    "mailbox": {"domain"},
-    "alias": {"domain"},
-    "forwardings": {"domain", "forwarding", "address"},
-    "moderators": {"domain", "moderator"},
-    "maillist_owners": {"domain"},
-    "maillists": {"domain"},
-    "sender_bcc_user": {"domain"},
-    "deleted_mailboxes": {"username", "domain", "admin"},
-    "used_quota": {"domain"},
-    "last_login": {"domain"},
+_ID = Integer().with_variant(mysql.BIGINT(unsigned=True), "mysql", "mariadb")
+_COUNT = BigInteger().with_variant(Integer(), "mysql", "mariadb")
+_LETTER = String(1).with_variant(CHAR(1), "mysql", "mariadb")
+_AUDITED = "expired active"
+_INDEXES = {
+    "admin": f"passwordlastchange {_AUDITED}",
+    "alias": f"domain {_AUDITED}",
+    "alias_domain": "target_domain active",
+    "deleted_mailboxes": "timestamp username domain admin delete_date",
+    "domain": f"backupmx {_AUDITED}",
+    "domain_admins": "username domain active",
+    "forwardings": "forwarding domain dest_domain is_maillist is_list is_alias",
+    "last_login": "domain imap pop3 lda",
+    "mailbox": f"domain department employeeid isadmin isglobaladmin passwordlastchange {_AUDITED} "
+    + " ".join(ENABLE_COLUMNS),
+    "maillist_owners": "owner domain dest_domain",
+    "maillists": "is_newsletter domain active",
+    "moderators": "domain dest_domain",
+    "recipient_bcc_domain": f"bcc_address {_AUDITED}",
+    "recipient_bcc_user": f"bcc_address {_AUDITED}",
+    "sender_bcc_domain": f"bcc_address {_AUDITED}",
+    "sender_bcc_user": f"bcc_address domain {_AUDITED}",
+    "share_folder": "from_user to_user",
+    "used_quota": "domain",
 }
+_NOT_ON_MYSQL = {"forwardings": " address is_forwarding", "moderators": " address moderator"}
+"""Indexes of single columns, as upstream makes them."""
 
 
 def define(engine: str, live: Live | None = None) -> MetaData:
@@ -101,8 +101,18 @@ def define(engine: str, live: Live | None = None) -> MetaData:
     metadata = MetaData()
     kinds = _Kinds(engine)
     for make in (_people, _addresses, _bcc_and_relay, _dovecot, _deleted):
-        make(partial(_table, metadata, live), kinds)
+        make(partial(_table, metadata, live, engine), kinds)
     return metadata
+
+
+class _Stamp(Moment):
+    """The one column that is a TIMESTAMP on MySQL, which the server converts from and to the session's zone."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        own = mysql.TIMESTAMP() if dialect.name in {"mysql", "mariadb"} else DateTime()
+        return dialect.type_descriptor(own)
 
 
 class _Kinds:
@@ -119,8 +129,9 @@ class _Kinds:
         return Column(name, String(length), nullable=False, server_default=text(f"'{default}'"), **options)
 
     @staticmethod
-    def key(name: str, length: int = 255) -> Column[str]:
-        return Column(name, String(length), nullable=False, server_default=text("''"), primary_key=True)
+    def key(name: str, length: int = 255, *, default: bool = True) -> Column[str]:
+        given = text("''") if default else None
+        return Column(name, String(length), nullable=False, server_default=given, primary_key=True)
 
     def id(self, *, primary: bool = True) -> Column[int]:
         return Column("id", _ID, primary_key=primary, autoincrement=True, nullable=False)
@@ -130,7 +141,7 @@ class _Kinds:
         return Column(name, _FLAG, nullable=False, server_default=text(str(default)))
 
     @staticmethod
-    def number(name: str, type_: type[TypeEngine[int]] = BigInteger) -> Column[int]:
+    def number(name: str, type_: TypeEngine[int] = BigInteger()) -> Column[int]:  # noqa: B008 types do not change
         return Column(name, type_, nullable=False, server_default=text("0"))
 
     def long_text(self, name: str) -> Column[str]:
@@ -151,7 +162,9 @@ _Maker = Callable[..., None]
 _MYSQL = {"engine": "InnoDB", "charset": "utf8mb4", "collate": "utf8mb4_general_ci", "row_format": "DYNAMIC"}
 
 
-def _table(metadata: MetaData, live: Live | None, name: str, *parts: Column[Any] | UniqueConstraint) -> None:
+def _table(
+    metadata: MetaData, live: Live | None, engine: str, name: str, *parts: Column[Any] | UniqueConstraint
+) -> None:
     if live is not None:
         _live_table(metadata, live.get(name, {}), name, [part for part in parts if isinstance(part, Column)])
         return
@@ -159,10 +172,9 @@ def _table(metadata: MetaData, live: Live | None, name: str, *parts: Column[Any]
         f"{prefix}_{key}": value for prefix in ("mysql", "mariadb") for key, value in _MYSQL.items()
     }
     table = Table(name, metadata, *parts, **options)
-    wanted = _INDEXED | _ALSO_INDEXED.get(name, set())
-    for column in table.columns:
-        if column.name in wanted and not column.primary_key:
-            Index(f"{name}_{column.name}_idx", column)
+    wanted = _INDEXES.get(name, "") + (_NOT_ON_MYSQL.get(name, "") if engine != "mysql" else "")
+    for column in wanted.split():
+        Index(f"{name}_{column}_idx", table.c[column])
 
 
 def _live_table(metadata: MetaData, live: Mapping[str, LiveColumn], name: str, known: list[Column[Any]]) -> None:
@@ -189,7 +201,7 @@ def _people(table: _Maker, kind: _Kinds) -> None:
     )  # fmt: skip
     table(
         "domain", kind.key("domain"), kind.long_text("description"), kind.long_text("disclaimer"),
-        kind.number("aliases", Integer), kind.number("mailboxes", Integer), kind.number("maillists", Integer),
+        *(kind.number(name, _COUNT) for name in ("aliases", "mailboxes", "maillists")),
         kind.number("maxquota"), kind.number("quota"), kind.text("transport", default="dovecot"),
         kind.flag("backupmx"), kind.long_text("settings"), *kind.audit(),
     )  # fmt: skip
@@ -205,9 +217,10 @@ def _people(table: _Maker, kind: _Kinds) -> None:
 def _mailbox(table: _Maker, kind: _Kinds) -> None:
     names = ("name", "first_name", "last_name", "mobile", "telephone", "recovery_email")
     flags = [kind.flag(name, 1) for name in ENABLE_COLUMNS]
-    letters = [Column(name, String(1), nullable=False, server_default=text("'y'")) for name in LETTER_COLUMNS]
+    username = kind.key("username", default=kind.engine != "postgresql")
+    letters = [Column(name, _LETTER, nullable=False, server_default=text("'y'")) for name in LETTER_COLUMNS]
     table(
-        "mailbox", kind.key("username"), kind.text("password"), *(kind.text(name) for name in names),
+        "mailbox", username, kind.text("password"), *(kind.text(name) for name in names),
         kind.text("language", 5), Column("birthday", Day, nullable=False, server_default=text("'0001-01-01'")),
         kind.text("mailboxformat", 50, "maildir"), kind.text("mailboxfolder", 50, "Maildir"),
         kind.text("storagebasedirectory", default="/var/vmail"), kind.text("storagenode", default="vmail1"),
@@ -256,7 +269,8 @@ def _dovecot(table: _Maker, kind: _Kinds) -> None:
         "share_folder", Column("from_user", String(255), primary_key=True),
         Column("to_user", String(255), primary_key=True), Column("dummy", CHAR(1)),
     )  # fmt: skip
-    table("anyone_shares", Column("from_user", String(255), primary_key=True), Column("dummy", CHAR(1)))
+    shared = Column("dummy", CHAR(1), server_default="1" if kind.engine == "mysql" else None)
+    table("anyone_shares", Column("from_user", String(255), primary_key=True), shared)
     table(
         "used_quota", Column("username", String(255), primary_key=True), kind.number("bytes"),
         kind.number("messages"), kind.text("domain"),
@@ -272,7 +286,7 @@ def _deleted(table: _Maker, kind: _Kinds) -> None:
     # In MySQL `id` is a plain key upstream; a primary key differs in nothing that a reader could notice.
     table(
         "deleted_mailboxes", kind.id(),
-        Column("timestamp", Moment, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+        Column("timestamp", _Stamp(), nullable=False, server_default=text("CURRENT_TIMESTAMP")),
         kind.text("username"), kind.text("domain"), kind.text("maildir"), kind.number("bytes"),
         kind.number("messages"), kind.text("admin"), Column("delete_date", Day),
     )  # fmt: skip

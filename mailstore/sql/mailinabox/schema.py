@@ -52,7 +52,9 @@ class Schema:
         return self.metadata.tables[table]
 
     def has(self, table: str, column: str | None = None) -> bool:
-        """Tell whether the file has this table, or this column of it."""
+        """Tell whether the file has this table, or this column of it. Raises LookupError for what no box has."""
+        if column is not None and column not in _known()[table]:
+            raise LookupError(f"no box has {table}.{column}")
         found = self.metadata.tables.get(table)
         return found is not None and (column is None or column in found.c)
 
