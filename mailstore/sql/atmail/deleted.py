@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 
 from mailstore.address import domain_part, local_part
 from mailstore.model import DeletedMailbox
@@ -123,16 +123,20 @@ class _Restoration:
         """Tell whether a row that led to the account may come back: nobody else has taken the name meanwhile.
 
         An alias of the account alone needs a free name; one with other members must still be there, and older than the
-        deletion; a forwarding of another account needs that account.
+        deletion; a forwarding of another account needs that account, which must be as old.
         """
         name = str(row[self._aliases.c.AliasName.name])
         if row["_alone"]:
             return self._is_free_alias(name)
         accounts, columns = self._context.table("accounts").c, self._aliases.c
-        is_account = select(accounts.accountId).where(accounts.username == name)
+        is_account: Any = select(accounts.accountId).where(accounts.username == name)
         present: Any = select(columns.id).where(columns.AliasName == name)
-        if "DateCreate" in columns and self._record.deleted:
-            present = present.where(columns.DateCreate <= to_local(self._record.deleted))
+        if self._record.deleted:
+            deleted = to_local(self._record.deleted)
+            if "dateCreate" in accounts:
+                is_account = is_account.where(or_(accounts.dateCreate.is_(None), accounts.dateCreate <= deleted))
+            if "DateCreate" in columns:
+                present = present.where(columns.DateCreate <= deleted)
         return bool(self._tx.execute(is_account).first() or self._tx.execute(present).first())
 
     def _respelt(self, row: Row, spellings: Spellings) -> Row | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import exc, select
+from sqlalchemy import delete, exc, exists, select
 
 from mailstore.address import domain_part, local_part
 from mailstore.companions import levels
@@ -27,6 +27,7 @@ from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.rights import GLOBAL, Actor
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.shields import Shields
+from mailstore.sql.iredmail.snapshots import UNCOPIED
 from mailstore.sql.snapshots import Restored, unpacked
 from mailstore.values import now
 
@@ -66,6 +67,7 @@ class Restoration:
         if not self._rows:
             self._context.insert(self._tx, "forwardings", forwarding_row(address, address))
             return
+        self._take_copies()
         self._bring_back_forwardings()
         spellings = self._names.spellings(self._tx.connection, [address])
         cleanup, shields = Cleanup(self._context), Shields(self._context)
@@ -74,7 +76,7 @@ class Restoration:
                 continue  # rights that did not count then do not wait to count later
             if reference.table != "forwardings" and reference.back is not NEVER:
                 self._bring_back(reference, spellings)
-        cleanup.restore_self_rows(self._tx, [address])
+        cleanup.restore_self_rows(self._tx, [address, *map(str, self._rows.get(UNCOPIED, ()))])
         named = {address, *(str(row["address"]).lower() for row in self._rows.get("forwardings", []))}
         shields.renew(self._tx, {name for name in named if "@" in name})
         for domain in sorted(name for name in named if "@" not in name):
@@ -126,6 +128,22 @@ class Restoration:
 
     def _is_alias(self, row: Row) -> bool:
         return bool(row["is_alias"]) and str(row["forwarding"]).lower() == self._record.address
+
+    def _take_copies(self) -> None:
+        """Take the copy from accounts that got it when this one, their last destination, was deleted."""
+        rows = self._context.table("forwardings")
+        other = rows.alias("other").c
+        forwards_on = exists().where(
+            other.address == rows.c.address, other.is_forwarding == 1, other.forwarding != other.address
+        )
+        uncopied: Sequence[Any] = self._rows.get(UNCOPIED, ())
+        if uncopied:
+            columns = rows.c
+            query = select(columns.id).where(
+                columns.address.in_(uncopied), columns.address == columns.forwarding, ~forwards_on
+            )
+            given = self._tx.execute(query).scalars().all()
+            self._tx.execute(delete(rows).where(columns.id.in_(given)))
 
     def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
