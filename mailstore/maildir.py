@@ -36,8 +36,8 @@ __all__ = ["TRASH", "CreatedHome", "Homes", "Trashed"]
 _FORMATS = ("maildir", "mdbox", "sdbox")
 _FOLDER = re.compile(r"[A-Za-z0-9]{0,20}")
 _KEY = re.compile(r"[a-z0-9-]{1,200}")
-_REMOVING = ".removing"
-_TRASH_ENTRY = re.compile(rf"(?P<key>{_KEY.pattern})\.[0-9a-f]{{8}}(?:{re.escape(_REMOVING)})?")
+_SETTLED, _REMOVING = ".settled", ".removing"
+_TRASH_ENTRY = re.compile(rf"(?P<key>{_KEY.pattern})\.[0-9a-f]{{8}}(?:\.settled|\.removing)?")
 _RACES = 50  # how often a parent level may be removed by somebody else's undo before we give up
 
 
@@ -53,9 +53,9 @@ class Trashed:
     path: str
 
     @property
-    def removing(self) -> bool:
-        """Whether its removal has begun, after which it cannot be put back."""
-        return self.path.endswith(_REMOVING)
+    def settled(self) -> bool:
+        """Whether it was condemned, or its removal has begun, after which it cannot be put back."""
+        return self.path.endswith((_SETTLED, _REMOVING))
 
     @property
     def name(self) -> str:
@@ -359,8 +359,8 @@ class Homes:
         """
         place = self._locate(home)
         name = self._entry_name(trashed)
-        if trashed.removing:
-            raise HomeRefused(f"{trashed.path} is partly removed and cannot be put back", subject=trashed.path)
+        if trashed.settled:
+            raise HomeRefused(f"{trashed.path} may be partly removed and cannot be put back", subject=trashed.path)
         if place.root != trashed.root:
             raise HomeRefused(f"{trashed.path} can only be put back below {trashed.root}", subject=place.home)
         with (
@@ -396,13 +396,14 @@ class Homes:
 
     def condemn(self, trashed: Trashed) -> None:
         """Mark a trash entry as one to be removed, whatever happens: it can no longer be put back."""
-        name = self._entry_name(trashed).removesuffix(_REMOVING)
+        name = self._entry_name(trashed)
         with (
             reporting("cannot mark", trashed.path),
             self._root(trashed.root) as root,
             self._trash(trashed.root, root) as trash,
         ):
-            _mark_removing(name, trash)
+            if not trashed.settled:
+                _rename_entry(name, name + _SETTLED, trash)
 
     def unlink(self, trashed: Trashed, *, progress: Callable[[int], None] | None = None) -> Removed:
         """Remove a home from the trash for good; returns what this call removed.
@@ -411,13 +412,14 @@ class Homes:
         is called now and then with the number of files removed so far. Nothing outside the entry is touched: links are
         removed, not followed, and a mount point inside is `HomeRefused`.
         """
-        name = self._entry_name(trashed).removesuffix(_REMOVING)
+        name = self._entry_name(trashed).removesuffix(_REMOVING).removesuffix(_SETTLED)
         with reporting("cannot remove", trashed.path), self._root(trashed.root) as root, ExitStack() as stack:
             try:
                 trash = stack.enter_context(self._trash(trashed.root, root))
             except FileNotFoundError:
                 return Removed()
-            _mark_removing(name, trash)
+            condemned = _is_there(name + _SETTLED, trash)
+            _rename_entry(name + _SETTLED if condemned else name, name + _REMOVING, trash)
             return _dirfd.remove_tree(name + _REMOVING, trash, progress)
 
     def _entry_name(self, trashed: Trashed) -> str:
@@ -618,10 +620,10 @@ def _sync_both(destination: int, source: int, home: str, state: str) -> None:
         raise HomeError(message, subject=home, state=state) from error
 
 
-def _mark_removing(name: str, trash: int) -> None:
-    """Rename a trash entry, so that nobody puts back what is partly removed."""
+def _rename_entry(name: str, marked: str, trash: int) -> None:
+    """Mark a trash entry by its name, so that nobody puts back what is partly removed."""
     with suppress(FileNotFoundError):  # marked before, or gone
-        os.rename(name, name + _REMOVING, src_dir_fd=trash, dst_dir_fd=trash)
+        os.rename(name, marked, src_dir_fd=trash, dst_dir_fd=trash)
 
 
 def _contents(home: int) -> Removed:

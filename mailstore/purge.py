@@ -236,7 +236,7 @@ class _Run:
         """
         by_mark: dict[str, list[Trashed]] = defaultdict(list)
         for entry in forgotten:
-            if not entry.removing:
+            if not entry.settled:
                 by_mark[entry.key.split("-")[1]].append(entry)
         found: dict[Trashed, Place] = {}
         if by_mark:

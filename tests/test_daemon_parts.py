@@ -280,7 +280,7 @@ def test_retries_are_further_and_further_apart(bench: Bench) -> None:
     assert minutes == [5, 10, 20, 40, 60, 60, 60]
     bench.run("ok")
     assert round(bench.run("unavailable") / 60) == 5
-    assert [line["attempt"] for line in bench.lines()] == [1, 2, 3, 4, 5, 6, 7, 1]
+    assert [line["attempt"] for line in bench.lines() if "attempt" in line] == [1, 2, 3, 4, 5, 6, 7, 1]
     assert bench.board.failed("purge main")
 
 
@@ -308,10 +308,10 @@ def test_a_bug_in_a_run_is_told_and_the_schedule_goes_on(tmp_path: Path, monkeyp
         assert wait_for(lambda: (bench.metrics.registry.get_sample_value(crashes, labels) or 0) >= 2, 5)
     finally:
         bench.timetable.close()
-    line = bench.lines()[0]
-    assert (line["event"], line["kind"], line["store"]) == ("run crashed", "ZeroDivisionError", "main")
+    line = next(line for line in bench.lines() if line["event"] == "run crashed")
+    assert (line["kind"], line["store"]) == ("ZeroDivisionError", "main")
     assert "s3cret" not in bench.stream.getvalue()
-    assert bench.board.text() == "purge main: crashed, see the log"
+    assert "purge main: crashed, see the log" in bench.board.text()
     assert bench.activity.wait_until_all_end(0)
 
 

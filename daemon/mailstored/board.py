@@ -28,6 +28,11 @@ class Board:
         """Note that a bug ended the task."""
         self._note(task, False, f"{task}: crashed, see the log")
 
+    def forget(self, task: str) -> None:
+        """Forget the result of one task."""
+        with self._lock:
+            self._last.pop(task, None)
+
     def _note(self, task: str, good: bool, text: str) -> None:
         with self._lock:
             self._last[task] = (good, text)

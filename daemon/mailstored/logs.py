@@ -79,5 +79,6 @@ def adopt_standard_logging(log: FilteringBoundLogger) -> None:
     """Write the warnings and errors of the libraries as lines of `log`, too."""
     logging.basicConfig(handlers=[_Forward(log)], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
-    # It logs the exception of a task, text and all; `timetable` tells of it itself.
+    # It logs the exception of a task, text and all, and names its own parts; `timetable` tells of both itself.
     logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter as Tally
 from collections.abc import Collection
@@ -13,6 +14,11 @@ from mailstored.settings import Listen
 
 __all__ = ["Exporter", "Metrics"]
 
+STATUSES = ("ok", "attention", "stopped", "unavailable", "misconfigured", "failed")
+"""How a run may end: `mailstored.tasks.ResultStatus`."""
+ACTIONS = ("purged", "absent", "trashed", "kept", "elsewhere")
+"""What may become of a mailbox in a purge: `mailstore.purge.Outcome`."""
+SEVERITIES = ("error", "notice")
 _SECONDS = (0.1, 1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600)
 
 
@@ -35,7 +41,10 @@ class Metrics:
             "mailstored_run_seconds", "Duration of runs.", labels, buckets=_SECONDS, registry=registry
         )
         self.last_success = Gauge(
-            "mailstored_last_success_timestamp_seconds", "When a run last came to its end.", labels, registry=registry
+            "mailstored_last_success_timestamp_seconds",
+            "When a run last came to its end; 0 before the first.",
+            labels,
+            registry=registry,
         )
         self.crashes = Counter("mailstored_crashes", "Runs that a bug ended.", labels, registry=registry)
         self.reload_failures = Counter(
@@ -50,10 +59,22 @@ class Metrics:
         self.files = Counter("mailstored_removed_files", "Files removed.", store, registry=registry)
         self.bytes = Counter("mailstored_removed_bytes", "Size of the files removed.", store, registry=registry)
         self.due = Gauge(
-            "mailstored_due_mailboxes", "Due mailboxes that the last purge left.", store, registry=registry
+            "mailstored_due_mailboxes",
+            "Due mailboxes that the last purge left; NaN before the first.",
+            store,
+            registry=registry,
         )
         self.findings = Gauge(
-            "mailstored_findings", "Findings of the last check.", (*store, "code", "severity"), registry=registry
+            "mailstored_findings",
+            "Findings of the last check by kind; a kind appears when it is first found.",
+            (*store, "code", "severity"),
+            registry=registry,
+        )
+        self.severities = Gauge(
+            "mailstored_findings_by_severity",
+            "Findings of the last check; NaN before the first.",
+            (*store, "severity"),
+            registry=registry,
         )
 
     def set_success(self, store: str, job: str) -> None:
@@ -74,6 +95,35 @@ class Metrics:
         for (code, severity), count in findings.items():
             self.findings.labels(store, code, severity).set(count)
         self._found[store] = Tally(findings)
+        for severity in SEVERITIES:
+            count = sum(number for (_, found), number in findings.items() if found == severity)
+            self.severities.labels(store, severity).set(count)
+
+    def serve(self, stores: Collection[str], jobs: Collection[str]) -> None:
+        """Let all series of these stores be there, so that whoever watches them sees the first event, and no others."""
+        self.keep_only(stores)
+        for store in stores:
+            for job in jobs:
+                self._series_of_job(store, job)
+            for action in ACTIONS:
+                self.mailboxes.labels(store, action)
+            for counter in (self.files, self.bytes):
+                counter.labels(store)
+            if store not in self._due:
+                self._due[store] = 0
+                self.due.labels(store).set(math.nan)
+            if store not in self._found:
+                self._found[store] = Tally()
+                for severity in SEVERITIES:
+                    self.severities.labels(store, severity).set(math.nan)
+
+    def _series_of_job(self, store: str, job: str) -> None:
+        for status in STATUSES:
+            self.runs.labels(store, job, status)
+        self.seconds.labels(store, job)
+        self.crashes.labels(store, job)
+        self.last_success.labels(store, job)
+        self._succeeded.add((store, job))
 
     def keep_only(self, stores: Collection[str]) -> None:
         """Forget the state of stores that are no longer served, which would stand still for ever."""
@@ -83,6 +133,8 @@ class Metrics:
         for store in [name for name in self._found if name not in stores]:
             self.set_findings(store, Tally())
             del self._found[store]
+            for severity in SEVERITIES:
+                self.severities.remove(store, severity)
         for store, job in [labels for labels in self._succeeded if labels[0] not in stores]:
             self._succeeded.discard((store, job))
             self.last_success.remove(store, job)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,10 @@ from mailstore import config
 from mailstore.config import Config, DaemonConfig, StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
-from mailstore.registry import DRIVERS, with_query_options
+from mailstore.registry import DRIVERS, resolve_companion_password, resolve_password, with_query_options
 from mailstored.schedule import Trigger, duration, trigger
 
-__all__ = ["Listen", "Settings", "load"]
+__all__ = ["Listen", "Settings", "load", "problems"]
 
 _PORTS = range(1, 65536)
 
@@ -51,6 +52,25 @@ def load(path: Path | None) -> Settings:
         return _settings(whole, whole.daemon)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
+
+
+def problems(options: StoreConfig) -> Iterator[str]:
+    """Iterate over what keeps a store from being opened and purged here, as far as that shows without connecting."""
+    try:
+        resolve_password(options)
+        for name in ("amavisd", "iredapd"):
+            if getattr(options, name):
+                resolve_companion_password(options, name)
+    except ConfigurationError as error:
+        yield str(error)
+    for root in options.homes:
+        try:
+            is_directory = stat.S_ISDIR(Path(root).stat().st_mode)
+        except OSError as error:
+            yield f"homes: cannot look into {root}: {error.strerror}; is its file system mounted?"
+        else:
+            if not is_directory:
+                yield f"homes: {root} is no directory"
 
 
 def _settings(whole: Config, daemon: DaemonConfig) -> Settings:

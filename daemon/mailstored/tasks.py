@@ -18,10 +18,11 @@ from mailstore.registry import open_config
 from mailstore.store import Store
 from mailstored.logs import FilteringBoundLogger, explained
 from mailstored.metrics import Metrics
+from mailstored.settings import problems
 
-__all__ = ["Check", "Kind", "Purge", "Result", "ResultStatus", "Surroundings", "Task"]
+__all__ = ["Check", "Kind", "Opening", "Purge", "Result", "ResultStatus", "Surroundings", "Task"]
 
-Kind = Literal["purge", "check"]
+Kind = Literal["open", "purge", "check"]
 ResultStatus = Literal["ok", "attention", "stopped", "unavailable", "misconfigured", "failed"]
 """``attention``: done, but somebody should look; ``unavailable``: temporary; the last three did not come to their end."""
 
@@ -32,6 +33,8 @@ _OUTCOME_LEVELS: Mapping[str, str] = {
     "kept": "warning",
     "elsewhere": "debug",  # some other host's, on each run again
 }
+_LINES_PER_CODE = 20
+"""So many errors of one kind get a line of their own in each check."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,22 @@ def _status_of(error: MailstoreError) -> ResultStatus:
     return "misconfigured" if isinstance(error, ConfigurationError) else "failed"
 
 
+class Opening(Task):
+    """Opens the store when its configuration comes into force, so that what is wrong shows then, and not at night."""
+
+    kind = "open"
+    measured = False
+
+    def _attempt(self, counts: Counter[str]) -> tuple[ResultStatus, MailstoreError | None]:
+        found = list(problems(self._options))
+        if found:
+            return "misconfigured", ConfigurationError("; ".join(found))
+        return super()._attempt(counts)
+
+    def _work(self, store: Store, counts: Counter[str]) -> ResultStatus:  # noqa: ARG002 it is open, and that is all
+        return "ok"
+
+
 class Purge(Task):
     """Removes the mailboxes whose retention ran out."""
 
@@ -178,12 +197,16 @@ class Check(Task):
                 return "stopped"
             found[finding.code, finding.severity] += 1
             counts[f"{finding.severity}s"] += 1
-            self._tell_finding(finding)
+            self._tell_finding(finding, found[finding.code, finding.severity])
+        for (code, severity), count in found.items():
+            tell = self._log.warning if severity == "error" else self._log.info
+            tell("findings", code=code, severity=severity, count=count)
         self._around.metrics.set_findings(self.store, found)
         return "attention" if counts["errors"] else "ok"
 
-    def _tell_finding(self, finding: Finding) -> None:
-        tell = self._log.warning if finding.severity == "error" else self._log.info
+    def _tell_finding(self, finding: Finding, number: int) -> None:
+        """Tell one finding; notices, and errors from some number on, only on level debug: thousands hide everything else."""
+        tell = self._log.warning if finding.severity == "error" and number <= _LINES_PER_CODE else self._log.debug
         tell(
             "finding",
             code=finding.code,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apscheduler.events import EVENT_JOB_ERROR
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -17,7 +17,7 @@ from mailstored.board import Board
 from mailstored.logs import explained
 from mailstored.metrics import Metrics
 from mailstored.settings import Settings
-from mailstored.tasks import Check, Purge, Result, Surroundings, Task
+from mailstored.tasks import Check, Opening, Purge, Result, Surroundings, Task
 
 __all__ = ["Timetable", "tasks_of"]
 
@@ -58,17 +58,21 @@ class Timetable:
         executors = {"default": ThreadPoolExecutor(_WORKERS)}
         self._scheduler = _Scheduler(timezone=UTC, job_defaults=defaults, executors=executors)
         self._scheduler.add_listener(self._crashed, EVENT_JOB_ERROR)
+        self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
 
     def load(self, settings: Settings, around: Surroundings) -> None:
         """Take over new settings. What runs goes on; what failed the last time runs again at once."""
         self._settings, self._around = settings, around
         tasks = tasks_of(settings, around)
-        self._board.keep_only([task.id for task in tasks])
-        self._metrics.keep_only(settings.stores)
+        self._board.keep_only([task.id for task in tasks])  # those of openings come anew
+        self._metrics.serve(settings.stores, ["open", *dict.fromkeys(task.kind for task in tasks)])
         self._attempts.clear()
         self._scheduler.remove_all_jobs()
         for task in tasks:
             self._add(task)
+        for name, options in settings.stores.items():
+            opening = Opening(name, options, around)
+            self._scheduler.add_job(self._run, "date", args=[opening], id=opening.id)
 
     def _add(self, task: Task) -> None:
         trigger = self._settings.purge if isinstance(task, Purge) else self._settings.check
@@ -89,7 +93,8 @@ class Timetable:
 
     def next_runs(self) -> dict[str, str]:
         """Return when each task runs next."""
-        return {job.id: job.next_run_time.isoformat() for job in self._scheduler.get_jobs()}
+        jobs = (job for job in self._scheduler.get_jobs() if not isinstance(job.args[0], Opening))
+        return {job.id: job.next_run_time.isoformat() for job in jobs}
 
     def begin_no_more(self) -> None:
         """Start no task any more. Those that run are not waited for."""
@@ -102,14 +107,22 @@ class Timetable:
     def _run(self, task: Task) -> None:
         with self._activity.running(task.id, measured=task.measured):
             result = task.run()
-            self._board.record(task.id, result)
-            self._changed()
+            self._show(task, result)
             self._plan_retry(task, result)
+
+    def _show(self, task: Task, result: Result) -> None:
+        """Show the result as the store's state; that it could be opened tells nothing beside that of a run."""
+        if result.complete:
+            self._board.forget(f"{Opening.kind} {task.store}")
+        if isinstance(task, Opening) and result.status in ("ok", "stopped"):
+            return
+        self._board.record(task.id, result)
+        self._changed()
 
     def _plan_retry(self, task: Task, result: Result) -> None:
         if result.status != "unavailable":
             self._attempts.pop(task.id, None)
-        elif not self._around.stop():
+        elif not (isinstance(task, Opening) or self._around.stop()):
             attempt = self._attempts[task.id] = self._attempts.get(task.id, 0) + 1
             self._retry(task, attempt, datetime.now(UTC) + self._pause(attempt))
 
@@ -128,6 +141,10 @@ class Timetable:
         except JobLookupError:  # a reload took it away meanwhile
             return
         self._around.log.info("will try again", store=task.store, job=task.kind, attempt=attempt, at=when.isoformat())
+
+    def _skipped(self, event: Any) -> None:
+        kind, _, store = str(event.job_id).partition(" ")
+        self._around.log.warning("still running when the next run was due", store=store, job=kind)
 
     def _crashed(self, event: Any) -> None:
         kind, _, store = str(event.job_id).partition(" ")
