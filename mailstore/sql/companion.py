@@ -16,9 +16,13 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
 )
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
 
 from mailstore import urls
 from mailstore.companions import Directory
@@ -43,7 +47,9 @@ def connect(name: str, url: str, password: str | None, tls_ca: str) -> Database:
 
 
 class Beside:
-    """One such database."""
+    """One such database. ``known`` are the tables that matter."""
+
+    known: frozenset[str] = frozenset()
 
     def __init__(self, name: str, db: Database) -> None:
         self.name = name
@@ -53,7 +59,9 @@ class Beside:
     def live(self) -> Live:
         """What the database has, read once."""
         with self.reading() as connection:
-            return read_live(connection, self.db.kind)
+            live = read_live(connection, self.db.kind, known=self.known)
+        self.db.forbid_writing(live.obstacle(self.known))
+        return live
 
     @contextmanager
     def reading(self, joining: Directory | None = None) -> Iterator[Connection]:
@@ -72,6 +80,7 @@ class Beside:
 
         With `level`, all writers of settings of that level wait for each other: not everything here has a unique key.
         """
+        _ = self.live  # looked at before anything is written
         directory.join(self.db, self._called)
         with self.db.writing(self._called) as tx:
             if level is not None:
@@ -112,6 +121,29 @@ def writable(
         yield key_of(level)
 
 
+class _Tail(GenericFunction[str]):
+    """The last characters of a column: of the column, as a part of it, how many.
+
+    MariaDB 11.8 misses rows where SUBSTR(c, …) stands beside `c IN (…)` and an index is on `c`; with RIGHT it finds them.
+    PostgreSQL has no RIGHT for bytes.
+    """
+
+    inherit_cache = True
+    name = "tail"
+
+
+@compiles(_Tail)
+def _part(element: _Tail, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(list(element.clauses)[1], **options))
+
+
+@compiles(_Tail, "mysql")
+@compiles(_Tail, "mariadb")
+def _right(element: _Tail, compiler: Any, **options: Any) -> str:
+    column, _, size = element.clauses
+    return f"RIGHT({compiler.process(column, **options)}, {compiler.process(size, **options)})"
+
+
 def same_names(column: ColumnElement[str], names: Collection[Level], *, binary: bool = False) -> ColumnElement[bool]:
     """Return the condition that a key is that of one of these names, or of an address below one of these domains.
 
@@ -120,15 +152,36 @@ def same_names(column: ColumnElement[str], names: Collection[Level], *, binary: 
     keys = [key_of(name) for name in names]
     suffixes = [key_of(name) for name in names if name.kind == "domain"]
     length = func.length if binary else func.char_length
-    tails = (func.substr(column, length(column) - len(suffix) + 1, type_=column.type) == suffix for suffix in suffixes)
+
+    def tail(size: int) -> ColumnElement[str]:
+        return _Tail(
+            column,
+            func.substr(column, length(column) - size + 1, type_=column.type),
+            literal_column(str(size)),
+            type_=column.type,
+        )
+
+    tails = (tail(len(suffix)) == suffix for suffix in suffixes)
     return or_(column.in_(keys), *tails) if keys else false()
 
 
-def copy_rows(tx: Transaction, table: Table, where: ColumnElement[bool], **changes: Any) -> None:
-    """Insert rows once more, with these columns changed; columns that this library does not know are carried along."""
+def copy_rows(
+    tx: Transaction, table: Table, where: ColumnElement[bool], *, larger: Collection[str] = (), **changes: Any
+) -> None:
+    """Insert rows once more, with these columns changed; columns that this library does not know are carried along.
+
+    `larger` are columns of counters: if a daemon has just begun to count under the new key, the larger count of each stays.
+    """
     names = [column.name for column in table.columns if column.name != "id"]
     values = [literal(changes[name], table.c[name].type) if name in changes else table.c[name] for name in names]
-    tx.execute(insert(table).from_select(names, select(*values).where(where)))
+    rows = select(*values).where(where)
+    if larger and tx.connection.dialect.name in {"mysql", "mariadb"}:  # elsewhere these tables have no unique key
+        source = select(*(value.label(name) for name, value in zip(names, values, strict=True))).where(where).subquery()
+        merging = mysql.insert(table).from_select(names, select(source))
+        counts = {name: func.greatest(table.c[name], merging.inserted[name]) for name in larger}
+        tx.execute(merging.on_duplicate_key_update(counts))
+    else:
+        tx.execute(insert(table).from_select(names, rows))
 
 
 def grouped(rows: Iterable[Mapping[Any, Any]], key: str) -> dict[Any, list[Mapping[Any, Any]]]:

@@ -29,12 +29,34 @@ LOCK_SECONDS = 10
 _CONNECT_SECONDS = 10
 _IDLE_SECONDS = 5
 _LOG = "mailstore"
-_MYSQL_SESSION = (
-    # Without strict mode MySQL cuts values that are too long, silently. Zero dates, which strict servers refuse, stand in
-    # rows of servers that grew old: such a row can be written again.
-    "SET SESSION sql_mode = CONCAT(REPLACE(REPLACE(REPLACE(@@sql_mode, 'TRADITIONAL', ''), 'NO_ZERO_IN_DATE', ''),"
-    f" 'NO_ZERO_DATE', ''), ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = {LOCK_SECONDS}"
+_MYSQL_SESSION = "SET SESSION " + ", ".join(
+    [
+        # Without strict mode MySQL cuts values that are too long, silently. Zero dates, which strict servers refuse, stand
+        # in rows of servers that grew old: such a row can be written again. Other modes change what statements mean.
+        "sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
+        f"innodb_lock_wait_timeout = {LOCK_SECONDS}",
+        "time_zone = '+00:00'",  # in which TIMESTAMP columns are read and written; no hour is missing in spring
+        "default_storage_engine = InnoDB",
+        "completion_type = 'NO_CHAIN'",
+        "foreign_key_checks = 1",
+        "sql_auto_is_null = 0",
+        "sql_big_selects = 1",
+        "sql_safe_updates = 0",
+        "sql_select_limit = 18446744073709551615",
+    ]
 )
+_POSTGRESQL_SESSION = {
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "default_transaction_isolation": "read\\ committed",  # a space ends the option
+}
+"""What is relied on, whatever the server, the database or the role says. Whether a role may only read, and how long a
+statement may take, is for them to say."""
 
 
 _IN_DOUBT = (
@@ -64,6 +86,7 @@ class Database:
         self.kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
         self._connect_args = connect_args or {}
         self._connections = OpenConnections()
+        self._obstacle: StoreError | None = None
         self._begin_anew()
         in_children(self)
 
@@ -102,6 +125,10 @@ class Database:
             if current is not None and context.connection is current.connection:
                 current.noticed(context.original_exception)
 
+    def forbid_writing(self, obstacle: StoreError | None) -> None:
+        """Let every transaction be refused with this error before it begins; None allows them."""
+        self._obstacle = obstacle
+
     @contextmanager
     def reading(self, subject: str | None = None) -> Iterator[Connection]:
         """Give a connection to read with: that of this thread's transaction, else one for this context only."""
@@ -131,6 +158,8 @@ class Database:
                     error.state = error.state or _TAKEN_ALONG
                 raise
             return
+        if self._obstacle is not None:
+            raise type(self._obstacle)(self._obstacle.message, subject=subject)
         transaction: Transaction | None = None
         try:
             with translated(subject), self._outermost() as transaction:
@@ -275,8 +304,8 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
         options["isolation_level"] = "READ COMMITTED"
         defaults = {"charset": "utf8mb4", "connect_timeout": _CONNECT_SECONDS, "init_command": _MYSQL_SESSION}
     elif kind == "postgresql":
-        settings = f"-c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"
-        defaults = {"connect_timeout": _CONNECT_SECONDS, "options": settings}
+        settings = " ".join(f"-c {name}={value}" for name, value in _POSTGRESQL_SESSION.items())
+        defaults = {"connect_timeout": _CONNECT_SECONDS, "options": settings, "client_encoding": "utf8"}
     else:
         defaults = {"timeout": LOCK_SECONDS}
     engine = create_engine(url, connect_args={**defaults, **connect_args}, **options)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, MetaData, Table, delete, insert, inspect, or_, select, update
+from sqlalchemy import URL, Column, MetaData, Table, delete, insert, or_, select, update
 
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
@@ -21,7 +21,8 @@ from mailstore.model import LastLogin, Usage
 from mailstore.sql.connect import DRIVERS, native_url, open_server
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger
-from mailstore.sql.own_tables import add_own_tables
+from mailstore.sql.live import live_table, read_live
+from mailstore.sql.own_tables import BESIDE_LATER, add_own_tables, define_own_tables
 
 __all__ = ["Companion"]
 
@@ -35,6 +36,7 @@ _ADDRESSES = {
     "anyone_shares": ("from_user",),
 }
 """Tables that Dovecot writes, with the columns that hold addresses."""
+_KNOWN = frozenset({_RECORDS, _BESIDE, _OWN_RECORDS, *_ADDRESSES})
 
 
 class Companion:
@@ -63,11 +65,16 @@ class Companion:
     @cached_property
     def tables(self) -> Mapping[str, Table]:
         """What is there of the tables that matter, with the columns that they have."""
-        metadata = MetaData()
-        wanted = {_RECORDS, _BESIDE, _OWN_RECORDS, *_ADDRESSES}
+        own = MetaData()
+        records, beside = define_own_tables(own)
+        kept = {_RECORDS: records, _OWN_RECORDS: records, _BESIDE: beside}
         with self.db.reading() as connection:
-            present = wanted & set(inspect(connection).get_table_names())
-            metadata.reflect(connection, only=sorted(present))
+            live = read_live(connection, self.db.kind, known=_KNOWN)
+        self.db.forbid_writing(live.obstacle(_KNOWN))
+        metadata = MetaData()
+        for name in sorted(_KNOWN & live.keys()):
+            columns = [column._copy() for column in kept[name].columns] if name in kept else []
+            live_table(metadata, live, name, columns, {"bytes", "messages", *BESIDE_LATER})
         return metadata.tables
 
     @cached_property

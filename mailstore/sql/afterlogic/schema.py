@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Index, MetaData, Table, func, text
 
-from mailstore.errors import SchemaMismatch
+from mailstore.errors import SchemaMismatch, StoreError
 from mailstore.sql.afterlogic.tables import ALL, LEDGER, NEEDED, define
 from mailstore.sql.live import Live, read_live
 from mailstore.sql.own_tables import add_own_tables
@@ -44,6 +44,7 @@ class Schema:
     absent: tuple[str, ...]
     foreign: tuple[str, ...]
     hint: str = ""
+    obstacle: StoreError | None = None
 
     def __getitem__(self, name: str) -> Table:
         return self.metadata.tables[f"{self.prefix}{name}"]
@@ -75,9 +76,11 @@ class Schema:
 
 
 def detect(connection: Connection, engine: str, prefix: str) -> Schema:
-    """Read which tables and columns the server has."""
-    live = read_live(connection, engine)
+    """Read which tables and columns the server has. Raises StoreDenied if needed ones may not be read."""
+    tables = [f"{prefix}{name}" for name in ALL] + list(LEDGER)
+    live = read_live(connection, engine, known=tables)
     missing = list(_gaps(live, NEEDED, prefix))
+    live.require(missing)
     known = {name: spec.columns for name, spec in ALL.items()}
     absent = [gap for gap in _gaps(live, known, prefix) if gap not in missing]
     absent += [name for name in LEDGER if name not in live]
@@ -88,7 +91,7 @@ def detect(connection: Connection, engine: str, prefix: str) -> Schema:
         if column not in spec.columns
     )
     hint = _HINT if "password" in live.get(f"{prefix}awm_accounts", {}) else ""
-    return Schema(prefix, define(prefix, live), tuple(missing), tuple(absent), foreign, hint)
+    return Schema(prefix, define(prefix, live), tuple(missing), tuple(absent), foreign, hint, live.obstacle(tables))
 
 
 _HINT = (

@@ -49,6 +49,7 @@ def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
         with db.reading() as connection:
             found = schema.detect(connection, db.kind, config.table_prefix)
         found.require()
+        db.forbid_writing(found.obstacle)
     except BaseException:
         db.close()
         raise

@@ -13,7 +13,7 @@ from mailstore.policies import Level
 from mailstore.sql.amavisd.access_lists import AccessLists
 from mailstore.sql.amavisd.check import findings
 from mailstore.sql.amavisd.spam_policies import SpamPolicies
-from mailstore.sql.amavisd.tables import Tables
+from mailstore.sql.amavisd.tables import KNOWN, Tables
 from mailstore.sql.amavisd.users import NO_POLICY
 from mailstore.sql.companion import Beside, connect, copy_rows, same_names
 from mailstore.sql.engine import Transaction
@@ -28,6 +28,8 @@ def open_database(url: str, password: str | None, tls_ca: str) -> AmavisdDatabas
 
 class AmavisdDatabase(Beside):
     """See `mailstore.companions.Amavisd`."""
+
+    known = KNOWN
 
     @cached_property
     def tables(self) -> Tables:

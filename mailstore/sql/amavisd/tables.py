@@ -15,7 +15,9 @@ from mailstore.policies import Direction
 from mailstore.sql.amavisd.policy_columns import SCORES, TEXTS
 from mailstore.sql.live import Live, live_table
 
-__all__ = ["AddressKey", "ListTable", "Tables"]
+__all__ = ["KNOWN", "AddressKey", "ListTable", "Tables"]
+
+KNOWN = frozenset({"users", "mailaddr", "policy", "wblist", "outbound_wblist"})
 
 
 class AddressKey(TypeDecorator[str]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 
-from mailstore.errors import ConfigurationError, SchemaMismatch
+from mailstore.errors import ConfigurationError, SchemaMismatch, StoreError
 from mailstore.sql.atmail.permissions import KNOWN_PERMISSIONS
 from mailstore.sql.atmail.tables import (
     ADMIN_TABLES,
@@ -41,6 +41,7 @@ class Schema:
     absent: tuple[str, ...]
     foreign: tuple[str, ...]
     unfilled: tuple[str, ...]
+    obstacle: StoreError | None = None
 
     def __getitem__(self, table: str) -> Table:
         return self.tables[table]
@@ -106,8 +107,10 @@ def detect(connection: Connection, names: TableNames, specs: Specs = SPECS) -> S
     if unknown:
         known = ", ".join([*SPECS, *API_SPECS])
         raise ConfigurationError(f"[atmail] names {', '.join(unknown)}, which mailstore has no use for; known: {known}")
-    live = read_live(connection, "mysql")
+    tables = [names.table(name) for name in specs] + (list(OWN_TABLES) if specs is SPECS else [])
+    live = read_live(connection, "mysql", known=tables)
     gaps = sorted(_gaps(names, live, specs))
+    live.require(name for name, optional in gaps if not optional)
     foreign = sorted(_foreign(names, live, specs))
     unfilled = [
         f"{name}.{column}"
@@ -121,6 +124,7 @@ def detect(connection: Connection, names: TableNames, specs: Specs = SPECS) -> S
         absent=tuple(name for name, optional in gaps if optional),
         foreign=tuple(f"{names.table(name)}.{column}" for name, column, _ in foreign),
         unfilled=tuple(unfilled),
+        obstacle=live.obstacle(tables),
     )
 
 

@@ -70,6 +70,7 @@ def _opened(db: Database, name: str, names: TableNames, specs: Specs, opened: li
     with db.reading() as connection:
         found = schema.detect(connection, names, specs)
     found.require(name)
+    db.forbid_writing(found.obstacle)
     return Companion(db, found)
 
 

@@ -14,10 +14,12 @@ from mailstore.sql.companion import Beside, connect, copy_rows, same_names
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.check import findings
 from mailstore.sql.iredapd.greylisting import Greylisting
-from mailstore.sql.iredapd.tables import Tables
+from mailstore.sql.iredapd.tables import KNOWN, Tables
 from mailstore.sql.iredapd.throttles import Throttles
 
 __all__ = ["IRedAPDDatabase", "open_database"]
+
+_COUNTERS = ("cur_msgs", "cur_quota")
 
 
 def open_database(url: str, password: str | None, tls_ca: str) -> IRedAPDDatabase:
@@ -27,6 +29,8 @@ def open_database(url: str, password: str | None, tls_ca: str) -> IRedAPDDatabas
 
 class IRedAPDDatabase(Beside):
     """See `mailstore.companions.IRedAPD`."""
+
+    known = KNOWN
 
     @cached_property
     def tables(self) -> Tables:
@@ -79,11 +83,11 @@ class IRedAPDDatabase(Beside):
         with self.writing(directory) as tx:
             own = self._rules(tx, old)
             others = (tracking.c.account == old, tracking.c.tid.not_in(own.values()))
-            copy_rows(tx, tracking, others[0] & others[1], account=new)
+            copy_rows(tx, tracking, others[0] & others[1], larger=_COUNTERS, account=new)
             copy_rows(tx, throttle, throttle.c.account == old, account=new)
             for kind, rule in self._rules(tx, new).items():
                 counted = (tracking.c.tid == own[kind]) & (tracking.c.account == old)
-                copy_rows(tx, tracking, counted, account=new, tid=rule)
+                copy_rows(tx, tracking, counted, larger=_COUNTERS, account=new, tid=rule)
             for table in self.tables.of_accounts():
                 copy_rows(tx, table, table.c.account == old, account=new)
 

@@ -9,7 +9,14 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, SmallInteger, Stri
 
 from mailstore.sql.live import Live, live_table
 
-__all__ = ["Tables"]
+__all__ = ["KNOWN", "Tables"]
+
+KNOWN = frozenset(
+    {
+        "throttle", "throttle_tracking", "greylisting", "greylisting_whitelists", "greylisting_whitelist_domain_spf",
+        "greylisting_whitelist_domains", "greylisting_tracking",
+    }
+)  # fmt: skip
 
 
 class Tables:

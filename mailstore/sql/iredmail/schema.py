@@ -7,8 +7,9 @@ from functools import cache
 
 from sqlalchemy import Connection, MetaData, Table, text
 
-from mailstore.errors import SchemaMismatch
-from mailstore.sql.iredmail.tables import OPTIONAL, define
+    live.require(missing)
+    obstacle = live.obstacle(complete.tables)
+    return Schema(define(engine, live), complete, missing, absent, _foreign(complete, live), obstacle)
 from mailstore.sql.live import Live, read_live
 from mailstore.sql.own_tables import add_own_tables
 
@@ -36,7 +37,7 @@ class Schema:
     """A live schema: its tables as this driver may use them, and what they lack of the ``complete`` ones.
 
     ``missing`` are needed tables and columns, ``absent`` optional ones, both as ``table`` or ``table.column``;
-    ``foreign`` are columns of the known tables that this driver does not know.
+    ``foreign`` are columns of the known tables that this driver does not know. ``obstacle`` is why nothing may be written.
     """
 
     metadata: MetaData
@@ -44,6 +45,7 @@ class Schema:
     missing: tuple[str, ...]
     absent: tuple[str, ...]
     foreign: tuple[str, ...]
+    obstacle: StoreError | None = None
 
     def __getitem__(self, table: str) -> Table:
         return self.metadata.tables[table]
@@ -69,11 +71,13 @@ class Schema:
 
 
 def detect(connection: Connection, engine: str) -> Schema:
-    """Read which tables and columns the server has, in one statement."""
-    live = read_live(connection, engine)
+    """Read which tables and columns the server has, in one statement. Raises StoreDenied if needed ones may not be read."""
     complete = _complete(engine)
+    live = read_live(connection, engine, known=complete.tables)
     missing, absent = _gaps(complete, live)
-    return Schema(define(engine, live), complete, missing, absent, _foreign(complete, live))
+    live.require(missing)
+    obstacle = live.obstacle(complete.tables)
+    return Schema(define(engine, live), complete, missing, absent, _foreign(complete, live), obstacle)
 
 
 @cache

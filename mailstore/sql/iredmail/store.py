@@ -43,6 +43,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
         with db.reading() as connection:
             found = schema.detect(connection, db.kind)
         found.require()
+        db.forbid_writing(found.obstacle)
     except BaseException:
         db.close()
         raise
