@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Column, Connection, MetaData, Table, exc, text
 from sqlalchemy.types import NullType
 
 from mailstore.errors import SchemaMismatch, StoreDenied, StoreError
 
-__all__ = ["Live", "LiveColumn", "live_table", "read_live"]
+__all__ = ["Columns", "Live", "LiveColumn", "live_table", "read_live"]
 
 _COLUMNS = {
     # Tables on which there are no rights are listed without columns, if the account has any right on the whole database.
@@ -73,6 +73,10 @@ class LiveColumn:
     type: str
     required: bool
     generated: bool = False
+
+
+Columns: TypeAlias = Mapping[str, Mapping[str, LiveColumn]]
+"""Columns by table and column name."""
 
 
 class Live(dict[str, dict[str, LiveColumn]]):
@@ -190,7 +194,7 @@ def _may_read(connection: Connection, table: str, schema: str | None) -> bool:
 
 def live_table(
     metadata: MetaData,
-    live: Mapping[str, Mapping[str, LiveColumn]],
+    live: Columns,
     name: str,
     known: Sequence[Column[Any]],
     optional: Set[str],

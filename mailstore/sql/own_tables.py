@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateColumn
 
-from mailstore.sql.live import Live, read_live
+from mailstore.sql.live import Columns, read_live
 from mailstore.sql.moments import Day, Moment
 
 __all__ = ["BESIDE", "BESIDE_LATER", "ERROR_LENGTH", "RECORDS", "add_own_tables", "beside_columns", "define_own_tables"]
@@ -20,7 +20,7 @@ BESIDE_LATER = frozenset({"username", "timestamp", "domain_record", "delete_date
 """Columns of `BESIDE` that a table made by an early version lacks until `add_own_tables` adds them."""
 
 
-def define_own_tables(metadata: MetaData, live: Live | None = None) -> tuple[Table, Table]:
+def define_own_tables(metadata: MetaData, live: Columns | None = None) -> tuple[Table, Table]:
     """Define both tables, with `live` as the server has them. Returns the records and what is beside them."""
     records = Table(
         RECORDS, metadata, Column("id", _ID, primary_key=True),

@@ -7,9 +7,8 @@ from functools import cache
 
 from sqlalchemy import Connection, MetaData, Table, text
 
-    live.require(missing)
-    obstacle = live.obstacle(complete.tables)
-    return Schema(define(engine, live), complete, missing, absent, _foreign(complete, live), obstacle)
+from mailstore.errors import SchemaMismatch, StoreError
+from mailstore.sql.iredmail.tables import OPTIONAL, define
 from mailstore.sql.live import Live, read_live
 from mailstore.sql.own_tables import add_own_tables
 
