@@ -7,12 +7,15 @@ a neutral one in its place, and the record says so in ``problems``, which `Store
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailstore.errors import InvalidValue
-from mailstore.model import Finding
+from mailstore.model import Capability, Finding
 
-__all__ = ["UNREADABLE", "Readings", "unreadable", "unreadable_values"]
+if TYPE_CHECKING:
+    from mailstore.store import Store
+
+__all__ = ["UNREADABLE", "Readings", "unreadable", "unreadable_records"]
 
 UNREADABLE = "unreadable-value"
 """The code of the findings."""
@@ -47,16 +50,26 @@ class Readings:
         self._problems.append(f"{name} is {shown}")
 
 
-class _Record(Protocol):
-    @property
-    def problems(self) -> tuple[str, ...]: ...
+def unreadable_records(store: Store) -> Iterator[Finding]:
+    """Iterate over what cannot be read of all records of a store, by reading them."""
+    has = store.capabilities
+    for domain in store.domains.list():
+        yield from _problems(domain.domain, domain.problems)
+    for account in store.accounts.list():
+        yield from _problems(account.address, account.problems)
+    if Capability.ALIASES in has:
+        for alias in store.aliases.list():
+            yield from _problems(alias.address, alias.problems)
+    if Capability.ADMINS in has:
+        for admin in store.admins.list():
+            yield from _problems(admin.address, admin.problems)
+    if Capability.RETENTION in has:
+        for record in store.deleted.list():
+            yield from _problems(record.address, record.problems)
 
 
-def unreadable_values(records: Iterable[_Record], name: Callable[[Any], str]) -> Iterator[Finding]:
-    """Iterate over what could not be read of some records; `name` returns how to call one."""
-    for record in records:
-        for problem in record.problems:
-            yield unreadable(name(record), problem)
+def _problems(subject: str, problems: Iterable[str]) -> Iterator[Finding]:
+    return (unreadable(subject, problem) for problem in problems)
 
 
 def unreadable(subject: str, problem: str) -> Finding:

@@ -20,6 +20,7 @@ from mailstore.errors import ConfigurationError, StoreError, StoreUnavailable
 from mailstore.forks import in_children
 from mailstore.sql.failures import translated
 from mailstore.sql.inherited import OpenConnections
+from mailstore.sql.lenient import read_leniently
 from mailstore.sql.transactions import Transaction
 
 __all__ = ["Database", "Transaction"]
@@ -313,6 +314,7 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     if kind == "postgresql":
         # One INSERT with a thousand rows instead of a thousand INSERTs, as PyMySQL does by itself.
         engine.dialect.use_insertmanyvalues_wo_returning = True
+    read_leniently(engine, kind)
     if kind == "sqlite":
         _begin_explicitly(engine)
     else:

@@ -38,7 +38,7 @@ class _Lenient(TypeDecorator[_When]):
         def process(value: Any) -> _When | None:
             try:
                 return known(parse(value))
-            except ValueError:
+            except (ValueError, TypeError):
                 return None
 
         return process

@@ -144,9 +144,7 @@ def _admin(entry: Entry, domains: Sequence[str]) -> Admin:
     standalone = entry.has("objectClass", "mailAdmin")
     # A mail user can write both attributes in its own entry: of these, they say nothing.
     readings = Readings()
-    limits = (
-        readings.read("create_max_quota", settings, AdminLimits.read, AdminLimits()) if standalone else AdminLimits()
-    )
+    limits = _limits(settings, readings) if standalone else AdminLimits()
     name = entry.first("cn")
     return Admin(
         address=address,
@@ -171,3 +169,8 @@ def _admin(entry: Entry, domains: Sequence[str]) -> Admin:
 
 def _rights(entry: Entry, standalone: bool) -> dict[str, Any]:
     return {right: not (standalone and entry.has("disabledService", word)) for right, word in REFUSALS.items()}
+
+
+def _limits(settings: Settings, readings: Readings) -> AdminLimits:
+    amount = settings.text("create_max_quota")
+    return readings.read("create_max_quota", amount, lambda _: AdminLimits.read(settings), AdminLimits())

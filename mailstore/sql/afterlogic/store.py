@@ -12,6 +12,7 @@ from mailstore.drift import check_homes
 from mailstore.driver import homes_of
 from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.model import Capability, Finding
+from mailstore.readings import unreadable_records
 from mailstore.sql.afterlogic import schema
 from mailstore.sql.afterlogic.accounts import Accounts
 from mailstore.sql.afterlogic.check import Checker
@@ -131,6 +132,7 @@ class AfterLogicStore(SQLDriver[Context]):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context, self._server).run()
+        yield from unreadable_records(self)
         ledger = self._context.ledger
         if ledger is not None:
             yield from ledger.findings()

@@ -15,6 +15,7 @@ from mailstore.drift import check_homes
 from mailstore.driver import homes_of
 from mailstore.errors import ConfigurationError, NotFound, NotSupported
 from mailstore.model import Capability, Finding
+from mailstore.readings import unreadable_records
 from mailstore.sql.atmail import schema
 from mailstore.sql.atmail.accounts import Accounts
 from mailstore.sql.atmail.admin_rows import login_name
@@ -190,6 +191,7 @@ class AtmailStore(SQLDriver[Context]):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        yield from unreadable_records(self)
         if self._context.schema.has_records and self._context.actor is None:
             yield from self._context.ledger.findings()
         if self.homes and self._context.schema.has_records:

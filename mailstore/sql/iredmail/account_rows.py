@@ -11,7 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null,
 
 from mailstore.iredmail.admin_settings import ADMIN_KEYS
 from mailstore.iredmail.units import from_megabytes, from_seconds
+from mailstore.layout import normal_home
 from mailstore.model import Account, LastLogin, Usage
+from mailstore.quota import UNLIMITED
+from mailstore.readings import Readings
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.forwardings import split_forwarding
 from mailstore.sql.iredmail.new_account import NewAccount
@@ -35,6 +38,10 @@ def home_of(row: Mapping[Any, Any]) -> str | None:
     if not all(parts):
         return None
     return _SLASHES.sub("/", "/".join(parts).lower()).rstrip("/")
+
+
+def _checked_home(home: str | None) -> str | None:
+    return normal_home(home) if home else home
 
 
 class AccountRows:
@@ -81,14 +88,14 @@ class AccountRows:
         address = row["username"]
         settings = Settings(row.get("settings"))
         forwarding, keep_copy = split_forwarding(address, destinations)
-        get = row.get
+        get, home, readings = row.get, home_of(row), Readings()
         return Account(
             address=address,
             name=get("name", ""),
             first_name=get("first_name", ""),
             last_name=get("last_name", ""),
             enabled=row["active"] == 1,
-            quota=from_megabytes(row["quota"]),
+            quota=readings.read("quota", row["quota"], from_megabytes, UNLIMITED),
             language=get("language", ""),
             employee_id=get("employeeid", ""),
             department=get("department", ""),
@@ -107,7 +114,7 @@ class AccountRows:
             allow_nets=tuple(filter(None, (get("allow_nets") or "").split(","))),
             mailbox_format=get("mailboxformat", "maildir"),
             mailbox_folder=get("mailboxfolder", "Maildir"),
-            home=home_of(row),
+            home=readings.read("maildir", home, _checked_home, home),
             admin=bool(get("isadmin", 0) or get("isglobaladmin", 0)),
             global_admin=bool(get("isglobaladmin", 0)),
             usage=_usage(row),
@@ -116,6 +123,7 @@ class AccountRows:
             modified=get("modified"),
             password_changed=get("passwordlastchange"),
             settings=settings.others(_KNOWN_SETTINGS),
+            problems=readings.problems,
         )
 
     @property

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, exists, litera
 
 from mailstore.iredmail.admin_settings import ADMIN_KEYS, AdminLimits, clear_admin_settings
 from mailstore.model import Admin
+from mailstore.readings import Readings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
@@ -138,7 +139,8 @@ class AdminRows:
 
 def _admin(row: Mapping[Any, Any], domains: Sequence[str]) -> Admin:
     settings = Settings(row["settings"])
-    limits = AdminLimits.read(settings)
+    readings = Readings()
+    limits = _limits(settings, readings)
     return Admin(
         address=row["username"],
         kind=row["kind"],
@@ -158,4 +160,10 @@ def _admin(row: Mapping[Any, Any], domains: Sequence[str]) -> Admin:
         created=row["created"],
         modified=row["modified"],
         settings=settings.others(_KNOWN_SETTINGS),
+        problems=readings.problems,
     )
+
+
+def _limits(settings: Settings, readings: Readings) -> AdminLimits:
+    amount = settings.text("create_max_quota")
+    return readings.read("create_max_quota", amount, lambda _: AdminLimits.read(settings), AdminLimits())

@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, literal, select, union
 
 from mailstore.iredmail.units import from_limit, from_megabytes
 from mailstore.model import Domain
+from mailstore.quota import UNLIMITED
+from mailstore.readings import Readings
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.settings import Settings
@@ -99,14 +101,18 @@ class DomainRows:
 def _domain(row: Mapping[Any, Any], lists: Mapping[str, Sequence[str]]) -> Domain:
     settings = Settings(row["settings"])
     backup_mx = row["backupmx"] == 1
-    transport: str = row["transport"]
+    transport: str = row["transport"] or ""
+    readings = Readings()
+    read = readings.read
     return Domain(
         domain=row["domain"],
         name=row["description"] or "",
         enabled=row["active"] == 1,
-        quota=from_megabytes(row["maxquota"]),
-        default_account_quota=from_megabytes(settings.number("default_user_quota")),
-        max_account_quota=from_megabytes(settings.number("max_user_quota")),
+        quota=read("maxquota", row["maxquota"], from_megabytes, UNLIMITED),
+        default_account_quota=read(
+            "default_user_quota", settings.number("default_user_quota"), from_megabytes, UNLIMITED
+        ),
+        max_account_quota=read("max_user_quota", settings.number("max_user_quota"), from_megabytes, UNLIMITED),
         max_accounts=from_limit(row["mailboxes"]),
         max_aliases=from_limit(row["aliases"]),
         max_lists=from_limit(row["maillists"]),
@@ -127,4 +133,5 @@ def _domain(row: Mapping[Any, Any], lists: Mapping[str, Sequence[str]]) -> Domai
         created=row["created"],
         modified=row["modified"],
         settings=settings.others(_KNOWN_SETTINGS),
+        problems=readings.problems,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, cast
+from sqlalchemy import ColumnElement, String, Table, cast, func
 
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
@@ -44,16 +44,16 @@ class Services:
 
     def selected(self, mailbox: Table) -> ColumnElement[str]:
         """Return all flags of a row as one column, which is fetched many times faster than twenty-six."""
-        columns = [cast(mailbox.c[column], String(1)) for column in self._columns.values()]
+        columns = (_one_character(mailbox.c[column]) for column in self._columns.values())
         return functools.reduce(lambda text, column: text + column, columns)
 
     def flags(self, row: Mapping[Any, Any]) -> str:
         """Return the flags of a row as `selected` gives them. A column that is not in the row has its default, "on"."""
         return "".join(str(row.get(column, _flag(column, True))) for column in self._columns.values())
 
-    def _names(self, flags: str) -> tuple[str, ...]:
+    def _names(self, flags: str | None) -> tuple[str, ...]:
         """Return the services that are on, sorted; a family where all its variants are on."""
-        return collapsed(self._enabled(flags), self._columns)
+        return collapsed(self._enabled(flags or ""), self._columns)
 
     def disabled_for_new(self, disabled: Iterable[str]) -> dict[str, int | str]:
         """Return the columns that a domain's ``disabled_mail_services`` (``imap``, ``imapsecured`` ...) switch off."""
@@ -62,7 +62,7 @@ class Services:
         return {name: _flag(name, False) for name in names if name in known}
 
     def _enabled(self, flags: str) -> set[str]:
-        return {name for name, flag in zip(self._columns, flags, strict=True) if flag in "1y"}
+        return {name for name, flag in zip(self._columns, flags, strict=False) if flag in "1y"}
 
     def _expand(self, names: Iterable[str]) -> set[str]:
         wanted = expanded(names, self._columns)
@@ -71,6 +71,12 @@ class Services:
                 raise NotSupported(f"service {name!r} needs the column mailbox.{_COLUMNS[name]}, which is not there")
             raise InvalidValue(f"unknown service {name!r}; known are {', '.join([*FAMILIES, *self._columns])}")
         return wanted
+
+
+def _one_character(column: ColumnElement[Any]) -> ColumnElement[str]:
+    flag: ColumnElement[str] = cast(column, String(1))
+    # Only a letter can be an empty text, which would shift all flags behind it.
+    return func.coalesce(func.nullif(flag, ""), "-") if isinstance(column.type, String) else flag
 
 
 def _flag(column: str, enabled: bool) -> int | str:

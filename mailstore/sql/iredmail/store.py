@@ -13,6 +13,7 @@ from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.driver import homes_of
 from mailstore.model import Capability, Finding, Notice
+from mailstore.readings import unreadable_records
 from mailstore.rights import IREDMAIL_GLOBAL
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
@@ -127,6 +128,7 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        yield from unreadable_records(self)
         yield from self.companions.findings()
         if self._context.actor is None:
             yield from ledger_of(self._context).findings()

@@ -15,6 +15,7 @@ from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.errors import NotFound, PermissionDenied
 from mailstore.model import Capability, Finding, Notice
+from mailstore.readings import unreadable_records
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
 from mailstore.sql.mailinabox import privileges, schema
@@ -126,6 +127,7 @@ class MailInABoxStore(SQLDriver[Context]):
 
     def _findings(self) -> Iterator[Finding]:
         yield from Checker(self._context).run()
+        yield from unreadable_records(self)
         ledger = Retention(self._context).ledger
         if ledger is not None:
             yield from ledger.findings()
