@@ -28,7 +28,8 @@ def check_homes(store: Store, homes: Homes, *, folder: str | None = None) -> Ite
         if record.home in known:
             message = f"its mailbox {record.home} is the home of {known[record.home]} now; the purge will not touch it"
             yield Finding("record-in-use", record.address, message, "notice")
-        known.setdefault(record.home, record.address)
+        if record.home:
+            known.setdefault(record.home, record.address)
         yield from _check_record(homes, record.address, record.home)
     yield from _check_unclaimed(homes, known, folder)
 
@@ -59,6 +60,10 @@ def _check_nesting(known: dict[str, str]) -> Iterator[Finding]:
 
 
 def _check_record(homes: Homes, address: str, home: str) -> Iterator[Finding]:
+    if not home:
+        message = "its record names no mailbox; a purge forgets it when it is due"
+        yield Finding("record-without-home", address, message, "notice")
+        return
     try:
         if homes.root_of(home) is not None and not homes.exists(home):
             yield Finding("record-without-home", address, f"its mailbox {home} is not there any more", "notice")

@@ -60,10 +60,10 @@ class Neighbours:
                 self._below[place].append(home)
 
     def of(self, home: str) -> Iterator[str]:
-        """Iterate over those homes that `home` touches; an empty one touches nothing."""
-        if not home:
-            return
+        """Iterate over those homes that `home` touches; an empty one touches nothing, nor does ``/``, which is nobody's."""
         path = spelt(home)
+        if path in ("", "/"):
+            return
         yield from self._below.get(path, ())
         for place in places_at(path):
             yield from self._at.get(place, ())

@@ -164,6 +164,8 @@ class _Run:
 
     def _previewed(self, record: DeletedMailbox, reason: str | None) -> Outcome:
         try:
+            if not record.home:
+                return Outcome(record.home, "absent", record)
             if self._homes.root_of(record.home) is None:
                 return Outcome(record.home, "elsewhere", record)
             if reason is not None:
@@ -316,6 +318,9 @@ class _Run:
 
         Should the claim fail, the home is put back; what cannot be is told in `stranded`.
         """
+        if not record.home:  # iRedAdmin records even what has no mailbox, a catch-all among others
+            claim.forget(record)
+            return ()
         key = trash_key(self._store.key, record)
         entry = self._homes.set_aside(record.home, key)
         if entry is not None:
@@ -351,7 +356,7 @@ class _Run:
 
     def _elsewhere(self) -> Iterator[Outcome]:
         for record in self._store.deleted.list(due=self._day):
-            if record.id in self._told:
+            if record.id in self._told or not record.home:
                 continue
             try:
                 root = self._homes.root_of(record.home)
@@ -378,7 +383,7 @@ class _Run:
             blocked |= {home: _blocked_by(place) for home in near.of(place.home)}
         reasons = {record.id: blocked[record.home] for record in hand if record.home in blocked}
         for record in hand:
-            if record.id not in reasons:
+            if record.home and record.id not in reasons:
                 try:
                     self._homes.check_removable(record.home)
                 except (HomeError, InvalidValue) as error:

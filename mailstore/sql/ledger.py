@@ -236,6 +236,11 @@ class Ledger:
         path = func.replace(func.replace(func.lower(self.records.c.maildir), "//", "/"), "//", "/")
         return path.startswith(f"{root}/", autoescape=True)
 
+    @property
+    def nameless(self) -> ColumnElement[bool]:
+        """The condition that a record names no mailbox."""
+        return self.records.c.maildir.in_(("", "/"))
+
     def _row(self, record: NewRecord, moment: datetime) -> dict[str, Any]:
         values = {
             "timestamp": moment, "username": record.address, "domain": record.domain, "delete_date": record.due,
@@ -347,7 +352,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
             raise NotSupported("no purge within a transaction: that could still be undone, the removal not")
         condition = self._condition(None, None, today)
         if below:
-            condition = and_(condition, or_(*(self._ledger.below(root) for root in below)))
+            places = (self._ledger.below(root) for root in below)
+            condition = and_(condition, or_(self._ledger.nameless, *places))
         with self._ledger.db.writing() as tx:
             if not after:
                 self._ledger.drop_orphans(tx)

@@ -6,17 +6,33 @@ no value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Integer, String, Table, event, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    Integer,
+    String,
+    Table,
+    and_,
+    event,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.types import TypeEngine
 
 from mailstore.model import Finding
-from mailstore.readings import unreadable
+from mailstore.readings import Readings, unreadable
 
-__all__ = ["misplaced_values", "read_leniently"]
+__all__ = ["REPLACED", "is_text", "misplaced_values", "note_replaced", "read_leniently"]
 
+REPLACED = "\ufffd"
+"""Stands in the place of octets that were no text."""
 _FOREIGN = {String: ("blob",), Integer: ("blob", "text", "real")}
 """What SQLite may have in a column of these types, and a reader would not expect."""
 
@@ -83,14 +99,21 @@ def _read_endless_times(connection: Any, _record: Any) -> None:
             connection.adapters.register_loader(name, lenient(loader))
 
 
-def misplaced_values(connection: Connection, tables: Sequence[tuple[Table, str]]) -> Iterator[Finding]:
-    """Iterate over what SQLite has in columns of another type, in tables whose rows are called by the given column.
+def note_replaced(readings: Readings, row: Mapping[Any, Any]) -> None:
+    """Note the values of a row in which octets were no text."""
+    for name, value in row.items():
+        if isinstance(value, str) and REPLACED in value:
+            readings.note(str(name), value)
 
-    Other engines have no such values, and are not asked.
-    """
-    if connection.dialect.name != "sqlite":
-        return
-    for table, key in tables:
+
+def is_text(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that SQLite has some text in a column; octets come after all texts, so that an index helps."""
+    return and_(column > "", column < literal_column("x''"))
+
+
+def misplaced_values(connection: Connection, tables: Mapping[str, Table]) -> Iterator[Finding]:
+    """Iterate over what SQLite has in columns of another type, in tables by the column that their rows are called by."""
+    for key, table in tables.items():
         kinds = {column: _kinds(column.type) for column in table.c}
         tests = {column.name: func.typeof(column).in_(kinds[column]) for column in table.c if kinds[column]}
         query = select(table.c[key], *(test.label(name) for name, test in tests.items())).where(or_(*tests.values()))

@@ -85,9 +85,9 @@ class DeletedMailboxes(ABC):
     ) -> AbstractContextManager[Claim]:
         """Lock up to `limit` records that are due on `today`, with an id greater than `after`.
 
-        Only records whose home lies under one of the directories `below` are taken. Records that another process holds
-        are passed over. The locks end with the context. Within `Store.transaction` this raises NotSupported: what is
-        removed from the disk cannot be rolled back.
+        Only records whose home lies under one of the directories `below` are taken, and those that name no mailbox. Records
+        that another process holds are passed over. The locks end with the context. Within `Store.transaction` this raises
+        NotSupported: what is removed from the disk cannot be rolled back.
         """
 
     @abstractmethod

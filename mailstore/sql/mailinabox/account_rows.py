@@ -7,7 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from mailstore.layout import normal_home
 from mailstore.model import Account
+from mailstore.readings import Readings
+from mailstore.sql.lenient import note_replaced
 from mailstore.sql.mailinabox import privileges, quotas
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.usage import usage_of
@@ -50,7 +53,11 @@ class AccountRows:
     def account(self, row: Mapping[Any, Any]) -> Account:
         """Return the account that a row describes."""
         address, home = row["email"], self._context.box.home(row["email"])
-        rights = privileges.listed(row.get("privileges"))
+        rights, readings = privileges.listed(row.get("privileges")), Readings()
+        if row.get("quota") is not None and not quotas.is_readable(row["quota"]):
+            readings.note("quota", row["quota"])
+        note_replaced(readings, row)
+        usable = readings.read("the mailbox", home, _checked_home, None)
         is_admin = privileges.ADMIN in rights
         return Account(
             address=address,
@@ -59,9 +66,14 @@ class AccountRows:
             home=home,
             admin=is_admin,
             global_admin=is_admin,
-            usage=usage_of(self._context.homes, home),
+            usage=usage_of(self._context.homes, usable),
             settings=_settings(rights, row.get("quota")),
+            problems=readings.problems,
         )
+
+
+def _checked_home(home: str | None) -> str | None:
+    return normal_home(home) if home else None
 
 
 def _settings(rights: Sequence[str], quota: str | None) -> dict[str, str]:

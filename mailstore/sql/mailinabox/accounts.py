@@ -26,6 +26,7 @@ from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown, r
 from mailstore.model import Account, DeletedMailbox
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
+from mailstore.sql.lenient import is_text
 from mailstore.sql.mailinabox import privileges
 from mailstore.sql.mailinabox.account_rows import AccountRows
 from mailstore.sql.mailinabox.context import Context
@@ -197,7 +198,7 @@ class Accounts(store.Accounts):
 
     def homes(self) -> Iterator[tuple[str, str]]:
         email = self._users.c.email
-        query = select(email).order_by(email).limit(_HOMES_PAGE)
+        query = select(email).where(is_text(email)).order_by(email).limit(_HOMES_PAGE)
 
         def fetch(after: str) -> Sequence[str]:
             with self._context.reading() as connection:
@@ -226,7 +227,9 @@ class Accounts(store.Accounts):
         self, domain: str | None, search: str | None, enabled: bool | None, admins: bool | None
     ) -> ColumnElement[bool]:
         email = self._users.c.email
-        conditions: Conditions = [true() if enabled in (None, True) else false()]  # users are never switched off
+        # Octets are no address: whoever has them for one is found by no mail server.
+        conditions: Conditions = [is_text(email)]
+        conditions += [true() if enabled in (None, True) else false()]  # users are never switched off
         if domain is not None:
             conditions.append(email.endswith(f"@{domain_name(domain)}", autoescape=True))
         if search:

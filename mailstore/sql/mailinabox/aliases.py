@@ -13,7 +13,9 @@ from mailstore.address import domain_name, domain_part
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
+from mailstore.readings import Readings
 from mailstore.sql.engine import Transaction
+from mailstore.sql.lenient import is_text, note_replaced
 from mailstore.sql.mailinabox import lists, names, privileges, rules
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.references import References
@@ -178,7 +180,8 @@ class Aliases(store.Aliases):
 
     def _condition(self, domain: str | None, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         source = self._table.c.source
-        conditions: Conditions = [true() if enabled in (None, True) else false()]  # aliases are never switched off
+        conditions: Conditions = [is_text(source)]
+        conditions += [true() if enabled in (None, True) else false()]  # aliases are never switched off
         if domain is not None:
             conditions.append(source.endswith(f"@{domain_name(domain)}", autoescape=True))
         if search:
@@ -187,10 +190,13 @@ class Aliases(store.Aliases):
 
 
 def _alias(row: Mapping[Any, Any]) -> Alias:
+    readings = Readings()
+    note_replaced(readings, row)
     return Alias(
         address=row["source"],
         members=lists.shown(row["destination"]),
         permitted_senders=lists.shown(row.get("permitted_senders")),
+        problems=readings.problems,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import idna
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, not_, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Text, and_, delete, func, insert, literal, not_, or_, select, union
 
 from mailstore.model import Notice
 from mailstore.sql.engine import Transaction
@@ -139,7 +139,7 @@ def _is_automatic(source: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _domain(address: ColumnElement[str]) -> ColumnElement[str]:
-    return func.substr(address, func.instr(address, "@") + 1)
+    return func.substr(address, func.instr(address, "@") + 1, type_=Text())
 
 
 def _has_domain(address: ColumnElement[str]) -> ColumnElement[bool]:

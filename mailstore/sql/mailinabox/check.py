@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, text
 from mailstore import passwords
 from mailstore.address import domain_part
 from mailstore.model import Finding
+from mailstore.sql.lenient import misplaced_values
 from mailstore.sql.mailinabox import automatic, lists, quotas
 from mailstore.sql.mailinabox.context import Context
 
@@ -40,12 +41,15 @@ class Checker:
 
     def run(self) -> Iterator[Finding]:
         """Iterate over all findings."""
+        schema = self._context.schema
         with self._context.reading() as connection:
             content = self._content(connection)
             now = automatic.served(self._context.schema, connection)
             orphans = self._orphans(connection)
+            misplaced = list(misplaced_values(connection, {"email": schema["users"], "source": schema["aliases"]}))
             unusable = self._passwords(connection)
             journal = str(connection.execute(text("PRAGMA journal_mode")).scalar())
+        yield from misplaced
         yield from _addresses(content)
         yield from _users(content)
         yield from _aliases(content, now.domains)
