@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo servers check lint types docs-check docs pytest test bench constraints clean
+.PHONY: help venv demo servers check lint types docs-check docs pytest quick store coverage test bench measure constraints clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,20 @@ docs: $(READY) ## Write the generated pages, and the output shown in README.md, 
 pytest: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
+# One SQL engine and one way to the directory: what is tried on all of them is the same code.
+ELSEWHERE := mysql or postgresql or afterlogic or atmail or starttls or ldapi or mariadb
+
+quick: $(READY) ## The contract on SQLite, a box and a directory, and what needs no server: for the inner loop
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/contract tests/iredmail tests/test_values.py \
+	    tests/test_hashes.py tests/test_architecture.py tests/test_cli.py -k "not ($(ELSEWHERE))"
+
+store: $(READY) ## All tests of one store: make store NAME=atmail
+	@[ -n "$(NAME)" ] || { echo "give the name of a folder of tests: make store NAME=atmail" >&2; exit 1; }
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/$(NAME) tests/contract -k "$(NAME)"
+
+coverage: $(READY) ## Lines and branches that the tests run
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-branch --cov-report=term:skip-covered
+
 test: ## Set everything up, install the servers, and run all checks and tests
 	$(MAKE) servers
 	$(MAKE) check
@@ -57,6 +71,9 @@ test: ## Set everything up, install the servers, and run all checks and tests
 
 bench: $(READY) ## Print the ratios of docs/performance.md
 	$(BIN)/python -m bench.run
+
+measure: $(READY) ## Print the tables of the house in docs/architecture.md; BEFORE=revision compares
+	$(BIN)/python -m bench.house $(BEFORE)
 
 constraints: $(READY) ## Note the installed versions as those that are tested
 	@$(BIN)/python -m pip list --format=freeze --disable-pip-version-check --exclude-editable \
