@@ -87,8 +87,8 @@ class Operation(Enum):
     DELETE_ACCOUNT = "delete accounts"
     RESTORE_ACCOUNT = "restore accounts"
     RESCHEDULE = "change when a mailbox is purged"
-    DELETE_AT_ONCE = "have a mailbox purged before tomorrow"
-    PURGE = "purge mailboxes"
+    DELETE_AT_ONCE = "have a mailbox purged before tomorrow, or before it is due"
+    PURGE = "purge mailboxes that are due"
 
     SEE_ALIASES = "see aliases and lists"
     WRITE_ALIASES = "create and change aliases and lists"
@@ -183,7 +183,7 @@ _DOMAIN: Mapping[Operation, Cell] = {
     **dict.fromkeys(Operation, Rule.NEVER),
     **dict.fromkeys((
         Op.SEE_DOMAIN, Op.DESCRIBE_DOMAIN, Op.SEE_ACCOUNT, Op.LIST_ACCOUNTS, Op.CREATE_ACCOUNT, Op.CHANGE_ACCOUNT,
-        Op.DELETE_ACCOUNT, Op.RESTORE_ACCOUNT, Op.RESCHEDULE, Op.SEE_ALIASES, Op.WRITE_ALIASES, Op.DELETE_ALIASES,
+        Op.DELETE_ACCOUNT, Op.RESTORE_ACCOUNT, Op.RESCHEDULE, Op.PURGE, Op.SEE_ALIASES, Op.WRITE_ALIASES, Op.DELETE_ALIASES,
         Op.SHARE_DOMAIN,
     ), Rule.OWN),
     **dict.fromkeys((*DOMAIN_PROFILES, *ACCOUNT_PROFILES), Rule.UNLESS_DISABLED),
@@ -207,7 +207,7 @@ ATMAIL_ADMIN = Kind("atmail", "admin with the permission named", {
     Op.LIST_ACCOUNTS: Needs("account.list"),
     **dict.fromkeys((Op.CREATE_ACCOUNT, Op.RESTORE_ACCOUNT), Needs("account.add")),
     **dict.fromkeys((Op.CHANGE_ACCOUNT, Op.FORWARD_ACCOUNT, Op.ALIAS_ACCOUNT, Op.VERIFY_ACCOUNT), Needs("account.edit")),
-    **dict.fromkeys((Op.DELETE_ACCOUNT, Op.RESCHEDULE), Needs("account.delete")),
+    **dict.fromkeys((Op.DELETE_ACCOUNT, Op.RESCHEDULE, Op.PURGE), Needs("account.delete")),
     Op.SEE_ALIASES: Needs("service.mailaliases.list"),
     Op.WRITE_ALIASES: Needs("service.mailaliases.add"),
     Op.DELETE_ALIASES: Needs("service.mailaliases.delete"),

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from operator import eq
 from typing import Any, TypeAlias, Unpack
@@ -42,6 +42,7 @@ from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Finding, Usage
 from mailstore.neighbours import Place
+from mailstore.rights import Operation
 from mailstore.secret import Secret
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, known
@@ -324,6 +325,9 @@ class LedgerMailboxes(store.DeletedMailboxes):
     def _visible(self) -> ColumnElement[bool]:
         """Return the condition that the acting admin may see a record."""
 
+    def _require(self, *operations: Operation) -> None:
+        """Raise PermissionDenied unless the acting admin may do these, at least to its own domains."""
+
     def list(
         self, *, domain: str | None = None, address: str | None = None, due: date | None = None
     ) -> Iterator[DeletedMailbox]:
@@ -350,6 +354,7 @@ class LedgerMailboxes(store.DeletedMailboxes):
     def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Iterator[store.Claim]:
         if self._ledger.db.in_transaction:
             raise NotSupported("no purge within a transaction: that could still be undone, the removal not")
+        self._require(Operation.PURGE, *([Operation.DELETE_AT_ONCE] if today > datetime.now(UTC).date() else ()))
         condition = self._condition(None, None, today)
         if below:
             places = (self._ledger.below(root) for root in below)

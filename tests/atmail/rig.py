@@ -121,7 +121,8 @@ class AtmailRig:
 
     def close(self) -> None:
         """Give back all connections."""
-        self.shared.close()
+        if "shared" in vars(self):  # else it would be opened only to be closed
+            self.shared.close()
         self.engine.dispose()
         self.api_engine.dispose()
 

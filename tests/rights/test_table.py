@@ -70,7 +70,7 @@ CALLS: dict[Operation, Callable[[Store, str], object]] = {
 """An example of each operation, on a domain or on what is in it."""
 
 BESIDE = {Op.SET_SPAM_POLICY, Op.SET_ACCESS_LIST, Op.SET_THROTTLE, Op.SET_GREYLISTING, Op.SET_FOR_ALL}
-"""What takes the databases beside; see `test_policies`."""
+"""What takes the databases beside; see `tests/policies/test_rights.py`."""
 NOT_OF_A_DOMAIN = {Op.CREATE_ADMIN, Op.CHANGE_ADMIN, Op.DELETE_ADMIN, Op.PURGE}
 ACTORS = {IREDMAIL_GLOBAL: "root@admins.org", IREDMAIL_CREATOR: "creator@admins.org", IREDMAIL_DOMAIN: "one@admins.org"}
 
@@ -150,7 +150,7 @@ def test_cell(scene: Store, kind: Kind, operation: Operation) -> None:
 def test_what_a_domain_disables(scene: Store, operation: Operation) -> None:
     """A disabled profile takes an operation from those whose cell says so, and from nobody else."""
     if operation in BESIDE:
-        pytest.skip("see test_policies")
+        pytest.skip("see tests/policies/test_rights.py")
     field = "disabled_domain_profiles" if operation in DOMAIN_PROFILES else "disabled_user_profiles"
     profile = (DOMAIN_PROFILES if operation in DOMAIN_PROFILES else ACCOUNT_PROFILES)[operation]
     change: Any = {field: [profile]}

@@ -34,10 +34,10 @@ def is_admin(entry: Entry) -> bool:
     return entry.has("domainGlobalAdmin", "yes") or entry.has(services.ATTRIBUTE, services.ADMIN)
 
 
-def password_changes(context: Context, entry: Entry, secret: Secret) -> list[Change]:
-    """Return what gives an account another password; an admin gets one that the panel can verify, too."""
+def password_changes(context: Context, entry: Entry, secret: Secret, *, admin: bool = False) -> list[Change]:
+    """Return what gives an account another password; an admin, or who becomes one, gets one that the panel verifies, too."""
     config = context.config
-    hashed = panel_form(secret, config) if is_admin(entry) else stored_form(secret.hash, config)
+    hashed = panel_form(secret, config) if admin or is_admin(entry) else stored_form(secret.hash, config)
     return [Change.replace("userPassword", hashed), *set_value(entry, "shadowLastChange", days_since_epoch())]
 
 
@@ -52,8 +52,17 @@ def tell_panel(context: Context, changes: Changes, entry: Entry) -> None:
 class AccountChange:
     """The parameters of `Accounts.update`, checked before the directory is asked anything."""
 
-    def __init__(self, context: Context, address: str, secret: Secret | None, fields: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        address: str,
+        secret: Secret | None,
+        fields: Mapping[str, Any],
+        *,
+        becomes_admin: bool = False,
+    ) -> None:
         self._context = context
+        self._becomes_admin = becomes_admin
         self._address = address
         self._secret = secret
         self._fields = fields
@@ -110,7 +119,7 @@ class AccountChange:
         if self.quota is not None:
             changes += set_value(entry, "mailQuota", self.quota * MEGABYTE or None)
         if self._secret:
-            changes += password_changes(self._context, entry, self._secret)
+            changes += password_changes(self._context, entry, self._secret, admin=self._becomes_admin)
         if "services" in self._fields:
             changes += services.service_changes(entry, self._fields["services"])
         changes += self._names(entry) + self._settings(entry)

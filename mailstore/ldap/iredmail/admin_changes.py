@@ -52,7 +52,7 @@ class AdminChange:
         else:
             self.domains = _domain_names(names) if "domains" in fields else None
         own: Any = {name: fields[name] for name in _OF_THE_ACCOUNT if name in fields}
-        self._account = AccountChange(context, address, secret, own)
+        self._account = AccountChange(context, address, secret, own, becomes_admin=True)
 
     def makes_global(self, entry: Entry | None) -> bool | None:
         """Return what becomes of the right to do everything; None if it stays as it is."""

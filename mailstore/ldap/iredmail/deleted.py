@@ -64,6 +64,10 @@ class DeletedMailboxes(LedgerMailboxes):
         self._context.require_right(address, *deletion(Operation.RESCHEDULE, keep_mailbox_days))
         return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
+    def _require(self, *operations: Operation) -> None:
+        if self._context.actor:
+            self._context.actor.require_anywhere("deleted mailboxes", *operations)
+
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor
         if actor is None or actor.is_global():

@@ -79,11 +79,11 @@ class Context:
         return Ledger(self.db, *(self.table(name) for name in OWN_TABLES))
 
     @contextmanager
-    def reading(self, operation: Operation, domain: str | None = None) -> Iterator[Connection]:
-        """Give a connection to read with, after checking that the actor may do `operation`, and manages `domain`."""
+    def reading(self, operations: Operation | Collection[Operation], domain: str | None = None) -> Iterator[Connection]:
+        """Give a connection to read with, after checking that the actor may do `operations`, and manages `domain`."""
         with self.db.reading() as connection:
             if self.actor:
-                self.actor.require(connection, operation, domain)
+                self.actor.require(connection, operations, domain)
             yield connection
 
     @contextmanager

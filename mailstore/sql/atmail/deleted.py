@@ -48,6 +48,10 @@ class DeletedMailboxes(SQLMailboxes):
     def _visible(self) -> ColumnElement[bool]:
         return self._context.visible_name(self._ledger.records.c.domain)
 
+    def _require(self, *operations: Operation) -> None:
+        with self._context.reading(operations):
+            pass
+
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
         config = self._context.config
         return make_secret(

@@ -198,7 +198,7 @@ class Admins(store.Admins):
         with self._context.reading() as connection:
             admin = self._get(connection, address)
             if self._context.actor and address != self._context.actor.address:
-                self._context.actor.require_anywhere(connection, Operation.VERIFY_ACCOUNT, address)
+                self._context.actor.require_anywhere(connection, address, Operation.VERIFY_ACCOUNT)
             stored = self._stored(connection, admin)
         return passwords.verify_password(password, stored) and admin.enabled
 
@@ -243,7 +243,7 @@ class Admins(store.Admins):
 
     def _require(self, connection: Connection, operation: Operation, address: str) -> None:
         if self._context.actor:
-            self._context.actor.require_anywhere(connection, operation, address)
+            self._context.actor.require_anywhere(connection, address, operation)
 
     def _require_right_to_change(self, connection: Connection, admin: Admin, fields: Mapping[str, Any]) -> None:
         """Raise PermissionDenied if the actor may not change this admin in this way.
@@ -254,7 +254,7 @@ class Admins(store.Admins):
         if actor is None or actor.is_global(connection):
             return
         if fields.keys() & _RIGHTS or (admin.kind == "standalone" and admin.address != actor.address):
-            actor.require_anywhere(connection, Operation.CHANGE_ADMIN, admin.address)
+            actor.require_anywhere(connection, admin.address, Operation.CHANGE_ADMIN)
         if admin.kind == "account":
             actor.require(connection, admin.address, Operation.CHANGE_ACCOUNT)
 

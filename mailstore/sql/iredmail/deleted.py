@@ -36,6 +36,11 @@ class DeletedMailboxes(SQLMailboxes):
         actor = self._context.actor
         return actor.visible(self._ledger.records.c.domain) if actor else true()
 
+    def _require(self, *operations: Operation) -> None:
+        if self._context.actor:
+            with self._context.reading() as connection:
+                self._context.actor.require_anywhere(connection, "deleted mailboxes", *operations)
+
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
         return secret(self._context, password, password_hash)
 

@@ -34,7 +34,7 @@ class SQLDirectory:
             if level.kind != "global":
                 self._hold(tx, level, operation, accounts_only)
             elif self._context.actor:
-                self._context.actor.require_anywhere(tx.connection, Operation.SET_FOR_ALL, str(level))
+                self._context.actor.require_anywhere(tx.connection, str(level), Operation.SET_FOR_ALL)
             yield
 
     def _hold(self, tx: Transaction, level: Level, operation: Operation, accounts_only: bool) -> None:
@@ -69,7 +69,7 @@ class SQLDirectory:
         """See `mailstore.companions.Directory`."""
         if self._context.actor:
             with self._context.db.reading() as connection:
-                self._context.actor.require_anywhere(connection, Operation.SET_FOR_ALL, what)
+                self._context.actor.require_anywhere(connection, what, Operation.SET_FOR_ALL)
 
     def sees(self, domain: str) -> bool:
         """See `mailstore.companions.Directory`."""

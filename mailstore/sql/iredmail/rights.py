@@ -63,9 +63,9 @@ class Actor:
         disabled = Settings(state["domain_settings"]).names(profiles)
         refuse(self._kind(state), self.address, operations, subject=subject, disabled=disabled)
 
-    def require_anywhere(self, connection: Connection, operation: Operation, subject: str) -> None:
+    def require_anywhere(self, connection: Connection, subject: str, *operations: Operation) -> None:
         """Raise PermissionDenied unless the actor may do something that is about no domain of its own."""
-        refuse(self.kind(connection), self.address, [operation], subject=subject)
+        refuse(self.kind(connection), self.address, operations, subject=subject)
 
     def may(self, connection: Connection, operation: Operation) -> bool:
         """Tell whether the actor may do something, at least to domains that it manages."""
@@ -106,7 +106,8 @@ class Actor:
         self._compare(connection, select(*columns).where(accounts, marked))
 
     def refuse_stronger_admins(self, connection: Connection, addresses: Collection[str]) -> None:
-        """Raise PermissionDenied if one of these standalone admins may do more than the actor."""
+        """Raise PermissionDenied if one of these admins, of either kind, may do more than the actor."""
+        self._refuse_stronger(connection, self.schema["mailbox"].c.username.in_(addresses))
         admin, listed = self.schema["admin"].c, self.schema["domain_admins"].c
         everything = exists().where(listed.username == admin.username, listed.domain == GLOBAL)
         query = select(admin.username, admin.settings, everything.label("everything"))
