@@ -27,7 +27,7 @@ from mailstore.sql.iredmail.retention import Retention
 from mailstore.sql.iredmail.rights import GLOBAL, Actor
 from mailstore.sql.iredmail.services import Services
 from mailstore.sql.iredmail.shields import Shields
-from mailstore.sql.iredmail.snapshots import UNCOPIED
+from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, anchor
 from mailstore.sql.snapshots import Restored, unpacked
 from mailstore.values import now
 
@@ -44,6 +44,7 @@ class Restoration:
         self._tx = tx
         self._record = record
         self._rows: dict[str, list[Row]] = unpacked(snapshot)
+        self._made: Any = self._rows.get(MADE)
         self._restored = Restored(context.db, tx)
         self._names = NameSpace(context)
         self._owners: dict[str, str | None] = {}
@@ -190,16 +191,23 @@ class Restoration:
     def _state(self, value: str, place: str) -> int | None:
         """Return whether what is called `value` in `place` is active; None if it is not there.
 
-        Something of that name that was made after the deletion is something else, but for the account itself.
+        Something of that name that was made after the deletion is something else, but for the account itself. Records of
+        early versions do not tell when it was made: for them its time is compared with that of the deletion.
         """
         table, name = place.split(".")
         if not self._context.schema.has(table):
             return None
         columns = self._context.table(table).c
-        conditions = [columns[name] == value]
-        if value != self._record.address and self._record.deleted:
-            conditions.append(columns.created <= self._record.deleted)
-        return self._tx.execute(select(columns.active).where(*conditions)).scalar()
+        row = self._tx.execute(select(columns.active, columns.created).where(columns[name] == value)).first()
+        if row is None:
+            return None
+        if value.lower() == self._record.address or not self._record.deleted:
+            same = True
+        elif self._made is not None:
+            same = self._made.get(anchor(value, place)) == str(row.created)
+        else:
+            same = row.created is not None and row.created <= self._record.deleted
+        return int(row.active) if same else None
 
     def _insert(self, name: str, row: Row) -> None:
         """Insert a row of a snapshot with all the columns it had, but with a new number."""

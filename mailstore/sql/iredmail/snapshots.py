@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
 from mailstore.names import Spellings
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.cleanup import Cleanup
+from mailstore.sql.iredmail.cleanup import FORWARDERS, NEVER, Cleanup
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.snapshots import packed, rows_of
+from mailstore.sql.snapshots import Row, packed, rows_of
 
-__all__ = ["UNCOPIED", "take_snapshots"]
+__all__ = ["MADE", "UNCOPIED", "anchor", "take_snapshots"]
+
+MADE = "made"
+"""Under this name stands when what the rows need to come back was made. See `anchor`."""
 
 UNCOPIED = "uncopied"
 """Under this name, beside the tables, stand the accounts that forwarded to the account without keeping a copy."""
@@ -39,6 +42,7 @@ def take_snapshots(context: Context, tx: Transaction, addresses: Sequence[str], 
             if row not in rows:  # a self row refers to its account twice
                 rows.append(row)
     _note_uncopied(context, tx, found)
+    _note_anchors(context, tx, found)
     return {address: packed(kept) for address, kept in found.items()}
 
 
@@ -56,3 +60,40 @@ def _note_uncopied(context: Context, tx: Transaction, found: Mapping[str, dict[s
         copying = set(tx.execute(query).scalars())
         for address, names in forwarders.items():
             found[address][UNCOPIED] = sorted(names - copying)
+
+
+def anchor(value: str, place: str) -> str:
+    """Return the name of what a row needs to come back: what is called `value` in a ``table.column``."""
+    return f"{place} {value.lower()}"
+
+
+def _note_anchors(context: Context, tx: Transaction, found: Mapping[str, dict[str, Any]]) -> None:
+    """Note when the lists, domains and accounts on the other side of the rows were made; '' for those that are not there.
+
+    That tells them from others of their names that are made later. Times of different writers cannot be compared: each tool
+    writes them in a zone of its own.
+    """
+    needed = {address: set(_anchors(context, address, kept)) for address, kept in found.items()}
+    made: dict[str, str] = {}
+    for place in sorted({place for each in needed.values() for _, place in each}):
+        table, _, name = place.partition(".")
+        if context.schema.has(table):
+            columns = context.table(table).c
+            values = {value for each in needed.values() for value, other in each if other == place}
+            query = select(columns[name], columns.created).where(columns[name].in_(values))
+            made |= {anchor(str(value), place): str(moment) for value, moment in tx.execute(query)}
+    for address, each in needed.items():
+        found[address][MADE] = {name: made.get(name, "") for name in (anchor(*one) for one in each)}
+
+
+def _anchors(context: Context, address: str, kept: Mapping[str, Sequence[Row]]) -> Iterator[tuple[str, str]]:
+    """Iterate over names and places that the rows of an account refer to, but for itself."""
+    for row in kept.get("forwardings", ()):
+        place = next((place for flag, place in FORWARDERS.items() if row[flag]), "domain.domain")
+        if str(row["address"]).lower() != address:
+            yield str(row["address"]), place
+    for reference in Cleanup(context).references:
+        for row in kept.get(reference.table, ()) if reference.back is not NEVER else ():
+            for column, places in reference.back.items():
+                if str(row[column]).lower() != address:
+                    yield from ((str(row[column]), place) for place in places)
