@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import cleandoc
@@ -24,6 +25,8 @@ import msgspec
 from mailstore.cli.root import root
 from mailstore.config import AtmailConfig, Config, DaemonConfig, LayoutConfig, StoreConfig
 from mailstore.rights import KINDS, Needs, Operation, Rule
+from mailstored.events import EVENTS
+from mailstored.metrics import Metrics
 
 __all__ = ["PAGES", "main", "stale"]
 
@@ -273,11 +276,64 @@ def _cell(rule: Rule | Needs) -> str:
     return f"`{rule.permission}`" if isinstance(rule, Needs) else rule.value
 
 
+# --- the daemon -------------------------------------------------------------------------------------------------------
+
+_DAEMON_INTRO = """\
+# What the daemon tells
+
+<!-- Written by docs/generate.py from the code; do not edit. -->
+
+`mailstored` purges and checks the stores of its [configuration](configuration.md#daemon) by a schedule. When it starts, and
+when it reads the configuration again, it opens each store once, so that a missing password file, a root that is not there or
+an account that the database does not know shows then. `mailstored --check-config` looks for the files and the roots only;
+with `--connect` it opens the stores as well. It exits with 2 for what has to be mended, and 75 for what may pass.
+
+## Metrics
+
+All series of a store are there from the start, but for kinds of findings, so that the first event is seen by whoever watches
+for a change. `job` is `open`, `purge` or `check`; series of a job that is never run are not there.
+
+"""
+_LOG_INTRO = """\
+## Log
+
+Lines go to standard error, as JSON or as text (`log_format`), each with `event`, `level` and `timestamp`. Warnings and
+errors of libraries have the library's text for an event, and its name as `logger`. Errors that are not mailstore's own are
+shown by their kind and place only: their text might hold a secret.
+
+"""
+
+
+def daemon_page() -> str:
+    """Return docs/daemon.md."""
+    metrics = Metrics()
+    metrics.serve(["main"], ["purge"])
+    metrics.set_findings("main", Counter({("home-missing", "notice"): 1}))
+    rows = [
+        (f"`{family.name}{'_total' if family.type == 'counter' else ''}`", family.type, labels, family.documentation)
+        for family in metrics.registry.collect()
+        if family.name.startswith("mailstored_")
+        for labels in [
+            ", ".join(sorted({f"`{name}`" for sample in family.samples for name in sample.labels} - {"`le`"}))
+        ]
+    ]
+    events = [
+        (f"`{name}`", " or ".join(event.levels), ", ".join(f"`{fact}`" for fact in event.facts), event.meaning)
+        for name, event in EVENTS.items()
+    ]
+    return (
+        f"{_DAEMON_INTRO}{_table(('Metric', 'Type', 'Labels', 'Meaning'), rows)}"
+        f"The usual `process_…` metrics come with them.\n\n"
+        f"{_LOG_INTRO}{_table(('Event', 'Level', 'Facts', 'Meaning'), events)}"
+    ).rstrip("\n") + "\n"
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/configuration.md": configuration_page,
+    "docs/daemon.md": daemon_page,
     "docs/security.md": security,
     "README.md": readme,
 }
