@@ -8,6 +8,7 @@ import pytest
 
 from mailstore.sql.afterlogic.settings import AccountSettings
 from mailstore.sql.afterlogic.tables import LEDGER
+from mailstore.sql.afterlogic.user_data import BELONGINGS, KEPT_OF_ACCOUNTS, KEPT_OF_USERS, NOT_KEPT
 from tests.afterlogic.conftest import only
 from tests.afterlogic.schema_facts import NAMES, facts_of
 
@@ -146,3 +147,68 @@ def test_to_ask_for_what_no_version_has_is_an_error(store: AfterLogicStore) -> N
         store._context.schema.has("twofa_accounts", "id_acct")
     with pytest.raises(LookupError):
         store._context.present("awm_accounts", {"e_mail": BOB})
+
+
+def test_every_table_comes_back_or_says_why_not() -> None:
+    answered = [*KEPT_OF_USERS, *KEPT_OF_ACCOUNTS, *NOT_KEPT, "awm_mailaliases", "awm_mailinglists"]
+    assert len(answered) == len(set(answered))
+    assert {one.table for one in BELONGINGS} <= set(answered)
+
+
+def test_what_is_kept_comes_back_under_new_numbers(rig: Rig, store: AfterLogicStore) -> None:
+    store.domains.create("example.com")
+    store.accounts.create(BOB, password="x")
+    store.accounts.create("bob@gmail.com", password="x", settings=AccountSettings(parent=BOB))
+    fill(rig, BOB)
+    linked = rig.row("awm_accounts", email="bob@gmail.com")["id_acct"]
+    rig.insert("awm_fetchers", id_acct=linked, inc_login="linked")
+    rig.insert("twofa_accounts", account_id=linked, data_value="secret")
+    names = {*KEPT_OF_USERS, *KEPT_OF_ACCOUNTS} - {"awm_addr_book", "awm_accounts", "awm_settings"}
+
+    def of(accounts: set[int], user: int) -> dict[str, int]:
+        """Return how many rows of each table name these accounts, or where they name none the user."""
+        return {
+            name: sum(
+                row[account] in accounts if account in row else user in {row.get("id_user"), row.get("user_id")}
+                for row in rig.rows(name)
+            )
+            for name in names
+            for account in ("account_id" if name == "twofa_accounts" else "id_acct",)
+        }
+
+    account = rig.row("awm_accounts", email=BOB)
+    before = of({account["id_acct"], linked}, account["id_user"])
+    assert min(before.values()) > 0
+    record = store.accounts.delete(BOB)
+    store.accounts.create(EVE, password="x")  # takes the numbers where they are given away again
+    assert record is not None
+    store.deleted.restore(record.id)
+    account, linked = rig.row("awm_accounts", email=BOB), rig.row("awm_accounts", email="bob@gmail.com")["id_acct"]
+    assert of({account["id_acct"], linked}, account["id_user"]) == before
+    eve = rig.row("awm_accounts", email=EVE)
+    assert set(of({eve["id_acct"]}, eve["id_user"]).values()) == {0}
+    assert rig.row("awm_fetchers", inc_login="linked")["id_acct"] == linked
+    assert rig.row("twofa_accounts", data_value="secret")["account_id"] == linked
+
+
+def test_what_others_wrote_comes_back_while_it_is_theirs(rig: Rig, store: AfterLogicStore) -> None:
+    store.domains.create("example.com")
+    store.accounts.create(BOB, password="x", aliases=["b@example.com"])
+    store.accounts.create(EVE, password="x")
+    eve = rig.row("awm_accounts", email=EVE)["id_acct"]
+    boards = [
+        rig.insert("awm_accounts", mailing_list=1, def_acct=1, id_domain=1, email=f"{name}@example.com")
+        for name in ("board", "other", "gone")
+    ]
+    for name, board in zip(("board", "other", "gone"), boards, strict=True):
+        rig.insert("awm_mailinglists", id_acct=board, list_name=f"{name}@example.com", list_to="b@example.com")
+    rig.insert("awm_mailforwards", id_acct=eve, forward_name="eve", forward_domain="example.com", forward_to=BOB)
+    record = store.accounts.delete(BOB)
+    assert record is not None
+    assert rig.rows("awm_mailinglists") == rig.rows("awm_mailforwards") == []
+    rig.execute("UPDATE awm_accounts SET email = 'new@example.com' WHERE email = 'other@example.com'")
+    rig.execute("DELETE FROM awm_accounts WHERE email = 'gone@example.com'")
+    rig.insert("awm_mailforwards", id_acct=eve, forward_name="eve", forward_domain="example.com", forward_to=BOB)
+    store.deleted.restore(record.id)
+    assert [row["list_name"] for row in rig.rows("awm_mailinglists")] == ["board@example.com"]
+    assert len(rig.rows("awm_mailforwards")) == 1

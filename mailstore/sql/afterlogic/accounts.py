@@ -186,7 +186,8 @@ class Accounts(store.Accounts):
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:  # noqa: ARG002 one form only
         kept = self._password(any_address(address))
-        return bool(kept) and hmac.compare_digest(kept, password.encode())
+        # Half a character is in no stored password.
+        return bool(kept) and hmac.compare_digest(kept, password.encode(errors="surrogatepass"))
 
     def password_hash(self, address: str) -> str:
         """Return a hash, made anew from the password that is stored; see the contract."""

@@ -14,6 +14,7 @@ from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Capability, Domain
 from mailstore.sql.afterlogic import codec
+from mailstore.sql.afterlogic.account_pages import offset
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.deletion import Deletion
 from mailstore.sql.afterlogic.effective import effective, has_own_settings, overridable
@@ -29,7 +30,6 @@ from mailstore.values import checked, due_date, flag
 __all__ = ["DomainEntry", "Domains"]
 
 _PAGE = 500
-_MOST_PER_PAGE = 10_000
 _COLUMNS = {"enabled": ("disabled", lambda value: 1 - flag("enabled")(value))}
 _OWN_SERVER = {"mail_inc_host": "127.0.0.1", "mail_inc_port": 143, "mail_inc_ssl": 0}
 """Where the product's own mail server is found."""
@@ -102,14 +102,13 @@ class Domains(store.Domains):
         self, number: int = 1, *, size: int = 100, descending: bool = False, search: str = "", tenant: str | None = None
     ) -> Sequence[DomainEntry]:
         """Return one page of a list as the REST API gives it, by name; of one tenant, or of all. Raises TenantNotFound."""
-        if not 1 <= size <= _MOST_PER_PAGE:
-            raise InvalidValue(f"size: a number from 1 to {_MOST_PER_PAGE}")
+        start = offset(number, size)
         columns = self._table.c
         order = columns.name.desc() if descending else columns.name
         query = select(columns.id_domain, columns.is_internal, columns.name).where(self._condition(search, None))
         if tenant is not None:
             query = query.where(columns.id_tenant == Tenants(self._context).get(tenant).id)
-        query = query.order_by(order, columns.id_domain).limit(size).offset(max(number - 1, 0) * size)
+        query = query.order_by(order, columns.id_domain).limit(size).offset(start)
         with self._context.db.reading() as connection:
             return [DomainEntry(row[0], bool(row[1]), (row[2] or "").lower()) for row in connection.execute(query)]
 

@@ -26,6 +26,8 @@ class Rest:
         """
         if not (login and password):
             raise InvalidParameters("login and password are needed")
+        if not (_is_text(login) and _is_text(password)):
+            raise BadLogin("the login was refused")
         installation = self._context.installation
         if installation.is_administrator(login, password):
             return make_token(installation.salt, login, password, now=now)
@@ -37,3 +39,14 @@ class Rest:
     def check(self, token: str, *, now: int | None = None) -> Grant:
         """Return who a token was given to. Raises InvalidToken, TokenExpired, ConfigurationError."""
         return read_token(self._context.installation.salt, token, now=now)
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether a value can be compared with what is stored: a text, without half a character in it."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import and_, exists, insert, select
 
 from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox
@@ -18,17 +18,13 @@ from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.new_account import NewAccount
 from mailstore.sql.afterlogic.tenants import TenantLimits
+from mailstore.sql.afterlogic.user_data import KEPT_OF_ACCOUNTS, KEPT_OF_USERS, POINTERS
 from mailstore.sql.engine import Transaction
 from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["Restoration"]
 
 _Row = Mapping[str, Any]
-_KEYS = {
-    "awm_settings": "id_setting", "awm_accounts": "id_acct", "awm_identities": "id_identity", "awm_addr_book": "id_addr",
-    "awm_mailforwards": "id",
-}  # fmt: skip
-"""The columns that number the rows; they count anew."""
 _NOWHERE = {"is_internal": 0}
 
 
@@ -71,19 +67,19 @@ class Restoration:
         place = {"id_user": user, "id_domain": domain["id_domain"], "id_tenant": domain["id_tenant"]}
         primary = _primary(rows)
         self._check_tenant(primary, domain)
-        for row in rows.get("awm_settings", ()):
-            self._insert("awm_settings", {**row, "id_user": user})
         numbers = {
             row["id_acct"]: self._insert("awm_accounts", {**row, "id_user": user}) for row in accounts if row != primary
         }
         numbers[primary["id_acct"]] = number = self._insert("awm_accounts", {**primary, **place})
-        for row in rows.get("awm_identities", ()):
-            self._insert("awm_identities", {**row, "id_user": user, "id_acct": numbers.get(row["id_acct"], number)})
-        for row in rows.get("awm_addr_book", ()):
-            self._insert("awm_addr_book", {**row, "id_user": user})
-        for row in rows.get("awm_mailforwards", ()):
-            self._insert("awm_mailforwards", {**row, "id_acct": number})
+        for name in (*KEPT_OF_USERS, *KEPT_OF_ACCOUNTS):
+            for row in rows.get(name, ()) if name != "awm_accounts" else ():
+                new = {column: user for column in ("id_user", "user_id") if column in row}
+                new |= {
+                    column: numbers.get(row[column], number) for column in ("id_acct", "account_id") if column in row
+                }
+                self._insert(name, {**row, **new})
         self._insert_contact(primary, place)
+        self._insert_pointers(rows)
         return number
 
     def _check_tenant(self, primary: _Row, domain: _Row) -> None:
@@ -99,7 +95,21 @@ class Restoration:
 
     def _insert(self, name: str, row: _Row) -> int:
         """Insert a row of a snapshot with all the columns it had. Returns its new number."""
-        return self._restored.insert(self._context.table(name), row, key=_KEYS[name])
+        if not self._context.schema.has(name):
+            return 0
+        return self._restored.insert(self._context.table(name), row, key={**KEPT_OF_USERS, **KEPT_OF_ACCOUNTS}[name])
+
+    def _insert_pointers(self, rows: Mapping[str, list[_Row]]) -> None:
+        """Insert again what others had written about the account, if it is still theirs and nobody wrote it meanwhile."""
+        accounts = self._context.table("awm_accounts").c
+        for name, column, whose in POINTERS:
+            for row in rows.get(f"pointers of {name}", ()) if self._context.schema.has(name) else ():
+                table = self._context.table(name)
+                same = and_(table.c.id_acct == row["id_acct"], table.c[column] == row[column])
+                query = select(accounts.email).where(accounts.id_acct == row["id_acct"], ~exists().where(same))
+                owner = self._tx.execute(query).scalar()
+                if owner is not None and owner.lower() == "@".join(str(row[part]) for part in whose).lower():
+                    self._restored.insert(table, row, key="id")
 
     def find_mail(self) -> None:
         """Make sure that the mail is there. Raises HomeError."""

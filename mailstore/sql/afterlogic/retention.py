@@ -13,16 +13,15 @@ from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
-from mailstore.sql.afterlogic.spelling import canonical
+from mailstore.sql.afterlogic.spelling import canonical, spellings
+from mailstore.sql.afterlogic.user_data import KEPT_OF_ACCOUNTS, KEPT_OF_USERS, POINTERS
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
-from mailstore.sql.snapshots import packed, rows_of
+from mailstore.sql.snapshots import Row, packed, rows_of
 
 __all__ = ["Retention"]
 
 _BATCH = 500
-_OF_USER = ("awm_settings", "awm_accounts", "awm_identities", "awm_addr_book")
-_OF_ACCOUNT = ("awm_mailforwards",)
 
 
 class Retention:
@@ -44,7 +43,9 @@ class Retention:
             new = [
                 NewRecord(
                     canonical(stored), domain_part(canonical(stored)), self._context.home_of(stored), due,
-                    usage=usage.get(stored, Usage(0, 0)), snapshot=packed(snapshots[row["id_user"]]),
+                    usage=usage.get(stored, Usage(0, 0)),
+                    # The address stands in it, because the rows may have another form of it.
+                    snapshot=packed({"address": canonical(stored), **snapshots[row["id_user"]]}),
                 )
                 for row in batch
                 for stored in (row["email"].lower(),)
@@ -55,23 +56,44 @@ class Retention:
     def _snapshots(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[int, dict[str, Any]]:
         """Return all columns of the users' rows by user and table, those that other tools added among them."""
         users = [row["id_user"] for row in accounts]
-        owner = {row["id_acct"]: row["id_user"] for row in accounts}
         found: dict[int, dict[str, Any]] = {user: defaultdict(list) for user in users}
-        for name in _OF_USER:
-            if self._context.schema.has(name, "id_user"):
-                column = self._context.table(name).c.id_user
-                for row in rows_of(tx, self._context.table(name), column.in_(users)):
-                    found[row["id_user"]][name].append(row)
-        for name in _OF_ACCOUNT:
-            if self._context.schema.has(name):
-                column = self._context.table(name).c.id_acct
-                for row in rows_of(tx, self._context.table(name), column.in_(list(owner))):
-                    found[owner[row["id_acct"]]][name].append(row)
+        for name in KEPT_OF_USERS:
+            column = "user_id" if name == "acal_users_data" else "id_user"
+            for row in self._rows(tx, name, column, users):
+                found[row[column]][name].append(row)
+        owner = {row["id_acct"]: user for user in users for row in found[user]["awm_accounts"]}
+        for name in KEPT_OF_ACCOUNTS:
+            column = "account_id" if name == "twofa_accounts" else "id_acct"
+            for row in self._rows(tx, name, column, list(owner)):
+                found[owner[row[column]]][name].append(row)
         columns = self._server.aliases.c
         aliases = select(columns.id_acct, columns.alias_name, columns.alias_domain)
         for number, name, domain in tx.execute(aliases.where(columns.id_acct.in_(list(owner)))):
             found[owner[number]]["aliases"].append(canonical(f"{name}@{domain}"))
+        self._add_pointers(tx, accounts, found)
         return found
+
+    def _add_pointers(
+        self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]], found: Mapping[int, dict[str, Any]]
+    ) -> None:
+        """Add what others wrote about the addresses: members of mailing lists, and forwards to them."""
+        called = {
+            name: row["id_user"]
+            for row in accounts
+            for name in spellings([canonical(row["email"]), *found[row["id_user"]]["aliases"]])
+        }
+        for table, column, _ in POINTERS:
+            if self._context.schema.has(table):
+                named = self._context.one_of(self._context.table(table).c[column], called)
+                for row in rows_of(tx, self._context.table(table), named):
+                    found[called[row[column].lower()]][f"pointers of {table}"].append(row)
+
+    def _rows(self, tx: Transaction, name: str, column: str, numbers: Sequence[int]) -> list[Row]:
+        """Return the rows of an optional table that name one of these accounts or users."""
+        if not self._context.schema.has(name, column):
+            return []
+        table = self._context.table(name)
+        return rows_of(tx, table, table.c[column].in_(numbers))
 
     def _usage(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[str, Usage]:
         table = self._server.usage

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from mailstore.errors import AlreadyExists, InvalidValue, LimitExceeded
+from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, LimitExceeded
 from mailstore.fields import reject_unknown
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.rest_errors import TenantNotFound
@@ -53,10 +53,13 @@ class TenantFields(TypedDict, total=False):
 
 
 def hashed(password: str) -> str:
-    """Return a tenant's password as the product stores it; no password is no hash."""
+    """Return a tenant's password as the product stores it; no password is no hash. Raises InvalidPassword."""
     if not password:
         return ""
-    inner = hashlib.md5(f"{password}Awm".encode(), usedforsecurity=False).hexdigest()
+    try:
+        inner = hashlib.md5(f"{password}Awm".encode(), usedforsecurity=False).hexdigest()
+    except UnicodeEncodeError:
+        raise InvalidPassword("the password has half a character in it, which cannot be stored") from None
     return hashlib.md5(f"Awm{inner}".encode(), usedforsecurity=False).hexdigest()
 
 
@@ -144,6 +147,10 @@ class Tenants:
             if left is not None:
                 raise InvalidValue(f"{name} has the domain {left}; delete its domains first", subject=name)
             tx.execute(delete(self._table).where(self._table.c.id_tenant == number))
+            for table in ("awm_tenant_socials", "awm_subscriptions", "ahd_fetcher"):  # numbers are given away again
+                if self._context.schema.has(table):
+                    rows = self._context.table(table)
+                    tx.execute(delete(rows).where(rows.c.id_tenant == number))
             if self._context.schema.has("awm_tenant_quotas"):
                 usage = self._context.table("awm_tenant_quotas")
                 tx.execute(delete(usage).where(usage.c.name == name))

@@ -83,7 +83,7 @@ def read_token(salt: Salt, token: str, *, now: int | None = None) -> Grant:
 
 
 def _decrypted(salt: Salt, token: str) -> dict[str | int, str | int]:
-    if not token or len(token) > _MOST_CHARACTERS:
+    if not isinstance(token, str) or not token or len(token) > _MOST_CHARACTERS:
         raise InvalidToken("there is no token; ask for one with login and password")
     text = token.translate(_FROM_URL).rstrip("=")
     try:

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-__all__ = ["BELONGINGS", "DISOWNED", "Belonging", "Owner", "Through"]
+__all__ = [
+    "BELONGINGS",
+    "DISOWNED",
+    "KEPT_OF_ACCOUNTS",
+    "KEPT_OF_USERS",
+    "NOT_KEPT",
+    "POINTERS",
+    "Belonging",
+    "Owner",
+    "Through",
+]
 
 Owner: TypeAlias = Literal["account", "account in a link", "user", "user as text", "principal", "address", "named"]
 """What a column names: ``awm_accounts.id_acct`` (as a number, or at the beginning of a link's JSON), ``a_users.id_user`` (as
@@ -108,3 +118,42 @@ DISOWNED: tuple[Belonging, ...] = tuple(
     )
 )  # fmt: skip
 """What was said in the helpdesk stays with whoever answered; it only ceases to be the user's: the owner becomes 0."""
+
+KEPT_OF_USERS: dict[str, str] = {
+    "awm_settings": "id_setting", "awm_accounts": "id_acct", "awm_identities": "id_identity", "awm_addr_book": "id_addr",
+    "awm_senders": "id", "awm_columns": "id", "acal_users_data": "settings_id",
+}  # fmt: skip
+KEPT_OF_ACCOUNTS: dict[str, str] = {
+    "awm_mailforwards": "id", "awm_fetchers": "id_fetcher", "awm_social": "id", "twofa_accounts": "id",
+    "awm_system_folders": "id", "awm_folders_order": "id", "awm_folders_order_names": "",
+}  # fmt: skip
+"""What a record keeps and a restore brings back, with the columns that number the rows; these count anew."""
+
+_CACHE = "a copy of what is in the mailbox; the webmail reads it again"
+_CHAINED = "hangs on rows that get new numbers; not kept yet"
+NOT_KEPT: dict[str, str] = {
+    **dict.fromkeys(
+        ("awm_messages", "awm_messages_body", "awm_reads", "awm_folders", "awm_folders_tree", "adav_cache"), _CACHE
+    ),
+    **dict.fromkeys(
+        (
+            "awm_filters", "awm_addr_groups", "awm_addr_groups_contacts", "awm_addr_groups_events", "acal_calendars",
+            "acal_events", "acal_eventrepeats", "acal_exclusions", "acal_reminders", "acal_appointments",
+            "acal_publications", "acal_sharing", "adav_addressbooks", "adav_cards", "adav_calendars",
+            "adav_calendarobjects", "adav_calendarshares", "adav_principals", "adav_groupmembers", "adav_reminders",
+        ),
+        _CHAINED,
+    ),
+    "awm_min": "a public link is found by the number of the account, which is another one then",
+    "awm_account_quotas": "the mail server counts again",
+    "ahd_users": "the helpdesk makes its user again",
+    "ahd_reads": "of that user",
+    "ahd_online": "of that user",
+}  # fmt: skip
+"""Why the rest is not kept, table by table; aliases and what others wrote about the address are kept by name."""
+
+POINTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("awm_mailinglists", "list_to", ("list_name",)),
+    ("awm_mailforwards", "forward_to", ("forward_name", "forward_domain")),
+)
+"""Where others name an address, and the columns that say whose row it is: it comes back while that is still there."""
