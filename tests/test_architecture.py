@@ -64,6 +64,7 @@ SHARED = CONTRACT | {
     "mailstore.policy_keys",
     "mailstore.purge",
     "mailstore.registry",
+    "mailstore.routes",
     *(f"mailstore.iredmail.{path.stem}" for path in (LIBRARY / "iredmail").glob("[!_]*.py")),
 }
 """The rest that drivers may use: what serves every kind of store."""

@@ -23,9 +23,11 @@ from mailstore import passwords
 from mailstore.errors import InvalidPassword
 from mailstore.iredmail.panel import panel_verifies
 from mailstore.model import Finding
+from mailstore.sql.iredmail.check_routes import RouteChecks
 from mailstore.sql.iredmail.cleanup import REFERENCES, Reference
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
+from mailstore.sql.iredmail.settings import unreadable
 from mailstore.sql.iredmail.shields import Shields
 
 __all__ = ["Checker"]
@@ -145,18 +147,9 @@ class Checker:
         )  # fmt: skip
 
     def _nowhere(self) -> Iterator[Finding]:
-        rows = self._rows
-        other = self._table("forwardings").alias("other").c
-        local = self._is_domain(rows.dest_domain)
-        known = or_(
-            self._is_account(rows.forwarding),
-            self._is_alias(rows.forwarding),
-            exists().where(other.address == rows.forwarding),
-            exists().where(other.address == rows.dest_domain),
-        )
-        query = select(rows.forwarding, rows.address).where(local, not_(known)).order_by(rows.forwarding)
-        message = "{0} sends mail to this address, which does not exist"
-        yield from self._findings("alias-to-nowhere", message, query, "notice")
+        with self._context.reading() as connection:
+            routes = RouteChecks(self._context, connection)
+        yield from routes.run()
 
     def _left_over(self) -> Iterator[Finding]:
         for reference in REFERENCES:
@@ -219,17 +212,17 @@ class Checker:
                 yield from self._find(code, message, subject, column.like(bad))
         for table, name in (("domain", "domain"), ("mailbox", "username"), ("admin", "username")):
             columns = self._table(table).c
-            yield from self._bad_settings(select(columns[name], columns.settings).where(columns.settings.like("%:%:%")))
+            # Of mailboxes, which are many, only those that may have what iRedAdmin stumbles over.
+            odd = columns.settings.like("%:%:%") | columns.settings.like("%create_%")
+            query = select(columns[name], columns.settings)
+            yield from self._bad_settings(query.where(odd) if table == "mailbox" else query)
 
     def _bad_settings(self, query: Select[Any]) -> Iterator[Finding]:
         with self._context.reading() as connection:
             rows = connection.execute(query).all()
         for subject, settings in rows:
-            bad = [fragment for fragment in settings.split(";") if fragment.count(":") > 1]
-            if bad:
-                yield Finding(
-                    "bad-settings", subject, f"iRedAdmin cannot read the setting {bad[0]!r}: it has two colons"
-                )
+            for fragment, why in unreadable(settings):
+                yield Finding("bad-settings", subject, f"iRedAdmin cannot read the setting {fragment!r}: {why}")
 
     def _admins(self) -> Iterator[Finding]:
         admin, mailbox = self._table("admin").c, self._mailbox

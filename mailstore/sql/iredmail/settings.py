@@ -6,11 +6,37 @@ this module does not know stays as it is, in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from mailstore.errors import InvalidValue
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "unreadable"]
+
+
+_NUMBERS = frozenset(
+    {
+        "default_user_quota", "max_user_quota", "min_passwd_length", "max_passwd_length", "create_max_domains",
+        "create_max_users", "create_max_aliases", "create_max_lists", "create_max_quota",
+    }
+)  # fmt: skip
+
+
+def unreadable(text: str | None) -> Iterator[tuple[str, str]]:
+    """Iterate over the fragments of a column at which iRedAdmin's reader stops with an error, and why it does."""
+    for fragment in (text or "").split(";"):
+        key, _, value = fragment.partition(":")
+        if ":" in value:
+            yield fragment, "it has two colons"
+        elif value and key in _NUMBERS and not _is_number(value):
+            yield fragment, "it must be a number"
+
+
+def _is_number(value: str) -> bool:
+    try:
+        int(value)
+    except ValueError:
+        return False
+    return True
 
 
 class Settings:
