@@ -8,9 +8,12 @@ import pytest
 from ldap3 import MODIFY_ADD
 
 from mailstore import Edit
+from tests.ldap.lookup_rig import LdapMaps, reader_of
 from tests.ldap.test_lists import COM, ORG, SALES, rig, store, tree
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mailstore.ldap.iredmail.store import IRedMailDirectory
     from tests.ldap.rig import LdapRig
 
@@ -99,3 +102,31 @@ def test_an_edit_of_the_services_of_a_new_account(store: IRedMailDirectory) -> N
     usual = set(store.accounts.get(BOB).services)
     made = store.accounts.create("new@example.com", password="x", services=Edit(remove=["imap"]))
     assert set(made.services) == usual - {"imap"}
+
+
+class TestCatchAll:
+    """Asked of iRedMail's own searches: an alias that has no member leaves its mail to nobody."""
+
+    @pytest.fixture
+    def maps(self, rig: LdapRig, workdir: Path) -> LdapMaps:
+        return LdapMaps(workdir, reader_of(rig.server))
+
+    @pytest.mark.parametrize("way", ["deleted", "removed", "made", "catch-all later"])
+    def test_aliases_without_members(self, store: IRedMailDirectory, maps: LdapMaps, way: str) -> None:
+        if way != "catch-all later":
+            store.domains.update("example.com", catch_all=[ZOE])
+        store.accounts.create("kim@example.com", password="x")
+        store.aliases.create("board@example.com", members=[] if way == "made" else ["kim@example.com"])
+        if way == "deleted":
+            store.accounts.delete("kim@example.com")
+        else:
+            store.aliases.update("board@example.com", members=[])
+        store.domains.update("example.com", catch_all=[ZOE])
+        assert maps.destinations("nobody@example.com") == {ZOE}
+        for address in ("board@example.com", "board@example.net"):
+            assert maps.destinations(address) == {"board@example.com"}
+        assert store.aliases.get("board@example.com").members == ()
+        store.aliases.rename("board@example.com", "crowd@example.com")
+        assert maps.destinations("crowd@example.com") == {"crowd@example.com"}
+        store.aliases.add_members("crowd@example.com", [BOB])
+        assert maps.destinations("crowd@example.com") == {BOB}

@@ -27,6 +27,7 @@ from mailstore.ldap.iredmail.entry_changes import (
 )
 from mailstore.ldap.iredmail.kinds import ALIAS
 from mailstore.ldap.iredmail.policy import is_active
+from mailstore.ldap.iredmail.shields import or_itself, without_itself
 from mailstore.model import Alias
 from mailstore.readings import Readings
 from mailstore.values import access_policy
@@ -58,8 +59,11 @@ class AliasChange:
     def build(self, entry: Entry) -> list[Change]:
         """Return the changes of an alias account's entry."""
         changes = column_changes(entry, self._fields)
+        members = without_itself(entry, lowered(entry, _MEMBERS))
         if self._members is not None:
-            changes += set_values(entry, _MEMBERS, resulting(self._context, self._members, lowered(entry, _MEMBERS)))
+            members = resulting(self._context, self._members, members)
+        if self._members is not None or not members:
+            changes += set_values(entry, _MEMBERS, or_itself(self._context, entry, members))
         if self._policy is not None and self._policy != policy_in(entry):
             changes += set_value(entry, _POLICY, "" if self._policy == EVERYBODY else self._policy)
         if self._moderators is not None:
@@ -77,7 +81,7 @@ def alias_of(entry: Entry) -> Alias:
         name=entry.first("cn"),
         enabled=is_active(entry),
         access_policy=policy_in(entry),
-        members=lowered(entry, _MEMBERS),
+        members=without_itself(entry, lowered(entry, _MEMBERS)),
         moderators=lowered(entry, _MODERATORS),
         **stamps(entry, readings),
         problems=readings.problems,

@@ -15,6 +15,7 @@ from mailstore.ldap.iredmail.domain_changes import DomainChange
 from mailstore.ldap.iredmail.edits import set_values
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy import alias_domains, is_active
+from mailstore.ldap.iredmail.shields import shield_aliases
 
 __all__ = ["catch_all_attributes", "set_catch_all"]
 
@@ -30,6 +31,7 @@ def set_catch_all(context: Context, changes: Changes, domain: Entry, name: str, 
     targets = change.catch_all(present, NameSpace(context).owners)
     if entry is None:
         if targets:
+            shield_aliases(context, changes, name)
             changes.add(dn, catch_all_attributes(domain, name, targets))
     elif targets:
         missing = NotFound(f"{dn} is gone", subject=name)

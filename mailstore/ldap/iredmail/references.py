@@ -15,6 +15,7 @@ from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import set_values
+from mailstore.ldap.iredmail.shields import FORWARDING, is_alias, or_itself
 from mailstore.ldap.names import DN, Filter, all_of, any_of, between, ends_with, equals, negate, parse_dn, same_dn
 from mailstore.names import DELIMITER, Spellings
 
@@ -137,7 +138,11 @@ class References:
         """
 
         def build(present: Entry) -> list[Change]:
-            return _replaced(present, lambda value: None if gone(value) else value)
+            changes = _replaced(present, lambda value: None if gone(value) else value)
+            led = present.values(FORWARDING)
+            if is_alias(present) and led and all(gone(normal(FORWARDING, value)) for value in led):
+                changes += [Change.add(FORWARDING, itself) for itself in or_itself(self._context, present, ())]
+            return changes
 
         external = entry.has("objectClass", "mailExternalUser")
         if external and all(gone(value.lower()) for value in entry.values("mail")):
