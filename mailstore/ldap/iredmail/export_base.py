@@ -23,10 +23,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Membership:
-    """The lists that an entry belongs to, and whether everything in its domain is switched off with it."""
+    """The lists that an entry belongs to, whether its domain is switched off, and whether that catches unknown addresses."""
 
     domain_enabled: bool = True
     lists: Collection[str] = ()
+    domain_catches: bool = False
 
 
 class Maker:

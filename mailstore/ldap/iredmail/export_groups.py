@@ -33,7 +33,8 @@ class GroupMaker(Maker):
         policy = fields.get("access_policy", EVERYBODY)
         attributes = {
             **self._group(record.address, "mailAlias", fields, membership),
-            "mailForwardingAddress": list(fields.get("members", ())),
+            # One without members leads to itself, so that the catch-all does not get its mail.
+            "mailForwardingAddress": list(fields.get("members", ())) or [record.address] * membership.domain_catches,
             # The schema allows it here since iRedMail 1.7.2 only.
             "accessPolicy": [policy] if policy != EVERYBODY else [],
             "listModerator": list(fields.get("moderators", ())),

@@ -140,7 +140,8 @@ class RecordExport(Export):
         return {*record.services, *self._always_on} if knows else None
 
     def _membership(self, address: str) -> Membership:
-        return Membership(self._domains.get(domain_part(address), (True, ()))[0], self._lists_of.get(address, ()))
+        enabled, _, catches = self._domains.get(domain_part(address), (True, (), False))
+        return Membership(enabled, self._lists_of.get(address, ()), catches)
 
     def _has_entry(self, address: str) -> bool:
         """Tell whether a member of a list is named by an entry of its own, as the directory wants it."""
@@ -183,12 +184,13 @@ class RecordExport(Export):
 
     @cached_property
     def _aliases(self) -> AliasDomains:
-        return AliasDomains({alias: name for name, (_, aliases) in self._domains.items() for alias in aliases})
+        return AliasDomains({alias: name for name, (_, aliases, _) in self._domains.items() for alias in aliases})
 
     @cached_property
-    def _domains(self) -> Mapping[str, tuple[bool, Collection[str]]]:
+    def _domains(self) -> Mapping[str, tuple[bool, Collection[str], bool]]:
         """Whether each domain is enabled, and its alias domains."""
-        return {record.domain: (record.enabled, record.alias_domains) for record in self._store.domains.list()}
+        found = self._store.domains.list()
+        return {each.domain: (each.enabled, each.alias_domains, bool(each.catch_all)) for each in found}
 
     @cached_property
     def _lists_of(self) -> Mapping[str, Collection[str]]:
