@@ -291,6 +291,15 @@ class TestAdmin:
         cli.error("admin", "remove-from-domain", "example.com", code=2)
         assert cli.json("admin", "demote", "bob@example.com")["admin"] is False
 
+    def test_who_is_promoted_needs_a_password_that_the_panel_verifies(self, cli: Cli) -> None:
+        cli.account("bob@example.com")
+        done = cli.run("admin", "promote", "bob@example.com")
+        assert "iRedAdmin cannot verify" in done.stderr
+        assert "mailstore admin update bob@example.com --ask-password" in done.stderr
+        done = cli.run("admin", "promote", "bob@example.com", "--password-stdin", stdin="another one")
+        assert done.stderr == ""
+        assert cli.verifies("bob@example.com", "another one")
+
     def test_acting_as_an_admin_shows_only_its_domains(self, cli: Cli) -> None:
         cli("domain", "create", "b.org")
         cli("admin", "create", "boss@admin.org", "--generate", "--domain", "b.org")

@@ -158,11 +158,12 @@ class Tenants:
     def login(self, login: str, password: str) -> Tenant | None:
         """Return the tenant if login and password are right, and it is enabled and may log in; else None."""
         with self._context.db.reading() as connection:
-            row = self._row(connection, login.lower()) if _LOGIN.fullmatch(login) else None
-        if row is None or not password or row["disabled"] or not row["login_enabled"]:
-            return None
-        right = hmac.compare_digest((row["password"] or "").encode(), hashed(password).encode())
-        return _tenant(row) if right else None
+            row = self._row(connection, login.lower() if _LOGIN.fullmatch(login) else "")
+        # Compared always, so that the time taken does not tell which tenants there are.
+        stored = (row["password"] if row is not None else "") or ""
+        right = hmac.compare_digest(stored.encode(), hashed(password or "-").encode()) and bool(password)
+        allowed = row is not None and not row["disabled"] and bool(row["login_enabled"])
+        return _tenant(row) if row is not None and right and allowed else None
 
     def _get(self, connection: Connection, login: str) -> Tenant:
         row = self._row(connection, login)
