@@ -16,13 +16,13 @@ from mailstore.ldap.iredmail.account_entries import own_aliases
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value, set_values
 from mailstore.ldap.iredmail.name_space import AliasDomains, NameSpace
-from mailstore.ldap.iredmail.new_account import ATTRIBUTES, days_since_epoch, status
+from mailstore.ldap.iredmail.new_account import days_since_epoch, known_values, status
 from mailstore.ldap.iredmail.schemes import panel_form, stored_form
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.model import Edit, Names
 from mailstore.names import edited
 from mailstore.secret import Secret
-from mailstore.values import checked, text, timezone
+from mailstore.values import text, timezone
 
 __all__ = ["AccountChange", "is_admin", "password_changes", "tell_panel"]
 
@@ -66,8 +66,7 @@ class AccountChange:
         self._address = address
         self._secret = secret
         self._fields = fields
-        self._attributes = checked(fields, ATTRIBUTES)
-        context.require([name for name, value in self._attributes.items() if value])
+        self._attributes = known_values(context, fields)
         self._status = status(fields["enabled"]) if "enabled" in fields else None
         self.quota = megabytes(fields["quota"]) if "quota" in fields else None
         self.aliases = _checked(fields.get("aliases"))

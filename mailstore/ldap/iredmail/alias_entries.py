@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailstore.address import addresses
-from mailstore.errors import NotSupported
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.account_entries import address_of, stamps
@@ -52,9 +51,9 @@ class AliasChange:
         self._policy = access_policy(fields["access_policy"]) if "access_policy" in fields else None
         column_changes(Entry(context.places.domains, {}), fields)
         if self._moderators:
-            _require(context, _MODERATORS)
+            context.require([_MODERATORS], ALIAS.object_class)
         if self._policy not in {None, EVERYBODY}:
-            _require(context, _POLICY)
+            context.require([_POLICY], ALIAS.object_class)
 
     def build(self, entry: Entry) -> list[Change]:
         """Return the changes of an alias account's entry."""
@@ -86,11 +85,3 @@ def alias_of(entry: Entry) -> Alias:
         **stamps(entry, readings),
         problems=readings.problems,
     )
-
-
-def _require(context: Context, attribute: str) -> None:
-    allowed = context.directory.schema.allowed.get(ALIAS.object_class.lower(), frozenset())
-    if attribute.lower() not in allowed:
-        raise NotSupported(
-            f"the schema of this server does not allow {attribute} for aliases; update iRedMail's schema to 1.7.2 first"
-        )

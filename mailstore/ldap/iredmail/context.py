@@ -64,16 +64,21 @@ class Context:
         """Who is recorded as having deleted something."""
         return self.actor.address if self.actor else ""
 
-    def knows(self, attribute: str) -> bool:
-        """Tell whether the server's schema has an attribute; iRedMail's grew over the years."""
-        return attribute.lower() in self.directory.attribute_types
+    def knows(self, attribute: str, *classes: str) -> bool:
+        """Tell whether an entry of one of these object classes may have an attribute; iRedMail's schema grew over the years.
 
-    def require(self, attributes: Sequence[str]) -> None:
-        """Raise NotSupported if the server's schema lacks one of these attributes."""
+        That the attribute itself is known says little: it may have been there for other entries long before.
+        """
+        allowed = self.directory.schema.allowed
+        return any(attribute.lower() in allowed.get(name.lower(), ()) for name in classes)
+
+    def require(self, attributes: Sequence[str], *classes: str) -> None:
+        """Raise NotSupported if an entry of these classes cannot have one of the attributes on this server."""
         for attribute in attributes:
-            if not self.knows(attribute):
+            if not self.knows(attribute, *classes):
+                kinds = ", ".join(classes)
                 raise NotSupported(
-                    f"the schema of this server has no attribute {attribute}; update iRedMail's schema first"
+                    f"the schema of this server does not allow {attribute} for {kinds}; update iRedMail's schema first"
                 )
 
     def require_right(self, subject: str, *operations: Operation) -> None:

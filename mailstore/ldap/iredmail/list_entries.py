@@ -28,6 +28,7 @@ from mailstore.ldap.iredmail.entry_changes import (
     policy_in,
     resulting,
 )
+from mailstore.ldap.iredmail.kinds import LIST
 from mailstore.ldap.iredmail.policy import is_active
 from mailstore.ldap.iredmail.services import ATTRIBUTE as SERVICE
 from mailstore.model import MailingList, Names
@@ -55,7 +56,7 @@ class ListChange:
                 self._privileged[attribute] = names
         self.members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
         column_changes(Entry(context.places.domains, {}), fields)
-        context.require([attribute for attribute, names in self._privileged.items() if names])
+        context.require([attribute for attribute, names in self._privileged.items() if names], LIST.object_class)
 
     @property
     def changes_entry(self) -> bool:

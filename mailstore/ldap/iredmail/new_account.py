@@ -34,7 +34,7 @@ from mailstore.values import (
     transport,
 )
 
-__all__ = ["ATTRIBUTES", "NewAccount", "Values", "days_since_epoch", "secret", "status"]
+__all__ = ["ATTRIBUTES", "CLASSES", "NewAccount", "Values", "days_since_epoch", "known_values", "secret", "status"]
 
 Values = dict[str, list[str]]
 """The values of attributes, by name."""
@@ -70,6 +70,26 @@ ATTRIBUTES: Mapping[str, Column] = {
     "mailbox_folder": ("mailboxFolder", mailbox_folder),
 }
 """The parameters that are one attribute each, removed when it is empty: the attribute and the check."""
+
+
+CLASSES = ("inetOrgPerson", "mailUser", "shadowAccount", "amavisAccount")
+"""The object classes of an account."""
+_DEFAULTS = {"mailboxFormat": "maildir", "mailboxFolder": "Maildir"}
+"""What mail servers take where an entry says nothing, as with schemas before iRedMail 0.9.9."""
+
+
+def known_values(context: Target, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the checked values of parameters by attribute, without defaults for which the schema has no place.
+
+    Raises InvalidValue, and NotSupported for anything else that it has no place for.
+    """
+    found = {
+        name: value
+        for name, value in checked(fields, ATTRIBUTES).items()
+        if context.knows(name, *CLASSES) or value != _DEFAULTS.get(name)
+    }
+    context.require([name for name, value in found.items() if value], *CLASSES)
+    return found
 
 
 def status(enabled: Any) -> str:
@@ -113,8 +133,7 @@ class NewAccount:
         address = account_address(address)
         if hashed is None:
             raise InvalidPassword(f"{address}: a new account needs a password, or a ready hash", subject=address)
-        given = {name: [str(value)] if value else [] for name, value in checked(fields, ATTRIBUTES).items()}
-        context.require([name for name, values in given.items() if values])
+        given = {name: [str(value)] if value else [] for name, value in known_values(context, fields).items()}
         settings = Settings()
         settings.put("timezone", timezone(fields.get("timezone", "")))
         forwarding = addresses(plain(fields.get("forwarding", ())))
@@ -150,7 +169,7 @@ class NewAccount:
     @property
     def mailbox(self) -> dict[str, Any]:
         """The format and folder of the mailbox, as `Homes.create` takes them."""
-        mail_format, folder = self.attributes["mailboxFormat"][0], self.attributes["mailboxFolder"][0]
+        mail_format, folder = (next(iter(self.attributes.get(name, ())), value) for name, value in _DEFAULTS.items())
         return {"folder": folder, "mail_format": mail_format}
 
     def finish(self, context: Target, policy: DomainPolicy, *, domain_is_active: bool) -> int:
@@ -166,13 +185,12 @@ class NewAccount:
             words = services.words(self.services, policy.disabled_services)
         defaults: Values = {
             "preferredLanguage": [policy.default_language] if policy.default_language else [],
-            "mailboxFormat": ["maildir"],
-            "mailboxFolder": ["Maildir"],
+            **{name: [value] for name, value in _DEFAULTS.items()},
         }
         self.attributes = {
-            **{name: values for name, values in defaults.items() if context.knows(name)},
+            **{name: values for name, values in defaults.items() if context.knows(name, *CLASSES)},
             **self.attributes,
-            "objectClass": ["inetOrgPerson", "mailUser", "shadowAccount", "amavisAccount"],
+            "objectClass": list(CLASSES),
             "mail": [self.address],
             "uid": [local_part(self.address)],
             "userPassword": [stored_form(self.secret.hash, context.config)],

@@ -18,11 +18,11 @@ class Target(Protocol):
     def config(self) -> StoreConfig:
         """The options of the store."""
 
-    def knows(self, attribute: str) -> bool:
-        """Tell whether the schema has an attribute."""
+    def knows(self, attribute: str, *classes: str) -> bool:
+        """Tell whether an entry of one of these object classes may have an attribute."""
 
-    def require(self, attributes: Sequence[str]) -> None:
-        """Raise NotSupported if the schema lacks one of these attributes."""
+    def require(self, attributes: Sequence[str], *classes: str) -> None:
+        """Raise NotSupported if an entry of these classes cannot have one of the attributes."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class FileTarget:
 
     config: StoreConfig
 
-    def knows(self, attribute: str) -> bool:  # noqa: ARG002
+    def knows(self, attribute: str, *classes: str) -> bool:  # noqa: ARG002
         """Tell that every attribute is there."""
         return True
 
-    def require(self, attributes: Sequence[str]) -> None:
+    def require(self, attributes: Sequence[str], *classes: str) -> None:
         """Accept all attributes."""
