@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TypeVar, overload
 
-from mailstore.errors import AlreadyExists, MailstoreError, StoreUnavailable
+from mailstore.errors import AlreadyExists, Conflict, MailstoreError, StoreUnavailable
 from mailstore.ldap.connection import Attributes, Change, Directory, Entry
 from mailstore.ldap.entry import folded
 from mailstore.ldap.failures import (
@@ -17,10 +17,10 @@ from mailstore.ldap.failures import (
     in_doubt,
     result_code,
 )
-from mailstore.ldap.names import DN, Filter
+from mailstore.ldap.names import DN, Filter, present, same_dn
 from mailstore.ldap.retry import impatient
 
-__all__ = ["Changes", "changing"]
+__all__ = ["HAS_BELOW", "Changes", "changing", "entries_below"]
 
 _ALREADY = {NO_SUCH_ATTRIBUTE, VALUE_EXISTS, NO_SUCH_OBJECT}
 """The answers to taking back what is not there any more, or was never done."""
@@ -29,7 +29,16 @@ _SET_BY_THE_SERVER = {
     "modifiersname", "modifytimestamp", "structuralobjectclass", "subschemasubentry",
 }  # fmt: skip
 
+HAS_BELOW = "hasSubordinates"
+"""The operational attribute that tells whether an entry has others below it."""
+
 _T = TypeVar("_T")
+
+
+def entries_below(directory: Directory, entry: Entry) -> list[Entry]:
+    """Return what lies below an entry, with all attributes; what is above others comes before them."""
+    found = directory.search(entry.dn, present("objectClass"))
+    return sorted((child for child in found if not same_dn(child.dn, entry.dn)), key=lambda child: len(child.dn))
 
 
 @contextmanager
@@ -123,10 +132,21 @@ class Changes:
         )
 
     def delete(self, entry: Entry, *, only_if: Filter | None = None) -> None:
-        """Delete an entry, read before with all of its attributes (`Directory.read` without a selection).
+        """Delete an entry, read before with all of its attributes (`Directory.read` without a selection), and all below it.
 
         Raises Conflict if it does not match `only_if` any more.
         """
+        try:
+            self._delete(entry, only_if)
+        except Conflict:
+            below = entries_below(self.directory, entry)
+            if only_if is not None or not below:
+                raise
+            for child in reversed(below):
+                self._delete(child, None)
+            self._delete(entry, None)
+
+    def _delete(self, entry: Entry, only_if: Filter | None) -> None:
         directory = self.directory
         attributes = {name: values for name, values in entry.raw.items() if name.lower() not in _SET_BY_THE_SERVER}
         self._do(

@@ -37,9 +37,9 @@ class AccountEntries:
         self._context = context
         self._names = NameSpace(context)
 
-    def read(self, address: str) -> Entry | None:
-        """Return the entry of an account with the attributes that this driver reads."""
-        entry = self._context.directory.read(self._context.places.account(address), EVERYTHING)
+    def read(self, address: str, *also: str) -> Entry | None:
+        """Return the entry of an account with the attributes that this driver reads, and `also` these operational ones."""
+        entry = self._context.directory.read(self._context.places.account(address), (*EVERYTHING, *also))
         return entry if entry is not None and entry.has("objectClass", "mailUser") else None
 
     def account(self, entry: Entry, aliases: AliasDomains | None = None) -> Account:

@@ -10,6 +10,7 @@ from mailstore.address import account_address, domain_name, domain_part
 from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.iredmail.stamps import outlive_stamp
+from mailstore.ldap.changes import HAS_BELOW
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.account_changes import AccountChange, is_admin, tell_panel
@@ -202,7 +203,7 @@ class Accounts(store.Accounts):
             self._names.locked({address}) as locks,
             self._context.changing(address) as changes,
         ):
-            entry = self._read(address)
+            entry = self._read(address, HAS_BELOW)
             self._context.refuse_stronger(entry)
             later.remove(names_in(entry))
             spellings = spellings_of(entry)
@@ -251,9 +252,9 @@ class Accounts(store.Accounts):
                 if home:
                     yield address_of(entry), home
 
-    def _read(self, address: str) -> Entry:
+    def _read(self, address: str, *also: str) -> Entry:
         self._context.require_right(address)
-        entry = self._entries.read(address)
+        entry = self._entries.read(address, *also)
         if entry is None:
             raise _no_such_account(address)
         return entry

@@ -12,7 +12,7 @@ from itertools import islice
 
 from mailstore.address import domain_part
 from mailstore.errors import MailstoreError, NotFound
-from mailstore.ldap.changes import Changes
+from mailstore.ldap.changes import HAS_BELOW, Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.account_entries import ACCOUNT, address_of
 from mailstore.ldap.iredmail.admin_marks import demote_idle
@@ -65,7 +65,8 @@ class DomainDeletion:
     def _record(self, changes: Changes, others: Sequence[Entry], later: Clearing) -> list[str]:
         """Record all mailboxes. Returns the addresses of all accounts."""
         base = self._context.places.unit(self._domain, USERS)
-        found = self._context.directory.search(base, ACCOUNT, scope="one", attributes=EVERYTHING)
+        attributes = (*EVERYTHING, HAS_BELOW)
+        found = self._context.directory.search(base, ACCOUNT, scope="one", attributes=attributes)
         addresses: list[str] = []
         while batch := list(islice(found, _BATCH)):
             for entry in batch:

@@ -24,7 +24,7 @@ from mailstore.ldap.iredmail.new_account import NewAccount
 from mailstore.ldap.iredmail.policy import check_accounts, is_active, policy_of
 from mailstore.ldap.iredmail.policy_changes import claim, names_in
 from mailstore.ldap.iredmail.references import NAMES, spellings_of
-from mailstore.ldap.iredmail.retention import stored_attributes
+from mailstore.ldap.iredmail.retention import stored_attributes, stored_below
 from mailstore.ldap.names import DN, all_of, any_of, equals, parse_dn
 from mailstore.model import DeletedMailbox
 from mailstore.names import Spellings, plain_local_part
@@ -62,12 +62,20 @@ class Restoration:
         """Write the account and what belongs to it. Raises AlreadyExists, LimitExceeded, HomeError."""
         if not self._is_there():
             self._add(changes, locks)
+        self._add_below(changes)
         spellings = self._spellings()
         for dn, attribute, value in self._snapshot.get("references", ()):
             now = value if attribute in NAMES or spellings.meant(value) else self._respelt(value)
             if now is not None:
                 self._refer(changes, parse_dn(dn), attribute, now)
         demote_idle(self._context, changes, [self._address])  # the domains that it managed may be gone
+
+    def _add_below(self, changes: Changes) -> None:
+        """Bring back what lay below the entry, as far as an interrupted restore has not."""
+        for name, attributes in stored_below(self._snapshot):
+            dn = parse_dn(name)
+            if self._context.directory.read(dn, ("1.1",)) is None:
+                changes.add(dn, attributes)
 
     def _spellings(self) -> Spellings:
         """Return how references to the account are spelt by now."""

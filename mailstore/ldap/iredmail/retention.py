@@ -10,7 +10,7 @@ from typing import Any
 
 from mailstore.address import domain_part
 from mailstore.errors import StoreError
-from mailstore.ldap.changes import Changes
+from mailstore.ldap.changes import HAS_BELOW, Changes, entries_below
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.account_entries import address_of
 from mailstore.ldap.iredmail.context import Context
@@ -19,10 +19,10 @@ from mailstore.ldap.iredmail.references import meaning, normal, spellings_of, va
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.ledger import NewRecord
 
-__all__ = ["Retention", "stored_attributes"]
+__all__ = ["Retention", "stored_attributes", "stored_below"]
 
 _NOTHING = Usage(0, 0)
-_OPERATIONAL = {"createtimestamp", "modifytimestamp", "entrycsn"}
+_OPERATIONAL = {"createtimestamp", "modifytimestamp", "entrycsn", HAS_BELOW.lower()}
 
 
 class Retention:
@@ -66,8 +66,12 @@ class Retention:
             due,
             self._context.deleted_by,
             usage,
-            _snapshot(entry, others, earlier),
+            _snapshot(entry, self._below(entry), others, earlier),
         )
+
+    def _below(self, entry: Entry) -> list[Entry]:
+        """Return what lies below an account, which no tool of iRedMail does: an address book, say."""
+        return entries_below(self._context.directory, entry) if entry.has(HAS_BELOW, "TRUE") else []
 
     def _dropping(self, changes: Changes, records: Sequence[int]) -> Callable[[], None]:
         ledger = self._context.companion.ledger
@@ -87,23 +91,37 @@ def stored_attributes(snapshot: Mapping[str, Any]) -> dict[str, list[bytes]]:
     return {name: [base64.b64decode(value) for value in values] for name, values in attributes.items()}
 
 
-def _snapshot(entry: Entry, others: Iterable[Entry], earlier: str | None) -> str:
-    """Return everything about an account as JSON: its attributes in base64, and who refers to it with which attribute.
+def stored_below(snapshot: Mapping[str, Any]) -> list[tuple[str, dict[str, list[bytes]]]]:
+    """Return name and attributes of what lay below the entry; what was above others comes first."""
+    return [(below["dn"], stored_attributes(below)) for below in snapshot.get("below", ())]
 
-    An `earlier` snapshot is that of an interrupted deletion, which may have removed some of the references already.
-    """
-    is_own = meaning(spellings_of(entry), entry.dn)
-    attributes = {
+
+def _encoded(entry: Entry) -> dict[str, list[str]]:
+    return {
         name: [base64.b64encode(value).decode() for value in values]
         for name, values in entry.raw.items()
         if name.lower() not in _OPERATIONAL
     }
+
+
+def _snapshot(entry: Entry, below: Iterable[Entry], others: Iterable[Entry], earlier: str | None) -> str:
+    """Return everything about an account as JSON: its attributes in base64, and who refers to it with which attribute.
+
+    With it goes what lies `below` it. An `earlier` snapshot is that of an interrupted deletion, which may have removed some
+    of both already.
+    """
+    is_own = meaning(spellings_of(entry), entry.dn)
     references = [
         [other.dn, attribute, value]
         for other in others
         for attribute, value in values_of(other)
         if is_own(normal(attribute, value))
     ]
-    removed = json.loads(earlier)["references"] if earlier else []
-    references += [each for each in removed if each not in references]
-    return json.dumps({"dn": entry.dn, "attributes": attributes, "references": references})
+    before = json.loads(earlier) if earlier else {}
+    references += [each for each in before.get("references", ()) if each not in references]
+    inside = {child.dn: {"dn": child.dn, "attributes": _encoded(child)} for child in below}
+    inside = {each["dn"]: each for each in before.get("below", ())} | inside
+    found: dict[str, Any] = {"dn": entry.dn, "attributes": _encoded(entry), "references": references}
+    if inside:
+        found["below"] = sorted(inside.values(), key=lambda each: len(each["dn"]))
+    return json.dumps(found)
