@@ -137,4 +137,4 @@ def _is_one_character(name: str) -> bool:
 
 
 def _may_be_domain(name: str) -> bool:
-    return "." in name
+    return "." in name and "@" not in name

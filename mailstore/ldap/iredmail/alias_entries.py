@@ -51,9 +51,9 @@ class AliasChange:
         self._policy = access_policy(fields["access_policy"]) if "access_policy" in fields else None
         column_changes(Entry(context.places.domains, {}), fields)
         if self._moderators:
-            context.require([_MODERATORS], ALIAS.object_class)
+            context.require([_MODERATORS], ALIAS.object_class, release="1.7.2")
         if self._policy not in {None, EVERYBODY}:
-            context.require([_POLICY], ALIAS.object_class)
+            context.require([_POLICY], ALIAS.object_class, release="1.7.2")
 
     def build(self, entry: Entry) -> list[Change]:
         """Return the changes of an alias account's entry."""

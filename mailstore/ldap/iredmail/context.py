@@ -72,13 +72,16 @@ class Context:
         allowed = self.directory.schema.allowed
         return any(attribute.lower() in allowed.get(name.lower(), ()) for name in classes)
 
-    def require(self, attributes: Sequence[str], *classes: str) -> None:
-        """Raise NotSupported if an entry of these classes cannot have one of the attributes on this server."""
+    def require(self, attributes: Sequence[str], *classes: str, release: str = "") -> None:
+        """Raise NotSupported if an entry of these classes cannot have one of the attributes on this server.
+
+        `release` is the one of iRedMail that brought them.
+        """
         for attribute in attributes:
             if not self.knows(attribute, *classes):
-                kinds = ", ".join(classes)
+                kinds, to = ", ".join(classes), f" to {release}" if release else ""
                 raise NotSupported(
-                    f"the schema of this server does not allow {attribute} for {kinds}; update iRedMail's schema first"
+                    f"the schema of this server does not allow {attribute} for {kinds}; update iRedMail's schema{to} first"
                 )
 
     def require_right(self, subject: str, *operations: Operation) -> None:

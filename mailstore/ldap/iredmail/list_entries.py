@@ -56,7 +56,9 @@ class ListChange:
                 self._privileged[attribute] = names
         self.members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
         column_changes(Entry(context.places.domains, {}), fields)
-        context.require([attribute for attribute, names in self._privileged.items() if names], LIST.object_class)
+        context.require(
+            [attribute for attribute, names in self._privileged.items() if names], LIST.object_class, release="1.4.0"
+        )
 
     @property
     def changes_entry(self) -> bool:
