@@ -32,6 +32,7 @@ _MYSQL: dict[int, type[MailstoreError]] = {
     2003: StoreUnavailable, 2006: StoreUnavailable, 2013: StoreUnavailable, 1927: StoreUnavailable,
     1213: Conflict, 1020: Conflict, 3101: Conflict,
     1044: StoreDenied, 1045: StoreDenied, 1142: StoreDenied, 1143: StoreDenied, 1227: StoreDenied, 1698: StoreDenied,
+    1418: StoreDenied, 1419: StoreDenied,
     1049: ConfigurationError, 1054: SchemaMismatch, 1146: SchemaMismatch, 1364: SchemaMismatch,
     1264: InvalidValue, 1366: InvalidValue, 1406: InvalidValue, 1292: InvalidValue, 3988: InvalidValue,
 }  # fmt: skip

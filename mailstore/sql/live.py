@@ -7,7 +7,8 @@ whole database, each table is tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ from sqlalchemy.types import NullType
 
 from mailstore.errors import SchemaMismatch, StoreDenied, StoreError
 
-__all__ = ["Columns", "Live", "LiveColumn", "live_table", "read_live"]
+__all__ = ["Columns", "Live", "LiveColumn", "live_table", "new_tables", "read_live"]
 
 _COLUMNS = {
     # Tables on which there are no rights are listed without columns, if the account has any right on the whole database.
@@ -190,6 +191,30 @@ def _may_read(connection: Connection, table: str, schema: str | None) -> bool:
         if number not in {_NO_SUCH_TABLE, _NO_DATABASE}:
             raise
     return True
+
+
+@contextmanager
+def new_tables(connection: Connection, engine: str, metadata: MetaData) -> Iterator[None]:
+    """Make all tables of a schema in an empty database. What the context makes besides belongs to them.
+
+    Nothing is left of the tables if anything fails; MySQL does not roll them back. Raises SchemaMismatch if any of them is
+    there already: an existing database is never altered.
+    """
+    live = read_live(connection, engine)
+    present = sorted({table.name for table in metadata.sorted_tables} & {*live, *live.hidden})
+    if present:
+        raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
+    made: list[Table] = []
+    try:
+        for table in metadata.sorted_tables:
+            table.create(connection, checkfirst=False)
+            made.append(table)
+        yield
+    except BaseException:
+        if engine == "mysql":
+            for table in reversed(made):
+                table.drop(connection, checkfirst=False)
+        raise
 
 
 def live_table(

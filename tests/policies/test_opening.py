@@ -13,6 +13,7 @@ from mailstore.companions import BESIDE
 
 if TYPE_CHECKING:
     from mailstore import Store
+    from mailstore.sql.iredmail.store import IRedMailStore
     from tests.policies.rig import PolicyRig
 
 
@@ -67,3 +68,26 @@ def test_nothing_shows_a_password(pstore: Store, prig: PolicyRig) -> None:
     secret = make_url(prig.url("amavisd")).password
     assert secret
     assert str(secret) not in repr(pstore) + pstore.name + repr(pstore.companions)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("policy_rig", ["mysql"], indirect=True)
+def test_tables_without_rollback_beside_the_accounts(prig: PolicyRig, pstore: IRedMailStore) -> None:
+    """One database that cannot be rolled back stops what would change both, before anything is changed."""
+    pstore.greylisting.set("bob@example.com", enabled=False)
+    prig.execute("greylisting", "ALTER TABLE greylisting ENGINE=MyISAM")
+    try:
+        before = prig.everything()
+        with prig.open() as opened:
+            for refused in (
+                lambda: opened.accounts.rename("bob@example.com", "robert@example.com"),
+                lambda: opened.throttles.set("bob@example.com", "inbound", period="1h", max_msgs=1),
+            ):
+                with pytest.raises(SchemaMismatch, match=r"greylisting \(MyISAM\)"):
+                    refused()
+            with pytest.raises(SchemaMismatch, match=r"greylisting \(MyISAM\)"), opened.rehearsal() as tried:
+                tried.greylisting.set("bob@example.com", enabled=True)
+            assert opened.accounts.exists("bob@example.com")
+            assert opened.greylisting.get("bob@example.com").enabled is False
+        assert prig.everything() == before
+    finally:
+        prig.execute("greylisting", "ALTER TABLE greylisting ENGINE=InnoDB")

@@ -9,20 +9,20 @@ from sqlalchemy import Connection, Index, MetaData, Table, func, text
 
 from mailstore.errors import SchemaMismatch, StoreError
 from mailstore.sql.afterlogic.tables import ALL, LEDGER, NEEDED, define
-from mailstore.sql.live import Live, read_live
+from mailstore.sql.live import Live, new_tables, read_live
 from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Schema", "create", "create_ledger", "detect"]
 
 _DECODE = """
-CREATE FUNCTION DP1(stored VARCHAR(255)) RETURNS VARBINARY(127) DETERMINISTIC NO SQL
+CREATE FUNCTION DP1(hidden VARCHAR(255)) RETURNS VARBINARY(127) DETERMINISTIC NO SQL
 BEGIN
   DECLARE place INT DEFAULT 3;
-  DECLARE plain VARBINARY(127) DEFAULT UNHEX(SUBSTRING(stored, 1, 2));
-  IF stored = '' OR LENGTH(stored) % 2 = 1 THEN RETURN ''; END IF;
-  WHILE place < LENGTH(stored) DO
+  DECLARE plain VARBINARY(127) DEFAULT UNHEX(SUBSTRING(hidden, 1, 2));
+  IF hidden = '' OR LENGTH(hidden) % 2 = 1 THEN RETURN ''; END IF;
+  WHILE place < LENGTH(hidden) DO
     SET plain = CONCAT(plain, UNHEX(LPAD(HEX(
-      CONV(SUBSTRING(stored, place, 2), 16, 10) ^ CONV(SUBSTRING(stored, 1, 2), 16, 10)), 2, '0')));
+      CONV(SUBSTRING(hidden, place, 2), 16, 10) ^ CONV(SUBSTRING(hidden, 1, 2), 16, 10)), 2, '0')));
     SET place = place + 2;
   END WHILE;
   RETURN plain;
@@ -115,23 +115,16 @@ def create(connection: Connection, engine: str, prefix: str) -> list[str]:
     Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
     """
     metadata = define(prefix)
-    _refuse_present(read_live(connection, engine), metadata)
-    metadata.create_all(connection, checkfirst=False)
-    if engine == "mysql":
-        connection.execute(text(_DECODE))
-    else:
-        # MySQL's collation compares addresses without regard to case; here the driver does, and needs an index for it.
-        email = metadata.tables[f"{prefix}awm_accounts"].c.email
-        Index(f"{prefix}awm_accounts_lower_email", func.lower(email)).create(connection)
+    with new_tables(connection, engine, metadata):
+        if engine == "mysql":
+            connection.execute(text(_DECODE))
+        else:
+            # MySQL's collation compares addresses without regard to case; here the driver does, and needs an index for it.
+            email = metadata.tables[f"{prefix}awm_accounts"].c.email
+            Index(f"{prefix}awm_accounts_lower_email", func.lower(email)).create(connection)
     return sorted(metadata.tables)
 
 
 def create_ledger(connection: Connection, engine: str) -> bool:
     """Add what is missing of the tables of deleted mailboxes. Returns False if all was there."""
     return add_own_tables(connection, engine)
-
-
-def _refuse_present(live: Live, metadata: MetaData) -> None:
-    present = sorted({table.name for table in metadata.tables.values()} & live.keys())
-    if present:
-        raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")

@@ -19,7 +19,7 @@ from mailstore.sql.atmail.tables import (
     TableNames,
     define,
 )
-from mailstore.sql.live import Live, LiveColumn, read_live
+from mailstore.sql.live import Live, LiveColumn, new_tables, read_live
 from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Schema", "create", "create_own_tables", "detect"]
@@ -163,16 +163,11 @@ def create(connection: Connection, names: TableNames, specs: Specs = SPECS) -> l
     Returns the names of the tables. Raises SchemaMismatch if any table of the schema is there already: an existing
     database is never altered.
     """
-    live = read_live(connection, "mysql")
     tables = define(names, specs=specs)
-    made = sorted(table.name for table in tables.values())
-    present = sorted(live.keys() & set(made))
-    if present:
-        raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
-    next(iter(tables.values())).metadata.create_all(connection, checkfirst=False)
-    if specs is SPECS:
-        _insert_permissions(connection, tables)
-    return made
+    with new_tables(connection, "mysql", next(iter(tables.values())).metadata):
+        if specs is SPECS:
+            _insert_permissions(connection, tables)
+    return sorted(table.name for table in tables.values())
 
 
 def _insert_permissions(connection: Connection, tables: Mapping[str, Table]) -> None:

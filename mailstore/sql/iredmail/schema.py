@@ -9,7 +9,7 @@ from sqlalchemy import Connection, MetaData, Table, text
 
 from mailstore.errors import SchemaMismatch, StoreError
 from mailstore.sql.iredmail.tables import OPTIONAL, define
-from mailstore.sql.live import Live, read_live
+from mailstore.sql.live import Live, new_tables, read_live
 from mailstore.sql.own_tables import add_own_tables
 
 __all__ = ["Schema", "create", "create_own_table", "detect"]
@@ -112,14 +112,10 @@ def create(connection: Connection, engine: str) -> list[str]:
 
     Raises SchemaMismatch if any table of the schema is there already: an existing database is never altered.
     """
-    live = read_live(connection, engine)
     metadata = define(engine)
-    present = sorted(live.keys() & metadata.tables.keys())
-    if present:
-        raise SchemaMismatch(f"the database has tables of this schema already ({', '.join(present)}); nothing was made")
-    metadata.create_all(connection, checkfirst=False)
-    for statement in _TRIGGERS[engine]:
-        connection.execute(text(statement))
+    with new_tables(connection, engine, metadata):
+        for statement in _TRIGGERS[engine]:
+            connection.execute(text(statement))
     return sorted(metadata.tables)
 
 
