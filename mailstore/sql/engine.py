@@ -149,6 +149,8 @@ class Database:
         `subject` is named in the errors that the database raises meanwhile. After an error that made the server end the
         transaction, every further use of it and its end raise a temporary error.
         """
+        if self._obstacle is not None:
+            raise type(self._obstacle)(self._obstacle.message, subject=subject)
         current = self._current
         if current is not None:
             try:
@@ -159,8 +161,6 @@ class Database:
                     error.state = error.state or _TAKEN_ALONG
                 raise
             return
-        if self._obstacle is not None:
-            raise type(self._obstacle)(self._obstacle.message, subject=subject)
         transaction: Transaction | None = None
         try:
             with translated(subject), self._outermost() as transaction:
