@@ -305,6 +305,22 @@ class DeletedMailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedDomain:
+    """The record of a domain that is gone: its settings, aliases, lists and admins, until its mailboxes are.
+
+    ``accounts`` is how many mailboxes were recorded with it. The record lasts as long as one of them waits to be purged or
+    restored; that of a domain without mailboxes until ``due``.
+    """
+
+    id: int
+    domain: str
+    deleted: datetime | None = None
+    deleted_by: str = ""
+    due: date | None = None
+    accounts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that `Store.check` found.
 

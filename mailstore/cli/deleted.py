@@ -13,7 +13,7 @@ from mailstore.cli.fields import takes_fields
 from mailstore.cli.lists import filters
 from mailstore.cli.session import Session, pass_session
 from mailstore.fields import AccountFields
-from mailstore.model import DeletedMailbox
+from mailstore.model import DeletedDomain, DeletedMailbox
 
 __all__ = ["deleted"]
 
@@ -53,17 +53,39 @@ def show(session: Session, number: int) -> None:
     session.output.one(session.store.deleted.get(number))
 
 
+@deleted.command("domains")
+@click.option("--domain", metavar="DOMAIN", help="Only those of this domain.")
+@pass_session
+def list_domains(session: Session, domain: str | None) -> None:
+    """List the records of deleted domains, the latest first. Mailboxes that went with a domain name it as DOMAIN RECORD."""
+    session.output.many(DeletedDomain, session.store.deleted.domains(domain=domain))
+
+
 @deleted.command()
-@click.argument("number", metavar="ID", type=int)
+@click.argument("number", metavar="[ID]", type=int, required=False)
+@click.option("--domain", metavar="DOMAIN", help="Undo the deletion of this domain: all of it that is not yet purged.")
 @takes_credentials()
 @takes_fields(AccountFields, editing=False)
 @pass_session
-def restore(session: Session, number: int, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
+def restore(
+    session: Session,
+    number: int | None,
+    domain: str | None,
+    read_credentials: Callable[[], Credentials],
+    fields: dict[str, Any],
+) -> None:
     """Bring an account back on its old mailbox, with what its record knows; options override that.
 
-    A record that is not restorable knows only the mailbox, and needs a password.
+    A record that is not restorable knows only the mailbox, and needs a password. With --domain a whole domain comes back,
+    with its settings, aliases, lists, admins and accounts, or nothing of it.
     """
     records, secret = session.store.deleted, read_credentials()
+    if (number is None) == (domain is None) or (domain is not None and (fields or secret.parameters)):
+        raise click.UsageError("give the ID of a record, or --domain alone", click.get_current_context())
+    if number is None:
+        whole = records.restore_domain(domain or "")
+        session.output.done(f"restored {whole.domain}", whole)
+        return
     stored = records.restore(number, **secret.parameters, **fields)
     session.output.done(f"restored {stored.address}", stored, password=secret.generated)
 

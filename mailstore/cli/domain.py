@@ -84,10 +84,18 @@ def _update(session: Session, domain: str, done: str, fields: Any) -> None:
 @destroys
 @pass_session
 def delete(session: Session, domain: str, keep_days: int | None, caution: Caution) -> None:
-    """Delete a domain with everything in it. Mailboxes are kept on disk until a purge finds them due."""
+    """Delete a domain with everything in it. Mailboxes are kept on disk until a purge finds them due.
+
+    Until then 'mailstore deleted restore --domain' undoes it, in stores that keep records of domains (iRedMail's SQL
+    schema, with the table of 'mailstore schema add-retention-table').
+    """
     with session.carefully(f"Delete {domain} with everything in it?", caution) as store:
         accounts = store.domains.delete(domain, keep_mailbox_days=keep_days)
     message = caution.tell("deleted", f"{domain} (accounts: {accounts})")
+    undo = None if caution.dry_run else next(session.store.deleted.domains(domain=domain), None)
+    if undo is not None:
+        until = f"until a purge on {undo.due} or later" if undo.due else "as long as its mailboxes are kept"
+        message += f"; 'mailstore deleted restore --domain {undo.domain}' undoes this {until}"
     session.output.done(message, DeletedDomain(domain, caution.dry_run, accounts))
 
 

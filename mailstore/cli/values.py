@@ -30,7 +30,7 @@ _LISTED: Mapping[type, tuple[str, ...]] = {
     MailingList: ("address", "name", "kind", "enabled", "access_policy", "members"),
     Admin: ("address", "name", "enabled", "kind", "global_admin", "domains"),
     SpamPolicy: ("level", "spam_score", "quarantine_spam", "quarantine_virus", "bypass_spam_checks"),
-    DeletedMailbox: ("address", "id", "due", "usage.bytes", "restorable", "home", "error"),
+    DeletedMailbox: ("address", "id", "due", "usage.bytes", "restorable", "domain_record", "home", "error"),
 }
 
 

@@ -44,6 +44,7 @@ from mailstore.model import Account, DeletedMailbox, Finding, Usage
 from mailstore.neighbours import Place
 from mailstore.rights import Operation
 from mailstore.secret import Secret
+from mailstore.sql.domain_records import DomainRecords
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, known
 from mailstore.sql.own_tables import ERROR_LENGTH
@@ -184,6 +185,20 @@ class Ledger:
         tx.execute(delete(self.records).where(self.records.c.id.in_(record_ids)))
         if self.beside is not None:
             tx.execute(delete(self.beside).where(self.beside.c.record_id.in_(record_ids)))
+
+    @cached_property
+    def domains(self) -> DomainRecords | None:
+        """The records of deleted domains; None without a table that has room for them."""
+        if self.beside is None or not self.binds:
+            return None
+        return DomainRecords(self.db, self.records, self.beside)
+
+    def of_domain(self, tx: Transaction, domain_record: int) -> list[tuple[DeletedMailbox, str]]:
+        """Lock the records of the mailboxes that went with a domain, and return them with what was kept of each."""
+        own: Any = self.beside.c if self.beside is not None else None
+        query = self._query.add_columns(own.snapshot).where(own.domain_record == -domain_record, own.record_id > 0)
+        locked = query.order_by(self.records.c.id).with_for_update(of=self.records)
+        return [(_record(row), str(row["snapshot"])) for row in tx.execute(locked).mappings()]
 
     def drop_orphans(self, tx: Transaction) -> None:
         """Remove what is beside records that another tool has removed: with hashes of passwords in it."""
@@ -362,6 +377,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         with self._ledger.db.writing() as tx:
             if not after:
                 self._ledger.drop_orphans(tx)
+            if self._ledger.domains is not None:
+                self._ledger.domains.drop_ended(tx)
             yield _Claim(self._ledger, tx, condition, after, limit)
 
     def note_failure(self, record_id: int, reason: str) -> None:
@@ -416,6 +433,8 @@ class SQLMailboxes(LedgerMailboxes):
                 raise without_password(record)
             self._ledger.drop(tx, [record_id])
             self._bring_back(tx, record, snapshot, secret)
+            if record.domain_record and self._ledger.domains is not None:
+                self._ledger.domains.drop_ended(tx)
             if fields or secret:
                 return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
             return self._accounts.get(record.address)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -83,6 +84,22 @@ class Restored:
         )  # fmt: skip
         made: Any = self._tx.execute(insert(whole).values(values))
         return int(made.inserted_primary_key[0])
+
+    def insert_many(self, table: Table, rows: Iterable[Mapping[str, Any]], *, without: Iterable[str] = ()) -> None:
+        """Insert rows, with one statement for all that have the same columns."""
+        live, omitted = self._live.get(table.name, {}), set(without)
+        alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            self._note_gone(table.name, row)
+            values = {
+                name: _value(value, live[name].type)
+                for name, value in row.items()
+                if name in live and name not in omitted and not live[name].generated
+            }
+            if values:
+                alike[tuple(values)].append(values)
+        for names, some in alike.items():
+            self._tx.execute(insert(bare_table(table.name, *(column(name) for name in names))), some)
 
     def tell(self, subject: str) -> None:
         """Say in the log what was left out for the account `subject`."""

@@ -10,7 +10,7 @@ from typing import Protocol, Unpack
 
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
-from mailstore.model import Account, DeletedMailbox
+from mailstore.model import Account, DeletedDomain, DeletedMailbox, Domain
 from mailstore.neighbours import Place
 
 __all__ = ["Claim", "DeletedMailboxes"]
@@ -78,6 +78,24 @@ class DeletedMailboxes(ABC):
         record needs a password. Raises AlreadyExists if the address is in use, LimitExceeded as for a new account, HomeError
         if the home is gone.
         """
+
+    def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:  # noqa: ARG002
+        """Iterate over the records of deleted domains, the latest first.
+
+        Stores that keep none have none to show.
+        """
+        return iter(())
+
+    def restore_domain(self, domain: str) -> Domain:
+        """Bring the domain that was deleted last under this name back, with all that it had and is not yet purged.
+
+        Its settings, alias domains, aliases, lists, catch-all, admins and all accounts whose records are left come back, and
+        what referred to them where it still fits; wholly or not at all. Raises NotFound without a record, AlreadyExists if
+        one of its names is in use, HomeError if the mail of an account is gone, NotSupported where domains are not kept.
+        """
+        raise NotSupported(
+            f"this store keeps no records of deleted domains; create {domain} anew, and restore its mailboxes one by one"
+        )
 
     @abstractmethod
     def claim(

@@ -84,5 +84,8 @@ class Domains(ABC):
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         """Delete a domain with everything in it; its mailboxes are recorded as in `Accounts.delete`.
 
+        Until the mailboxes are purged, a store that keeps records of domains can undo it, see
+        `DeletedMailboxes.restore_domain`.
+
         Returns the number of deleted accounts.
         """

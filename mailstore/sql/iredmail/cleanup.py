@@ -161,7 +161,7 @@ class Cleanup:
         outside = called(rows.dest_domain, names, exact=self._context.db.tells_case) & (rows.domain != domain)
         senders = self._senders(tx.connection, outside)
         for reference in self.references:
-            condition = self._in_domains(reference, names)
+            condition = self.in_domains(reference, names)
             tx.execute(delete(self._context.table(reference.table)).where(condition))
         self._care_for(tx, senders)
 
@@ -268,7 +268,8 @@ class Cleanup:
         for domain in (address for address, _ in left if "@" not in address):
             self._shields.renew_domain(tx, domain)
 
-    def _in_domains(self, reference: Reference, names: Collection[str]) -> ColumnElement[bool]:
+    def in_domains(self, reference: Reference, names: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition that a column refers to an address of a domain, which has these names."""
         column, exact = self._column(reference), self._context.db.tells_case and reference.points
         under = in_domains(column, names, exact=exact)
         if reference.domain is None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, and_, true
 
-from mailstore.model import DeletedMailbox
+from mailstore.address import domain_name
+from mailstore.errors import NotFound
+from mailstore.model import DeletedDomain, DeletedMailbox, Domain
 from mailstore.rights import Operation, deletion
 from mailstore.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.domain_restoration import DomainRestoration
+from mailstore.sql.iredmail.domains import Domains
 from mailstore.sql.iredmail.new_account import secret
 from mailstore.sql.iredmail.restoration import Restoration
 from mailstore.sql.iredmail.retention import ledger_of
@@ -31,6 +37,33 @@ class DeletedMailboxes(SQLMailboxes):
         address, wanted = self.get(record_id).address, deletion(Operation.RESCHEDULE, keep_mailbox_days)
         with self._context.writing(address, *wanted):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
+
+    def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:
+        records = self._ledger.domains
+        if records is None:
+            return iter(())
+        columns: Any = self._ledger.beside.c if self._ledger.beside is not None else None
+        actor = self._context.actor
+        visible = actor.visible(columns.username) if actor else true()
+        return records.list(visible if domain is None else and_(visible, columns.username == domain_name(domain)))
+
+    def restore_domain(self, domain: str) -> Domain:
+        name, records = domain_name(domain), self._ledger.domains
+        found = next(self.domains(domain=name), None)
+        if found is None or records is None:
+            raise NotFound(f"there is no record of a deleted domain {name}; create it anew", subject=name)
+        domains = Domains(self._context)
+        with self._context.writing(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME) as tx:
+            kept = records.lock(tx, found.id)
+            if kept is None:
+                raise NotFound(f"the record of the deleted domain {name} is gone", subject=name)
+            mailboxes = self._ledger.of_domain(tx, found.id)
+            self._ledger.drop(tx, [mailbox.id for mailbox, _ in mailboxes])
+            records.drop(tx, found.id)
+            restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)
+            domains.claim_back(tx, restoration.names)
+            restoration.run()
+            return domains.get(name)
 
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor

@@ -137,11 +137,19 @@ class Domains(store.Domains):
             self._names.lock_domain(tx, name)
             if self._context.actor:
                 self._context.actor.refuse_stronger_in(tx.connection, name)
-            gone = [name, *self._alias_domains_of(tx.connection, name)]
+            gone = [name, *sorted(self._alias_domains_of(tx.connection, name))]
             tx.afterwards(self._context.companions.removing(levels(domains=gone)))
-            count = Retention(self._context).record_domain(tx, name, due)
+            count = Retention(self._context).record_domain(tx, gone, due)
             self._delete_rows(tx, name, gone)
             return count
+
+    def claim_back(self, tx: Transaction, names: Sequence[str]) -> None:
+        """Take the names of a domain that comes back, its own first. Raises AlreadyExists if one is in use."""
+        for name in names:
+            self._claim(tx, name)
+            self._refuse_admin_domain(tx, name)
+            self._refuse_served(tx, name)
+        self._remove_leftovers(tx, names[0])
 
     def _delete_rows(self, tx: Transaction, name: str, names: Collection[str]) -> None:
         table = self._context.table

@@ -31,7 +31,7 @@ from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, anchor
 from mailstore.sql.snapshots import Restored, unpacked
 from mailstore.values import now
 
-__all__ = ["Restoration"]
+__all__ = ["Restoration", "take_copies"]
 
 Row = Mapping[str, Any]
 
@@ -68,7 +68,7 @@ class Restoration:
         if not self._rows:
             self._context.insert(self._tx, "forwardings", forwarding_row(address, address))
             return
-        self._take_copies()
+        take_copies(self._context, self._tx, self._rows.get(UNCOPIED, ()))
         self._bring_back_forwardings()
         spellings = self._names.spellings(self._tx.connection, [address])
         cleanup, shields = Cleanup(self._context), Shields(self._context)
@@ -129,22 +129,6 @@ class Restoration:
 
     def _is_alias(self, row: Row) -> bool:
         return bool(row["is_alias"]) and str(row["forwarding"]).lower() == self._record.address
-
-    def _take_copies(self) -> None:
-        """Take the copy from accounts that got it when this one, their last destination, was deleted."""
-        rows = self._context.table("forwardings")
-        other = rows.alias("other").c
-        forwards_on = exists().where(
-            other.address == rows.c.address, other.is_forwarding == 1, other.forwarding != other.address
-        )
-        uncopied: Sequence[Any] = self._rows.get(UNCOPIED, ())
-        if uncopied:
-            columns = rows.c
-            query = select(columns.id).where(
-                columns.address.in_(uncopied), columns.address == columns.forwarding, ~forwards_on
-            )
-            given = self._tx.execute(query).scalars().all()
-            self._tx.execute(delete(rows).where(columns.id.in_(given)))
 
     def _mailbox_row(self, policy: DomainPolicy, hashed: Secret | None) -> dict[str, Any]:
         stored = self._rows.get("mailbox")
@@ -224,3 +208,17 @@ class Restoration:
 
 def _is_admin(row: Row) -> bool:
     return bool(row.get("isadmin") or row.get("isglobaladmin"))
+
+
+def take_copies(context: Context, tx: Transaction, accounts: Sequence[Any]) -> None:
+    """Take the copy from accounts that got it when their last destination, which is about to come back, was deleted."""
+    if not accounts:
+        return
+    rows = context.table("forwardings")
+    columns, other = rows.c, rows.alias("other").c
+    forwards_on = exists().where(
+        other.address == columns.address, other.is_forwarding == 1, other.forwarding != other.address
+    )
+    query = select(columns.id).where(columns.address.in_(accounts), columns.address == columns.forwarding, ~forwards_on)
+    given = tx.execute(query).scalars().all()
+    tx.execute(delete(rows).where(columns.id.in_(given)))

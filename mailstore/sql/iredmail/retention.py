@@ -16,6 +16,7 @@ from mailstore.neighbours import Place, refuse_occupied
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_rows import home_of
 from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.domain_snapshots import keep_domain
 from mailstore.sql.iredmail.homes import HomeColumns
 from mailstore.sql.iredmail.names import NameSpace
 from mailstore.sql.iredmail.snapshots import take_snapshots
@@ -54,18 +55,33 @@ class Retention:
         records = self._record(tx, [address], spellings, due)
         return records[0] if records else None
 
-    def record_domain(self, tx: Transaction, domain: str, due: date) -> int:
-        """Record every mailbox of a domain that is about to be deleted. Returns the number of its accounts."""
+    def record_domain(self, tx: Transaction, names: Sequence[str], due: date) -> int:
+        """Record a domain that is about to be deleted with its mailboxes. Returns the number of its accounts.
+
+        `names` are those of the domain, its own first.
+        """
+        domain, domains = names[0], self._ledger.domains
+        number = None if domains is None else domains.new_number(tx)
         username = self._mailbox.c.username
         query = select(username).where(self._mailbox.c.domain == domain).order_by(username)
         accounts = tx.execute(query).scalars().all()
+        recorded: list[str] = []
         for start in range(0, len(accounts), _BATCH):
             batch = accounts[start : start + _BATCH]
-            self._record(tx, batch, self._names.spellings(tx.connection, batch), due)
+            made = self._record(tx, batch, self._names.spellings(tx.connection, batch), due, number)
+            recorded += (record.address for record in made)
+        if domains is not None and number is not None:
+            kept = keep_domain(self._context, tx, names, recorded)
+            domains.add(tx, number, domain, due, self._deleted_by, len(recorded), kept)
         return len(accounts)
 
     def _record(
-        self, tx: Transaction, addresses: Sequence[str], spellings: Spellings, due: date
+        self,
+        tx: Transaction,
+        addresses: Sequence[str],
+        spellings: Spellings,
+        due: date,
+        domain_record: int | None = None,
     ) -> list[DeletedMailbox]:
         """Record some accounts, with a number of statements that does not depend on how many they are."""
         used = self._context.table("used_quota")
@@ -80,17 +96,21 @@ class Retention:
             return []
         keeps_snapshots = self._ledger.beside is not None
         snapshots = take_snapshots(self._context, tx, list(accounts), spellings) if keeps_snapshots else {}
-        by = self._context.actor.address if self._context.actor else ""
         new = [
             NewRecord(
                 address, row["domain"],
                 # As iRedAdmin writes it: the three parts as they are, not yet in lower case.
                 "/".join(row[name] for name in _HOME),
-                due, by, Usage(row["bytes"] or 0, row["messages"] or 0), snapshots.get(address),
+                due, self._deleted_by, Usage(row["bytes"] or 0, row["messages"] or 0), snapshots.get(address),
+                domain_record,
             )
             for address, row in accounts.items()
         ]  # fmt: skip
         return self._ledger.add(tx, new)
+
+    @property
+    def _deleted_by(self) -> str:
+        return self._context.actor.address if self._context.actor else ""
 
     def known_names(self, tx: Transaction, addresses: Sequence[str]) -> set[str]:
         """Return those of `addresses` that a record is there for."""

@@ -14,7 +14,7 @@ from mailstore.sql.iredmail.cleanup import FORWARDERS, NEVER, Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.snapshots import Row, packed, rows_of
 
-__all__ = ["MADE", "UNCOPIED", "anchor", "take_snapshots"]
+__all__ = ["MADE", "UNCOPIED", "anchor", "note_anchors", "note_uncopied", "take_snapshots"]
 
 MADE = "made"
 """Under this name stands when what the rows need to come back was made. See `anchor`."""
@@ -41,15 +41,15 @@ def take_snapshots(context: Context, tx: Transaction, addresses: Sequence[str], 
             rows = found[holder][name]
             if row not in rows:  # a self row refers to its account twice
                 rows.append(row)
-    _note_uncopied(context, tx, found)
-    _note_anchors(context, tx, found)
+    note_uncopied(context, tx, found)
+    note_anchors(context, tx, found)
     return {address: packed(kept) for address, kept in found.items()}
 
 
-def _note_uncopied(context: Context, tx: Transaction, found: Mapping[str, dict[str, list[Any]]]) -> None:
+def note_uncopied(context: Context, tx: Transaction, found: Mapping[str, dict[str, list[Any]]]) -> None:
     """Note who forwards to each account and keeps no copy: the deletion of its last destination gives it one."""
     forwarders = {
-        address: {str(row["address"]) for row in kept["forwardings"] if row["is_forwarding"]} - {address}
+        address: {str(row["address"]) for row in kept.get("forwardings", ()) if row["is_forwarding"]} - {address}
         for address, kept in found.items()
     }
     everybody = set().union(*forwarders.values())
@@ -67,7 +67,7 @@ def anchor(value: str, place: str) -> str:
     return f"{place} {value.lower()}"
 
 
-def _note_anchors(context: Context, tx: Transaction, found: Mapping[str, dict[str, Any]]) -> None:
+def note_anchors(context: Context, tx: Transaction, found: Mapping[str, dict[str, Any]]) -> None:
     """Note when the lists, domains and accounts on the other side of the rows were made; '' for those that are not there.
 
     That tells them from others of their names that are made later. Times of different writers cannot be compared: each tool
