@@ -203,6 +203,16 @@ def test_homes_and_findings_of_others_are_not_shown(store: Store, acting: Store,
     assert list(store.acting_as(root_of(store)).check()) == everything
 
 
+def test_of_other_admins_own_domains_are_shown_only(store: Store, acting: Store) -> None:
+    store.admins.create("two@admins.org", password="x", domains=["own.org", "foreign.org"])
+    assert acting.admins.get("two@admins.org").domains == ("own.org",)
+    assert {admin.address: admin.domains for admin in acting.admins.list()} == {
+        "one@admins.org": ("own.org",),
+        "two@admins.org": ("own.org",),
+    }
+    assert store.admins.get("two@admins.org").domains == ("foreign.org", "own.org")
+
+
 def root_of(store: Store) -> str:
     """Return a global admin."""
     return store.admins.create("root@admins.org", password="x", global_admin=True).address

@@ -64,8 +64,10 @@ class AdminEntries:
     def shown(self, entry: Entry) -> Admin | None:
         """Return what the entry of an admin means; None if the actor may not see it."""
         address = address_of(entry)
-        admin = _admin(entry, self.managed([address])[address])
-        return admin if self._sees(admin) else None
+        domains, mine = self.managed([address])[address], self._mine()
+        shown = domains if mine is None else [name for name in domains if name in mine]
+        own = self._context.actor is not None and address == self._context.actor.address
+        return _admin(entry, shown) if shown or own or mine is None else None
 
     def managed(self, addresses: Collection[str]) -> Mapping[str, Sequence[str]]:
         """Return the domains that name these admins, sorted, by admin."""
@@ -79,8 +81,10 @@ class AdminEntries:
     def select(self, domain: str | None, search: str | None) -> Iterator[Admin]:
         """Iterate over the admins that the actor may see, sorted; of a domain, if one is given."""
         for entries in self._pages(domain, search, _READ):
-            managed = self.managed([address_of(entry) for entry in entries])
-            yield from (_admin(entry, managed[address_of(entry)]) for entry in entries)
+            managed, mine = self.managed([address_of(entry) for entry in entries]), self._mine()
+            for entry in entries:
+                domains = managed[address_of(entry)]
+                yield _admin(entry, domains if mine is None else [name for name in domains if name in mine])
 
     def count(self, domain: str | None, search: str | None) -> int:
         """Return how many admins `select` would give."""
@@ -128,11 +132,10 @@ class AdminEntries:
         found = self._context.directory.search(domains, mine, scope="one", attributes=("domainAdmin",))
         return {actor.address} | {value.lower() for entry in found for value in entry.values("domainAdmin")}
 
-    def _sees(self, admin: Admin) -> bool:
+    def _mine(self) -> Collection[str] | None:
+        """Return the domains that the actor manages; None for all."""
         actor = self._context.actor
-        if actor is None or actor.is_global() or admin.address == actor.address:
-            return True
-        return not set(admin.domains).isdisjoint(actor.managed())
+        return None if actor is None or actor.is_global() else set(actor.managed())
 
 
 def _searched(search: str | None) -> list[Filter]:

@@ -131,6 +131,8 @@ class AdminRows:
     def _domains(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
         listed = self._context.table("domain_admins").c
         query = select(listed.username, listed.domain).where(listed.username.in_(names), listed.domain != GLOBAL)
+        if self._context.actor:
+            query = query.where(self._context.actor.visible(listed.domain))
         domains: dict[str, Any] = defaultdict(list)
         for username, domain in connection.execute(query):
             domains[username].append(domain)
