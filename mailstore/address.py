@@ -4,11 +4,15 @@ Everything is stored in lower case with the domain in its A-label (punycode) for
 every reader finds: Postfix and Dovecot fold their lookup keys to lower case before they ask.
 The syntax is left to the packages `email-validator` (local part) and `idna` (domain); what is added here is what mail
 stores need beyond syntax.
+
+Two rules are kept apart. What may be *created* is strict, and each store's own. What may be *named*, to read, change or
+remove it, is whatever a store may hold (`held_address`, `held_domain`): other tools write by other rules.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -17,15 +21,29 @@ from mailstore.errors import InvalidAddress
 __all__ = [
     "account_address",
     "addresses",
+    "alias_address",
     "any_address",
     "domain_name",
     "domain_part",
+    "held_address",
+    "held_addresses",
+    "held_domain",
     "local_part",
+    "login_address",
     "moderator",
+    "spellings",
+    "unserved",
 ]
 
 _HOSTED_LOCAL_PART = re.compile(r"[a-z0-9_#][a-z0-9_.&#-]*")
 """What iRedAdmin accepts for new users, restricted to ASCII and without a leading `-`, which Postfix refuses."""
+_NOT_FOR_LOGIN = re.compile(r"[&#]")
+"""What iRedAdmin accepts as well, but Dovecot (``auth_username_chars``) does not: no login, no delivery."""
+_SERVED = re.compile(r"[a-z0-9._@-]")
+"""What may stand in the name of a user, by Dovecot's default of ``auth_username_chars``, which no installation changes."""
+_SINGLE_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?|\[[0-9a-f:.]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_MOST_HELD = 512
+"""Characters: more than any column of a store holds."""
 _DOMAIN = re.compile(r"(?=.*[a-z-][^.]*$)[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 """Two labels or more, the last one not all digits (that would be an IP address)."""
 _PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_#&-]+(?:\.[A-Za-z0-9_#&-]+)*")
@@ -43,10 +61,25 @@ def any_address(text: str) -> str:
 
 
 def account_address(text: str) -> str:
-    """Return the normal form of an address that this store is to serve (an account, an alias, a list).
+    """Return the normal form of the address of a new account.
+
+    Stricter than `alias_address`: what Dovecot refuses in the name of a user could neither log in nor get mail.
+    Raises InvalidAddress.
+    """
+    address = alias_address(text)
+    if _NOT_FOR_LOGIN.search(local_part(address)):
+        raise InvalidAddress(
+            f"{address}: Dovecot serves no user with & or # in the name; it could neither log in nor get mail",
+            subject=address,
+        )
+    return address
+
+
+def alias_address(text: str) -> str:
+    """Return the normal form of an address that this store is to serve (an alias, a list).
 
     Stricter than `any_address`: the local part holds only ``a-z 0-9 . _ - & #`` and does not start with ``.`` or ``-``,
-    because it becomes part of a directory name and of lookup keys (``+`` starts a subaddress there).
+    because it becomes part of lookup keys (``+`` starts a subaddress there).
     Raises InvalidAddress.
     """
     address = any_address(text)
@@ -62,6 +95,69 @@ def domain_name(text: str) -> str:
     """Return the normal form of a mail domain: lower case, A-labels, no trailing dot. Raises InvalidAddress."""
     text = _as_text(text)
     return _parse_domain(text, text)
+
+
+def login_address(text: str) -> str:
+    """Return the normal form of an address that somebody logs in with at any server: as `any_address`, but the domain may be
+    a single label or an IP address. Raises InvalidAddress.
+    """
+    text = _as_text(text)
+    local, _, domain = text.rpartition("@")
+    if not _SINGLE_LABEL.fullmatch(domain.lower()):
+        return _parse(text)
+    return f"{_parse_local_part(local, text)}@{domain.lower()}"
+
+
+def held_address(text: str) -> str:
+    """Return the name of an address that a store may hold, whoever wrote it there: to read, change or remove it.
+
+    That is its normal form if it has one, and otherwise the text in lower case, as readers fold it. Raises InvalidAddress
+    only for what no store can hold: no text on both sides of an ``@``, control characters, more than 512 characters.
+    """
+    text = _as_text(text)
+    local, at, domain = text.rpartition("@")
+    if not (local and at and domain):
+        raise _refused(text, "it is no address: there must be something on both sides of an @")
+    try:
+        return _parse(text)
+    except InvalidAddress:
+        _refuse_unstorable(text)
+        return f"{local.lower()}@{_held_domain(domain)}"
+
+
+def held_addresses(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of several addresses as `held_address` does, without repetition, in the order given."""
+    if isinstance(texts, str):
+        raise _refused(texts, "a list of addresses is wanted, not one text")
+    return tuple(dict.fromkeys(held_address(text) for text in texts))
+
+
+def held_domain(text: str) -> str:
+    """Return the name of a domain that a store may hold, as `held_address` does. Raises InvalidAddress."""
+    text = _as_text(text)
+    try:
+        return _parse_domain(text, text)
+    except InvalidAddress:
+        if not text or "@" in text:
+            raise
+        _refuse_unstorable(text)
+        return text.lower()
+
+
+def spellings(text: str, name: str) -> tuple[str, ...]:
+    """Return how something may stand in a store that was asked for as `text` and is `name` to readers: as given first."""
+    return tuple(dict.fromkeys((_as_text(text), name)))
+
+
+def unserved(address: str) -> str | None:
+    """Return why mail servers serve no account of this name, for `check`; None if they do. Capitals are not its concern."""
+    odd = _SERVED.sub("", address.lower())
+    if odd:
+        shown = " ".join(dict.fromkeys(odd))
+        return f"Dovecot serves no user with {shown} in the name: it can neither log in nor get mail; rename it"
+    if address.startswith("-"):
+        return "Postfix accepts no recipient that begins with -; rename it"
+    return None
 
 
 def moderator(text: str) -> str:
@@ -93,6 +189,20 @@ def _as_text(text: str) -> str:
     if not isinstance(text, str):
         raise InvalidAddress(f"an address must be text, not {type(text).__name__}")
     return text.strip(" ")
+
+
+def _held_domain(domain: str) -> str:
+    try:
+        return _parse_domain(domain, domain)
+    except InvalidAddress:
+        return domain.lower()
+
+
+def _refuse_unstorable(text: str) -> None:
+    if len(text) > _MOST_HELD:
+        raise _refused(text, f"it is longer than {_MOST_HELD} characters")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise _refused(text, "it holds control characters, or bytes that are no text")
 
 
 def _refused(text: str, why: object) -> InvalidAddress:

@@ -5,9 +5,10 @@ Lists of names take an iterable (the whole new set) or an `Edit` (add and remove
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
+from mailstore.address import held_addresses
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.model import Edit, Names
 from mailstore.quota import QuotaLike
@@ -19,6 +20,7 @@ __all__ = [
     "BulkAccountFields",
     "DomainFields",
     "MailingListFields",
+    "named",
     "plain",
     "reject_unknown",
     "reject_unsupported",
@@ -155,6 +157,17 @@ def reject_unsupported(fields: Mapping[str, Any], supported: Collection[str], bl
             value == is_so or (isinstance(is_so, tuple) and not isinstance(value, str) and not tuple(plain(value)))
         ):
             raise NotSupported(f"{store} has no place for {name}")
+
+
+def named(names: Names | None, new: Callable[[str], str]) -> Names | None:
+    """Return a set of addresses, or a change to one, in normal form; None if none is given.
+
+    What is added must pass `new`; what an `Edit` removes may be whatever a store holds. Raises InvalidAddress.
+    """
+    if names is None:
+        return None
+    added = tuple(dict.fromkeys(new(name) for name in plain(names)))
+    return Edit(add=added, remove=held_addresses(names.remove)) if isinstance(names, Edit) else added
 
 
 def plain(names: Names) -> Iterable[str]:

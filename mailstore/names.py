@@ -36,7 +36,7 @@ class Spellings:
 
     Parameters
     ----------
-    addresses: in normal form: those of one account, alias or list, or of several.
+    addresses: as they are stored: those of one account, alias or list, or of several.
     alias_domains: the names that lead to each domain of the addresses, in lower case. A name under one of them that
         belongs to somebody else must not be among `others`.
     others: names that would be spellings by their domain but are somebody else's.
@@ -52,12 +52,12 @@ class Spellings:
     def names(self) -> dict[str, str]:
         """Every name without an extension, with the address that it means."""
         found = {
-            f"{local_part(address)}@{name}": address
+            f"{local_part(address).lower()}@{name}": address
             for address in self.addresses
-            for name in self.alias_domains.get(domain_part(address), ())
+            for name in self.alias_domains.get(domain_part(address).lower(), ())
         }
         found = {name: address for name, address in found.items() if name not in self.others}
-        return found | {address: address for address in self.addresses}
+        return found | {address.lower(): address for address in self.addresses}
 
     def meant(self, text: str) -> str | None:
         """Return the address that a reference means; None if it is none of these."""

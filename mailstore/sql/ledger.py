@@ -6,6 +6,7 @@ snapshot of the account for a complete restore, and why a purge failed. Servers 
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ from sqlalchemy import (
 )
 
 from mailstore import store
-from mailstore.address import any_address, domain_name
+from mailstore.address import held_address, held_domain, spellings
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Finding, Usage
@@ -59,6 +60,7 @@ _PLACES_PAGE = 20_000
 _NOTHING = Usage(0, 0)
 _START = datetime(ERA.year, ERA.month, ERA.day)  # noqa: DTZ001 naive UTC, as everywhere in stores
 _SLASHES = re.compile("/+")
+_ESCAPING = re.compile(r"[^a-z0-9@.]")
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Ledger:
         query = select(self.beside.c.snapshot).join(self.records, self._bound).where(self.records.c.id == record.id)
         text = connection.execute(query).scalar()
         # What an early version kept says for itself whose it is.
-        return text if text and record.address in text.lower() else None
+        return text if text and _names_it(text, record.address) else None
 
     def set_due(self, tx: Transaction, record_id: int, due: date | None) -> None:
         """Give a record another day; None is never."""
@@ -388,9 +390,9 @@ class LedgerMailboxes(store.DeletedMailboxes):
         columns = self._ledger.records.c
         conditions: Conditions = [self._visible(), true()]
         if domain is not None:
-            conditions.append(columns.domain == domain_name(domain))
+            conditions.append(columns.domain == held_domain(domain))
         if address is not None:
-            conditions.append(columns.username == any_address(address))
+            conditions.append(columns.username.in_(spellings(address, held_address(address))))
         if due is not None:
             conditions += [columns.delete_date <= due, columns.delete_date >= ERA]  # never true for an undated record
         return and_(*conditions)
@@ -468,3 +470,9 @@ class _Claim:
 
     def on_failure(self, undo: Callable[[], None]) -> None:
         self._tx.on_rollback(undo)
+
+
+def _names_it(snapshot: str, address: str) -> bool:
+    """Tell whether an address stands in a snapshot, where JSON and DNs may have escaped some of its characters."""
+    text = _ESCAPING.sub("", snapshot.lower())
+    return any(_ESCAPING.sub("", form.lower()) in text for form in (address, json.dumps(address)))

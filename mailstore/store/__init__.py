@@ -4,7 +4,10 @@ Rules for all operations:
 
 - An operation happens wholly or not at all. Inside `Store.transaction` several happen together; without it, each one
   commits by itself. An operation that raises inside a transaction leaves that transaction as it was before the call.
-- Addresses and domains are normalised (`mailstore.address`); what cannot be stored raises InvalidAddress.
+- Addresses and domains are normalised (`mailstore.address`); what cannot be stored raises InvalidAddress. What may be
+  created is each store's own rule; what may be named, to read, change, rename, delete, restore or take out of a set, is
+  whatever the store holds, and asking whether that exists answers True or False. A name is looked for as it is given, then
+  as readers fold it.
 - Accounts, aliases, per-account aliases, lists, and all of these under every alias domain share one name space: taking a
   name in use raises AlreadyExists, in a race for exactly one of the callers.
 - Reading something that does not exist raises NotFound. Reads see what is committed, or the running transaction.

@@ -19,9 +19,25 @@ from tests.ldap.rig import LdapRig, store_url
 from tests.servers.slapd import Slapd
 
 BOB = "bob@example.com"
-LOCAL_PARTS = ("a&b", "#a", "a#b", "a.b-c_d", "_", "#")
-"""What iRedMail allows to be hosted; no other special character is."""
-REFUSED = ("a*b", "a(b", "a)b", "a\\b", "a+b", "a=b", "a/b", "a,b", 'a"b', "a;b", "a<b", "a>b", "a b", "a\x00b", "ä")
+LOCAL_PARTS = ("a.b-c_d", "_")
+"""What Dovecot serves; no other special character is."""
+REFUSED = (
+    "a*b",
+    "a(b",
+    "a)b",
+    "a\\b",
+    "a+b",
+    "a=b",
+    "a/b",
+    "a,b",
+    'a"b',
+    "a;b",
+    "a<b",
+    "a>b",
+    "a b",
+    "a\x00b",
+    "ä",
+)
 FOREIGN = ("a+b", "a=b", "a/b", "a&b", "a'b", "a*b", "a!b", "a#b", "a$b", "a%b", "{a}", "a|b", "a~b", "a?b", "^a", "`a")
 UNQUOTED = ("a(b", "a)b", "a\\b", "a,b", "a;b", "a<b", "a b", "a\x00b")
 """Not without quotes, which the library refuses everywhere."""
@@ -120,10 +136,15 @@ def test_references_by_name_of_entry(module_rig: LdapRig, store: IRedMailDirecto
 @pytest.mark.parametrize("local", REFUSED)
 def test_addresses_that_no_account_may_have(store: IRedMailDirectory, local: str) -> None:
     address = f"{local}@example.com"
+    held = "\0" not in local  # somebody else could have written it, and whoever asks for it gets an answer
     for kind in (store.accounts, store.aliases, store.lists):
-        for refused in (kind.get, kind.exists, kind.delete, lambda name, kind=kind: kind.rename(BOB, name)):
-            with pytest.raises(InvalidValue):
+        if held:
+            assert not kind.exists(address)
+        for refused in (kind.get, kind.delete):
+            with pytest.raises(NotFound if held else InvalidValue):
                 refused(address)
+        with pytest.raises((InvalidValue, NotFound)):
+            kind.rename(BOB, address)
     with pytest.raises(InvalidValue):
         create(store, address)
     with pytest.raises(InvalidValue):
@@ -242,17 +263,17 @@ def test_suffixes(scratch_root: Path, vmail_owner: tuple[int, int], workdir: Pat
         store.domains.create("example.com", catch_all=["c@ext.org"])
         store.domains.create("other.com")
         store.domains.add_alias_domains("example.com", ["alias.com"])
-        create(store, "#a&b@example.com", aliases=["b@other.com"])
-        create(store, BOB, forwarding=["#a&b@example.com", "x+y@ext.org"])
+        create(store, "ab@example.com", aliases=["#b@other.com"])
+        create(store, BOB, forwarding=["ab@example.com", "x+y@ext.org"])
         store.lists.create("list@example.com", members=[BOB, "x+y@ext.org"])
-        store.aliases.create("all@example.com", members=["#a&b@example.com"])
+        store.aliases.create("a&b@example.com", members=["ab@example.com"])
         store.admins.promote(BOB)
-        store.accounts.rename("#a&b@example.com", "#c@other.com")
-        assert store.accounts.get(BOB).forwarding == ("#c@other.com", "x+y@ext.org")
+        store.accounts.rename("ab@example.com", "c@other.com")
+        assert store.accounts.get(BOB).forwarding == ("c@other.com", "x+y@ext.org")
         assert store.acting_as(BOB).accounts.count() == 1
-        record = store.accounts.delete("#c@other.com")
+        record = store.accounts.delete("c@other.com")
         assert record is not None
-        assert store.deleted.restore(record.id).aliases == ("b@other.com",)
+        assert store.deleted.restore(record.id).aliases == ("#b@other.com",)
         assert store.accounts.count() == 2
         assert store.domains.delete("example.com") == 1
         assert problems(store) == []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from mailstore.address import account_address, addresses, local_part
-from mailstore.fields import plain
+from mailstore.address import addresses, alias_address, any_address, held_addresses, local_part
+from mailstore.fields import named
 from mailstore.iredmail.panel import panel_notice, panel_verifies
 from mailstore.iredmail.units import MEGABYTE, megabytes
 from mailstore.ldap.changes import Changes
@@ -69,7 +69,7 @@ class AccountChange:
         self._attributes = known_values(context, fields)
         self._status = status(fields["enabled"]) if "enabled" in fields else None
         self.quota = megabytes(fields["quota"]) if "quota" in fields else None
-        self.aliases = _checked(fields.get("aliases"))
+        self.aliases = named(fields.get("aliases"), alias_address)
         for name in ("name", "last_name"):
             text(name)(fields.get(name, ""))
         timezone(fields.get("timezone", ""))
@@ -152,7 +152,7 @@ class AccountChange:
         present = [value.lower() for value in entry.values(FORWARDING)] or [own]
         wanted = self._fields.get("forwarding", Edit())
         if isinstance(wanted, Edit):
-            edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
+            edit = Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove))
             named, destinations = tuple(edit.add), edited(edit, present, NameSpace(self._context).owners)
         else:
             # The copy stays as it was, unless the caller names the account itself or says keep_copy.
@@ -164,15 +164,5 @@ class AccountChange:
         return set_values(entry, FORWARDING, targets if others else ())
 
 
-def _checked(names: Names | None) -> Names | None:
-    def normal(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(account_address(name) for name in plain(names)))
-
-    if isinstance(names, Edit):
-        return Edit(add=normal(names.add), remove=normal(names.remove))
-    return None if names is None else normal(names)
-
-
 def _checked_destinations(names: Names) -> None:
-    for some in (names.add, names.remove) if isinstance(names, Edit) else (names,):
-        addresses(plain(some))
+    named(names, any_address)

@@ -39,6 +39,8 @@ class AccountEntries:
 
     def read(self, address: str, *also: str) -> Entry | None:
         """Return the entry of an account with the attributes that this driver reads, and `also` these operational ones."""
+        if not address.isascii():  # the attribute mail takes nothing else
+            return None
         entry = self._context.directory.read(self._context.places.account(address), (*EVERYTHING, *also))
         return entry if entry is not None and entry.has("objectClass", "mailUser") else None
 

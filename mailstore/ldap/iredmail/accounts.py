@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from mailstore import passwords, store
-from mailstore.address import account_address, domain_name, domain_part
+from mailstore.address import account_address, domain_part, held_address, held_domain
 from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.iredmail.stamps import outlive_stamp
@@ -64,7 +64,7 @@ class Accounts(store.Accounts):
         return self._creation.many(accounts)
 
     def get(self, address: str) -> Account:
-        return self._entries.account(self._read(account_address(address)))
+        return self._entries.account(self._read(held_address(address)))
 
     def list(
         self,
@@ -74,7 +74,7 @@ class Accounts(store.Accounts):
         enabled: bool | None = None,
         admins: bool | None = None,
     ) -> Iterator[Account]:
-        bases = self._context.bases(None if domain is None else domain_name(domain), USERS)
+        bases = self._context.bases(None if domain is None else held_domain(domain), USERS)
         return self._entries.select(bases, _condition(search, enabled, admins))
 
     def count(
@@ -85,12 +85,12 @@ class Accounts(store.Accounts):
         enabled: bool | None = None,
         admins: bool | None = None,
     ) -> int:
-        bases = self._context.bases(None if domain is None else domain_name(domain), USERS)
+        bases = self._context.bases(None if domain is None else held_domain(domain), USERS)
         condition, directory = _condition(search, enabled, admins), self._context.directory
         return sum(1 for base in bases for _ in directory.search(base, condition, attributes=("1.1",)))
 
     def exists(self, address: str) -> bool:
-        address = account_address(address)
+        address = held_address(address)
         visible = self._context.actor is None or self._context.actor.sees(domain_part(address))
         return visible and self._entries.read(address) is not None
 
@@ -103,7 +103,7 @@ class Accounts(store.Accounts):
         **fields: Unpack[AccountFields],
     ) -> Account:
         reject_unknown(fields, AccountFields)
-        address = account_address(address)
+        address = held_address(address)
         hashed = secret(self._context, password, password_hash)
         change = AccountChange(self._context, address, hashed, fields)
         self._context.require_right(address, Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
@@ -165,10 +165,10 @@ class Accounts(store.Accounts):
 
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)
-        return update_all(self._context, self._names, domain_name(domain), fields)
+        return update_all(self._context, self._names, held_domain(domain), fields)
 
     def rename(self, address: str, new_address: str) -> Account:
-        old, new = account_address(address), account_address(new_address)
+        old, new = held_address(address), account_address(new_address)
         self._context.require_right(old, Operation.CHANGE_ACCOUNT)
         if old == new:
             return self.get(old)
@@ -196,7 +196,7 @@ class Accounts(store.Accounts):
         return entry
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
-        address, due = account_address(address), due_date(keep_mailbox_days)
+        address, due = held_address(address), due_date(keep_mailbox_days)
         self._context.require_right(address, *deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days))
         with (
             clearing(self._context, [address]) as later,
@@ -219,7 +219,7 @@ class Accounts(store.Accounts):
         return records[0] if records else None
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
-        address = account_address(address)
+        address = held_address(address)
         self._context.require_right(address, Operation.VERIFY_ACCOUNT)
         entry = self._read(address)
         stored = entry.values("userPassword")
@@ -239,7 +239,7 @@ class Accounts(store.Accounts):
         self._context.directory.modify(entry.dn, [Change.delete("userPassword", *old), Change.add("userPassword", new)])
 
     def password_hash(self, address: str) -> str:
-        address = account_address(address)
+        address = held_address(address)
         self._context.require_right(address, Operation.READ_HASHES)
         entry = self._read(address)
         return entry.first("userPassword")

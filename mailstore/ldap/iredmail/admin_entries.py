@@ -46,6 +46,8 @@ class AdminEntries:
 
     def read(self, address: str, *also: str) -> Entry | None:
         """Return the entry of an admin with what this module reads, and `also` some attributes; None if it is none."""
+        if not address.isascii():  # the attribute mail takes nothing else
+            return None
         places, directory, attributes = self._context.places, self._context.directory, (*_READ, *also)
         account = directory.read(places.account(address), attributes)
         if account is not None and account.has("objectClass", "mailUser") and is_admin(account):

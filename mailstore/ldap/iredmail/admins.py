@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Unpack
 
 from mailstore import passwords, store
-from mailstore.address import any_address, domain_name, domain_part
+from mailstore.address import any_address, domain_part, held_address, held_domain
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
@@ -86,7 +86,7 @@ class Admins(store.Admins):
         **fields: Unpack[AdminFields],
     ) -> Admin:
         reject_unknown(fields, AdminFields)
-        address = any_address(address)
+        address = held_address(address)
         hashed = secret(self._context, password, password_hash)
         rights: dict[str, Any] = {**fields}
         if not (rights.get("global_admin") or "domains" in rights):
@@ -105,7 +105,7 @@ class Admins(store.Admins):
         return self.get(address)
 
     def demote(self, address: str) -> None:
-        address = any_address(address)
+        address = held_address(address)
         self._context.require_right(address, Operation.SHARE_DOMAIN)
         with holding(self._names, [address]), self._context.changing(address) as changes:
             entry, managed = self._account(address), self._entries.managed([address])[address]
@@ -117,20 +117,20 @@ class Admins(store.Admins):
             self._set_domains(changes, address, Edit(remove=managed), unchecked=True)
 
     def get(self, address: str) -> Admin:
-        address = any_address(address)
+        address = held_address(address)
         found = self._entries.one(address)
         if found is None:
             raise _no_such_admin(address)
         return found
 
     def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
-        return self._entries.select(None if domain is None else domain_name(domain), search)
+        return self._entries.select(None if domain is None else held_domain(domain), search)
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:
-        return self._entries.count(None if domain is None else domain_name(domain), search)
+        return self._entries.count(None if domain is None else held_domain(domain), search)
 
     def exists(self, address: str) -> bool:
-        return self._entries.one(any_address(address)) is not None
+        return self._entries.one(held_address(address)) is not None
 
     def update(
         self,
@@ -141,7 +141,7 @@ class Admins(store.Admins):
         **fields: Unpack[AdminFields],
     ) -> Admin:
         reject_unknown(fields, AdminFields)
-        address = any_address(address)
+        address = held_address(address)
         hashed = secret(self._context, password, password_hash)
         change = AdminChange(self._context, address, hashed, fields)
         with holding(self._names, [address]) as locks, self._context.changing(address) as changes:
@@ -154,7 +154,7 @@ class Admins(store.Admins):
         return self.get(address)
 
     def delete(self, address: str) -> None:
-        address = any_address(address)
+        address = held_address(address)
         self._require(Operation.DELETE_ADMIN, address)
         with self._names.lock_domain_names(), self._context.changing(address) as changes:
             entry = self._context.directory.read(self._context.places.admin(address))
@@ -165,7 +165,7 @@ class Admins(store.Admins):
             changes.delete(entry)
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
-        name, wanted = domain_name(domain), sorted({any_address(admin) for admin in plain(admins)})
+        name, wanted = held_domain(domain), sorted({held_address(admin) for admin in plain(admins)})
         self._context.require_right(name, Operation.SHARE_DOMAIN)
         with holding(self._names, wanted), self._context.changing(name) as changes:
             self._names.require_primary(name)
@@ -181,9 +181,9 @@ class Admins(store.Admins):
                     tell_panel(self._context, changes, marked)
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
-        name = domain_name(domain)
+        name = held_domain(domain)
         self._context.require_right(name, Operation.SHARE_DOMAIN)
-        wanted = None if admins is None else sorted({any_address(admin) for admin in plain(admins)})
+        wanted = None if admins is None else sorted({held_address(admin) for admin in plain(admins)})
         concerned = self._admins_of(name) if wanted is None else wanted
         self._refuse_stronger(concerned)
         with holding(self._names, concerned), self._context.changing(name) as changes:
@@ -191,7 +191,7 @@ class Admins(store.Admins):
             demote_idle(self._context, changes, sorted(gone))
 
     def verify_password(self, address: str, password: str) -> bool:
-        address = any_address(address)
+        address = held_address(address)
         entry = self._visible(address, "userPassword")
         if self._context.actor and address != self._context.actor.address:
             self._require(Operation.VERIFY_ACCOUNT, address)
@@ -199,12 +199,12 @@ class Admins(store.Admins):
         return self._is_password(entry, password) and admin is not None and admin.enabled
 
     def password_hash(self, address: str) -> str:
-        address = any_address(address)
+        address = held_address(address)
         self._require(Operation.READ_HASHES, address)
         return self._visible(address, "userPassword").first("userPassword")
 
     def login(self, address: str, password: str) -> Admin | None:
-        address = any_address(address)
+        address = held_address(address)
         entry = self._entries.read(address, "userPassword")
         admin = None if entry is None else self._entries.shown(entry)
         others = [stored for values in self._entries.hashes() for stored in values]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from mailstore import store
-from mailstore.address import account_address
+from mailstore.address import held_address
 from mailstore.fields import AliasFields
 from mailstore.ldap.iredmail.address_taking import begun, check_limit, take_name
 from mailstore.ldap.iredmail.alias_entries import AliasChange, alias_of
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied
 from mailstore.ldap.iredmail.entry_renaming import EntryRenaming
-from mailstore.ldap.iredmail.kinds import ALIAS, Entries
+from mailstore.ldap.iredmail.kinds import ALIAS, Entries, group_address
 from mailstore.ldap.iredmail.name_space import NameSpace
 from mailstore.ldap.iredmail.policy_changes import clearing, names_in
 from mailstore.ldap.iredmail.references import References, meaning, spellings_of, to_address
@@ -33,7 +33,7 @@ class Aliases(store.Aliases):
         self._references = References(context)
 
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        address, change = account_address(address), AliasChange(self._context, fields)
+        address, change = group_address(address), AliasChange(self._context, fields)
         self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._names.locked({address}) as locks, self._context.changing(address) as changes:
             take_name(self._context, self._names, locks, changes, address)
@@ -44,7 +44,7 @@ class Aliases(store.Aliases):
         return alias_of(made)
 
     def get(self, address: str) -> Alias:
-        return alias_of(self._entries.require(account_address(address)))
+        return alias_of(self._entries.require(held_address(address)))
 
     def list(
         self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
@@ -55,10 +55,10 @@ class Aliases(store.Aliases):
         return self._entries.count(domain, search, enabled)
 
     def exists(self, address: str) -> bool:
-        return self._entries.exists(account_address(address))
+        return self._entries.exists(held_address(address))
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        address, change = account_address(address), AliasChange(self._context, fields)
+        address, change = held_address(address), AliasChange(self._context, fields)
         self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._context.changing(address) as changes:
             dn, missing = self._entries.dn(address), self._entries.missing(address)
@@ -66,7 +66,7 @@ class Aliases(store.Aliases):
         return alias_of(after)
 
     def rename(self, address: str, new_address: str) -> Alias:
-        old, new = account_address(address), account_address(new_address)
+        old, new = held_address(address), group_address(new_address)
         self._context.require_right(old, Operation.WRITE_ALIASES)
         if old != new:
             with (
@@ -78,7 +78,7 @@ class Aliases(store.Aliases):
         return self.get(new)
 
     def delete(self, address: str) -> None:
-        address = account_address(address)
+        address = held_address(address)
         self._context.require_right(address, Operation.DELETE_ALIASES)
         with (
             clearing(self._context, [address]) as later,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mailstore import passwords
-from mailstore.address import domain_part
+from mailstore.address import domain_part, unserved
 from mailstore.config import StoreConfig
 from mailstore.errors import InvalidPassword, InvalidValue
 from mailstore.iredmail.panel import panel_verifies
@@ -68,6 +68,8 @@ class EntryChecks:
         if kind == USER:
             yield from self._password(entry)
             yield from _values(entry)
+            if why := unserved(shown(entry)):
+                yield Finding("not-served", shown(entry), why, "notice")
 
     def _place(self, entry: Entry, kind: str) -> Iterator[Finding]:
         """Readers search the tree, but the panel and mailstore compute where an entry must be."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from mailstore.address import addresses
+from mailstore.address import addresses, held_addresses
 from mailstore.errors import InvalidValue
 from mailstore.fields import plain
 from mailstore.iredmail.units import megabytes, to_limit
@@ -83,7 +83,7 @@ class DomainChange:
         """
         wanted: Names = self._fields["catch_all"]
         if isinstance(wanted, Edit):
-            edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
+            edit = Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove))
             return edited(edit, present, owners)
         return addresses(plain(wanted))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Unpack
 
 from mailstore import store
-from mailstore.address import domain_name
+from mailstore.address import domain_name, held_domain
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
@@ -59,7 +59,7 @@ class Domains(store.Domains):
         return self._get(name)
 
     def get(self, domain: str) -> Domain:
-        name = domain_name(domain)
+        name = held_domain(domain)
         self._context.require_right(name)
         return self._get(name)
 
@@ -74,13 +74,13 @@ class Domains(store.Domains):
         return sum(1 for entry in found if visible is None or entry.first("domainName").lower() in visible)
 
     def exists(self, domain: str) -> bool:
-        name = domain_name(domain)
+        name = held_domain(domain)
         owner = self._names.owners([name]).get(name)
         return owner is not None and (self._context.actor is None or self._context.actor.sees(owner))
 
     def update(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
         reject_unknown(fields, DomainFields)
-        name = domain_name(domain)
+        name = held_domain(domain)
         change = DomainChange(self._context, name, fields)
         wanted = {*asked(fields, DOMAIN_FIELDS)} | (
             {Operation.DESCRIBE_DOMAIN} if fields.keys() - DOMAIN_FIELDS else set()
@@ -134,7 +134,7 @@ class Domains(store.Domains):
             add_alias_domains(self._context, changes, lock, target, wanted)
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = domain_name(domain), _domain_names(names)
+        target, wanted = held_domain(domain), _domain_names(names)
         self._context.require_right(target, Operation.DROP_ALIAS_DOMAIN)
         with (
             clearing(self._context, domains=wanted) as later,
@@ -156,7 +156,7 @@ class Domains(store.Domains):
         return next(found, None) is not None
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
-        name, due = domain_name(domain), due_date(keep_mailbox_days)
+        name, due = held_domain(domain), due_date(keep_mailbox_days)
         self._context.require_right(name, *deletion(Operation.DELETE_DOMAIN, keep_mailbox_days))
         with (
             clearing(self._context, domains=[name]) as later,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from mailstore.address import moderator
+from mailstore.address import held_addresses, moderator
 from mailstore.fields import plain
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.context import Context
@@ -54,9 +54,12 @@ def moderators(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def checked_names(names: Names | None, check: Callable[[Any], tuple[str, ...]]) -> Names | None:
-    """Return a set of names, or an edit of one, in normal form; None if it is not given. Raises InvalidValue."""
+    """Return a set of names, or an edit of one, in normal form; None if it is not given. Raises InvalidValue.
+
+    What is removed may be whatever a directory holds.
+    """
     if isinstance(names, Edit):
-        return Edit(add=check(names.add), remove=check(names.remove))
+        return Edit(add=check(names.add), remove=held_addresses(names.remove))
     return None if names is None else check(names)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from mailstore.address import account_address, any_address, domain_name
+from mailstore.address import held_address, held_domain
 from mailstore.config import StoreConfig, convert
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.ldap import ldif
@@ -131,36 +131,36 @@ class TreeExport(Export):
             yield from self._below(top)
 
     def whole_domain(self, domain: str) -> Iterator[Record]:
-        yield from self._tree(self._entry(self._places.domain(domain_name(domain)), "domain", domain))
+        yield from self._tree(self._entry(self._places.domain(held_domain(domain)), "domain", domain))
 
     def domain(self, domain: str) -> Iterator[Record]:
-        name = domain_name(domain)
+        name = held_domain(domain)
         yield self._record(self._entry(self._places.domain(name), "domain", domain))
         for unit in UNITS:
             yield from self._optional(self._places.unit(name, unit))
 
     def catch_all(self, domain: str) -> Iterator[Record]:
-        name = domain_name(domain)
+        name = held_domain(domain)
         self._entry(self._places.domain(name), "domain", domain)
         return self._optional(self._places.catch_all(name))
 
     def admin(self, address: str) -> Iterator[Record]:
-        wanted = any_address(address)
+        wanted = held_address(address)
         entry = self._directory.read(self._places.admin(wanted)) or self._directory.read(self._places.account(wanted))
         if entry is None:
             raise NotFound(f"there is no admin {wanted}", subject=wanted)
         yield self._record(entry)
 
     def account(self, address: str) -> Iterator[Record]:
-        yield self._record(self._entry(self._places.account(account_address(address)), "account", address))
+        yield self._record(self._entry(self._places.account(held_address(address)), "account", address))
 
     def mailing_list(self, address: str) -> Iterator[Record]:
-        name = account_address(address)
+        name = held_address(address)
         yield self._record(self._entry(self._places.mailing_list(name), "mailing list", address))
         yield from self._optional(self._places.externals(name))
 
     def alias(self, address: str) -> Iterator[Record]:
-        yield self._record(self._entry(self._places.alias(account_address(address)), "alias", address))
+        yield self._record(self._entry(self._places.alias(held_address(address)), "alias", address))
 
     def _entry(self, dn: DN, what: str, name: str) -> Entry:
         entry = self._directory.read(dn, _ALL)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mailstore.address import account_address, addresses, domain_part
+from mailstore.address import addresses, alias_address, domain_part
 from mailstore.fields import AccountFields, DomainFields
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.ldap.entry import Entry
@@ -97,9 +97,11 @@ class EntryMaker(Maker):
 
         Without a hash nobody can log in until a password is set. Raises InvalidAddress.
         """
-        address = account_address(record.address)
+        address = alias_address(record.address)
         fields = {**fields_of(record, AccountFields), "services": wanted}
-        new = self._fitting(address, fields, lambda given: NewAccount.parse(self._target, address, _NO_HASH, given))
+        new = self._fitting(
+            address, fields, lambda given: NewAccount.parse(self._target, address, _NO_HASH, given, named=alias_address)
+        )
         new.finish(self._target, _without_limits(domain_part(address)), domain_is_active=membership.domain_enabled)
         changed = record.password_changed
         self._note_settings(address, record.settings)

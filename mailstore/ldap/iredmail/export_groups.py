@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mailstore.address import account_address, addresses, moderator
+from mailstore.address import addresses, alias_address, moderator
 from mailstore.fields import AdminFields, AliasFields, MailingListFields
 from mailstore.iredmail.admin_settings import change_admin_limits
 from mailstore.ldap.iredmail.address_taking import SERVICES
@@ -71,7 +71,7 @@ class GroupMaker(Maker):
 
     def admin(self, record: Admin, password_hash: str | None) -> Record:
         """Return the entry of a standalone admin."""
-        address = account_address(record.address)
+        address = alias_address(record.address)
         fields = fields_of(record, AdminFields)
         plain = self._fitting(address, fields, lambda given: checked(given, _ADMIN_COLUMNS))
         settings = Settings(self._fitting(address, fields, lambda given: _admin_settings(given, record)))
@@ -92,7 +92,7 @@ class GroupMaker(Maker):
         columns = checked(fields, _COLUMNS)
         return {
             "objectClass": [kind],
-            "mail": [account_address(address)],
+            "mail": [alias_address(address)],
             **{name: [value] if value else [] for name, value in columns.items()},
             "enabledService": list(SERVICES),
             "shadowAddress": self._shadows(address, ()),

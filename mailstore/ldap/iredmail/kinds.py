@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mailstore.address import domain_name, domain_part
-from mailstore.errors import NotFound
+from mailstore.address import alias_address, domain_part, held_domain
+from mailstore.errors import InvalidAddress, NotFound
 from mailstore.iredmail.policy import DomainPolicy
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.account_entries import address_of
@@ -15,7 +15,7 @@ from mailstore.ldap.iredmail.places import ALIASES, GROUPS, Places
 from mailstore.ldap.names import DN, Filter, all_of, any_of, contains, equals, negate
 from mailstore.ldap.sorting import sorted_entries
 
-__all__ = ["ALIAS", "LIST", "Entries", "Kind"]
+__all__ = ["ALIAS", "LIST", "Entries", "Kind", "group_address"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ LIST = Kind(
 )  # fmt: skip
 
 
+def group_address(text: str) -> str:
+    """Return the normal form of the address of a new alias account or list. Raises InvalidAddress.
+
+    iRedAdmin writes names into DNs as they are, where a leading # means something else: it could not show the entry.
+    """
+    address = alias_address(text)
+    if address.startswith("#"):
+        raise InvalidAddress(f"{address}: iRedAdmin cannot read an entry whose name begins with #", subject=address)
+    return address
+
+
 class Entries:
     """Reads the entries of one kind, as far as the acting admin sees them."""
 
@@ -61,6 +72,8 @@ class Entries:
 
     def read(self, address: str) -> Entry | None:
         """Return an entry with the attributes that this driver reads; rights are not looked at."""
+        if not address.isascii():  # the attribute mail takes nothing else
+            return None
         entry = self._context.directory.read(self.dn(address), EVERYTHING)
         return entry if entry is not None and entry.has("objectClass", self.kind.object_class) else None
 
@@ -90,7 +103,7 @@ class Entries:
         return sum(1 for base in self._bases(domain) for _ in directory.search(base, condition, attributes=("1.1",)))
 
     def _bases(self, domain: str | None) -> list[DN]:
-        return self._context.bases(None if domain is None else domain_name(domain), self.kind.unit)
+        return self._context.bases(None if domain is None else held_domain(domain), self.kind.unit)
 
     def _condition(self, search: str | None, enabled: bool | None) -> Filter:
         conditions = [equals("objectClass", self.kind.object_class)]

@@ -11,14 +11,14 @@ from itertools import islice
 from typing import Unpack
 
 from mailstore import store
-from mailstore.address import account_address
+from mailstore.address import held_address
 from mailstore.fields import MailingListFields
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.account_entries import address_of
 from mailstore.ldap.iredmail.address_taking import begun, check_limit, take_name
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied
-from mailstore.ldap.iredmail.kinds import LIST, Entries
+from mailstore.ldap.iredmail.kinds import LIST, Entries, group_address
 from mailstore.ldap.iredmail.list_entries import ListChange, is_managed, list_of, refuse_managed
 from mailstore.ldap.iredmail.list_renaming import ListRenaming, change_default_list, concerned
 from mailstore.ldap.iredmail.members import GROUP, LIST_PAGE, Members, is_external
@@ -42,7 +42,7 @@ class MailingLists(store.MailingLists):
         self._references = References(context)
 
     def create(self, address: str, **fields: Unpack[MailingListFields]) -> MailingList:
-        address, change = account_address(address), ListChange(self._context, fields)
+        address, change = group_address(address), ListChange(self._context, fields)
         self._context.require_right(address, Operation.WRITE_ALIASES)
         with self._names.locked({address}) as locks, self._context.changing(address) as changes:
             take_name(self._context, self._names, locks, changes, address)
@@ -55,7 +55,7 @@ class MailingLists(store.MailingLists):
         return list_of(made, members)
 
     def get(self, address: str) -> MailingList:
-        return self._with_members(self._entries.require(account_address(address)))
+        return self._with_members(self._entries.require(held_address(address)))
 
     def list(
         self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
@@ -69,10 +69,10 @@ class MailingLists(store.MailingLists):
         return self._entries.count(domain, search, enabled)
 
     def exists(self, address: str) -> bool:
-        return self._entries.exists(account_address(address))
+        return self._entries.exists(held_address(address))
 
     def update(self, address: str, **fields: Unpack[MailingListFields]) -> MailingList:
-        address, change = account_address(address), ListChange(self._context, fields)
+        address, change = held_address(address), ListChange(self._context, fields)
         if change.members is None:
             return self._with_members(self._update(address, change))
         self._update_members(address, change)
@@ -85,7 +85,7 @@ class MailingLists(store.MailingLists):
         self._edit_members(address, Edit(remove=tuple(members)))
 
     def rename(self, address: str, new_address: str) -> MailingList:
-        old, new = account_address(address), account_address(new_address)
+        old, new = held_address(address), group_address(new_address)
         self._context.require_right(old, Operation.WRITE_ALIASES)
         if old != new:
             with (
@@ -97,7 +97,7 @@ class MailingLists(store.MailingLists):
         return self.get(new)
 
     def delete(self, address: str) -> None:
-        address = account_address(address)
+        address = held_address(address)
         self._context.require_right(address, Operation.DELETE_ALIASES)
         with (
             clearing(self._context, [address]) as later,
@@ -124,7 +124,7 @@ class MailingLists(store.MailingLists):
             locks.of(address).count(LIST.counter, -1)
 
     def _edit_members(self, address: str, members: Edit) -> None:
-        self._update_members(account_address(address), ListChange(self._context, {"members": members}))
+        self._update_members(held_address(address), ListChange(self._context, {"members": members}))
 
     def _update_members(self, address: str, change: ListChange) -> None:
         self._context.require_right(address, Operation.WRITE_ALIASES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mailstore.address import account_address, addresses, domain_part, local_part
+from mailstore.address import account_address, addresses, alias_address, domain_part, local_part
 from mailstore.errors import InvalidPassword, InvalidValue
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.iredmail.policy import DomainPolicy
@@ -126,11 +126,21 @@ class NewAccount:
 
     @classmethod
     def parse(
-        cls, context: Target, address: str, hashed: Secret | None, fields: Mapping[str, Any], home: str | None = None
+        cls,
+        context: Target,
+        address: str,
+        hashed: Secret | None,
+        fields: Mapping[str, Any],
+        home: str | None = None,
+        *,
+        named: Callable[[str], str] = account_address,
     ) -> NewAccount:
-        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError."""
+        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError.
+
+        `named` checks the address: one that is brought back need not be such as could be created.
+        """
         reject_unknown(fields, AccountFields)
-        address = account_address(address)
+        address = named(address)
         if hashed is None:
             raise InvalidPassword(f"{address}: a new account needs a password, or a ready hash", subject=address)
         given = {name: [str(value)] if value else [] for name, value in known_values(context, fields).items()}
@@ -154,7 +164,7 @@ class NewAccount:
             },
             forwarding=others,
             keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
-            aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
+            aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
             services=wanted,
             quota=megabytes(fields["quota"]) if "quota" in fields else None,
             home=home,

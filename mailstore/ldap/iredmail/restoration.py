@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from mailstore.address import any_address, domain_part, local_part
+from mailstore.address import domain_part, held_address, local_part
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.iredmail.units import MEGABYTE
 from mailstore.ldap.changes import Changes
@@ -96,7 +96,7 @@ class Restoration:
     def _wanted(self) -> list[str]:
         """The addresses that the account had, as far as their domains are there still."""
         known = self._names.all_alias_domains()
-        stored = {any_address(name) for name in own_aliases(self._stored(), known)}
+        stored = {held_address(name) for name in own_aliases(self._stored(), known)}
         owners = self._names.owners({domain_part(name) for name in stored})
         return [self._address, *(name for name in sorted(stored) if domain_part(name) in owners)]
 
@@ -130,7 +130,7 @@ class Restoration:
     def _attributes(self, domain: Entry) -> Values:
         if self._snapshot:
             return {name: list(values) for name, values in self._stored().raw.items()}
-        new = NewAccount.parse(self._context, self._address, self._hashed, {})
+        new = NewAccount.parse(self._context, self._address, self._hashed, {}, named=held_address)
         new.finish(self._context, policy_of(domain), domain_is_active=is_active(domain))
         new.attributes[ATTRIBUTE] = [f"{self._record.home}/"]
         return {name: [value.encode() for value in values] for name, values in new.attributes.items()}

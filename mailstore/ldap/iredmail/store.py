@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
-from mailstore.address import any_address
+from mailstore.address import held_address
 from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
@@ -135,7 +135,7 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
             raise RolledBack
 
     def acting_as(self, admin: str) -> Self:
-        actor = Actor(self._context.directory, self._context.places, any_address(admin))
+        actor = Actor(self._context.directory, self._context.places, held_address(admin))
         actor.require_enabled()
         return type(self)(_with_policies(replace(self._context, actor=actor), self._context.policies))
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
 
-from mailstore.address import account_address, domain_part
+from mailstore.address import alias_address, domain_part
 from mailstore.errors import InvalidValue
-from mailstore.fields import plain
-from mailstore.model import Edit, Names
+from mailstore.fields import named
+from mailstore.model import Edit
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
@@ -41,7 +41,7 @@ class AccountChange:
         if stored is not None:
             self._columns |= context.present("awm_accounts", {"mail_inc_pass": stored, "is_password_specified": 1})
         context.require("awm_accounts", self._columns)
-        self._aliases = _checked_aliases(fields.get("aliases"))
+        self._aliases = named(fields.get("aliases"), alias_address)
         if settings.parent is not None or settings.default_domain is not None:
             raise InvalidValue(
                 f"{address}: an account is linked or placed when it is created, not later", subject=address
@@ -119,12 +119,3 @@ class Parts:
     def __init__(self, names: NameSpace, server: MailServer) -> None:
         self.names = names
         self.server = server
-
-
-def _checked_aliases(names: Names | None) -> Edit | Collection[str] | None:
-    def checked(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(account_address(name) for name in plain(names)))
-
-    if isinstance(names, Edit):
-        return Edit(add=checked(names.add), remove=checked(names.remove))
-    return None if names is None else checked(names)

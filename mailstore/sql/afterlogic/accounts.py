@@ -9,7 +9,7 @@ from typing import Any, Literal, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from mailstore import passwords, store
-from mailstore.address import account_address, any_address, domain_name, domain_part
+from mailstore.address import domain_part, held_address, held_domain
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
@@ -73,12 +73,12 @@ class Accounts(store.Accounts):
 
     def get(self, address: str) -> Account:
         with self._context.db.reading() as connection:
-            return self._get(connection, any_address(address))
+            return self._get(connection, held_address(address))
 
     def linked(self, parent: str) -> Sequence[Account]:
         """Return the accounts that are linked to a primary one, by their addresses."""
         with self._context.db.reading() as connection:
-            return self._rows.linked(connection, self._user_of(connection, any_address(parent)))
+            return self._rows.linked(connection, self._user_of(connection, held_address(parent)))
 
     def list(
         self,
@@ -126,7 +126,7 @@ class Accounts(store.Accounts):
             )
 
     def exists(self, address: str) -> bool:
-        query = select(self._table.c.id_acct).where(self._is(account_address(address)), self._mine)
+        query = select(self._table.c.id_acct).where(self._is(held_address(address)), self._mine)
         with self._context.db.reading() as connection:
             return connection.execute(query).first() is not None
 
@@ -139,7 +139,7 @@ class Accounts(store.Accounts):
         settings: AccountSettings | None = None,
         **fields: Unpack[AccountFields],
     ) -> Account:
-        address = any_address(address)
+        address = held_address(address)
         change = AccountChange(self._context, address, password, password_hash, {**fields, "settings": settings})
         with self._context.db.writing(address) as tx:
             domains = self._names.lock_domains(tx, change.domains) if change.domains else {}
@@ -150,7 +150,7 @@ class Accounts(store.Accounts):
         reject_unknown(fields, BulkAccountFields)
         if {"language", "transport"} & fields.keys():
             raise NotSupported("AfterLogic keeps no language or transport of an account in these terms")
-        name = domain_name(domain)
+        name = held_domain(domain)
         values: dict[str, Any] = {}
         if "enabled" in fields:
             values["deleted"] = 1 - flag("enabled")(fields["enabled"])
@@ -172,10 +172,10 @@ class Accounts(store.Accounts):
         self, address: str, *, keep_mailbox_days: int | None = None, parent: str | None = None
     ) -> DeletedMailbox | None:
         """See the contract. With `parent` the account of that address that is linked to it is deleted, and nothing else."""
-        address, due = any_address(address), due_date(keep_mailbox_days)
+        address, due = held_address(address), due_date(keep_mailbox_days)
         with self._context.db.writing(address) as tx:
             if parent is not None:
-                self._delete_linked(tx, any_address(parent), address)
+                self._delete_linked(tx, held_address(parent), address)
                 return None
             domain = self._names.lock_domains(tx, [domain_part(address)]).get(domain_part(address))
             row = self._lock(tx, address)
@@ -185,13 +185,13 @@ class Accounts(store.Accounts):
             return records[0] if records else None
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:  # noqa: ARG002 one form only
-        kept = self._password(any_address(address))
+        kept = self._password(held_address(address))
         # Half a character is in no stored password.
         return bool(kept) and hmac.compare_digest(kept, password.encode(errors="surrogatepass"))
 
     def password_hash(self, address: str) -> str:
         """Return a hash, made anew from the password that is stored; see the contract."""
-        address = any_address(address)
+        address = held_address(address)
         kept = self._password(address)
         if not kept:
             raise InvalidPassword(f"{address} has no password in this store", subject=address)
@@ -264,7 +264,7 @@ class Accounts(store.Accounts):
     def _number_of(self, connection: Connection, domain: str | None) -> int:
         if domain is None:
             return 0
-        name, columns = domain_name(domain), self._context.table("awm_domains").c
+        name, columns = held_domain(domain), self._context.table("awm_domains").c
         query = select(columns.id_domain).where(self._context.same(columns.name, name)).order_by(columns.id_domain)
         number = connection.execute(query).scalar()
         if number is None:
@@ -287,7 +287,7 @@ class Accounts(store.Accounts):
         conditions: Any = [columns.def_acct == 1]
         if domain is not None:
             email = func.lower(columns.email)
-            named = (email.endswith(f"@{form}", autoescape=True) for form in spellings([domain_name(domain)]))
+            named = (email.endswith(f"@{form}", autoescape=True) for form in spellings([held_domain(domain)]))
             conditions.append(or_(*named))
         if search:
             found = columns.email.icontains(search, autoescape=True)

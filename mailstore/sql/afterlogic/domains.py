@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
 
 from mailstore import store
-from mailstore.address import domain_name
+from mailstore.address import domain_name, held_domain
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Capability, Domain
@@ -78,7 +78,7 @@ class Domains(store.Domains):
 
     def get(self, domain: str) -> Domain:
         with self._context.db.reading() as connection:
-            return self._get(connection, domain_name(domain))
+            return self._get(connection, held_domain(domain))
 
     def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
         name = self._context.folded(self._table.c.name)
@@ -114,10 +114,10 @@ class Domains(store.Domains):
 
     def exists(self, domain: str) -> bool:
         with self._context.db.reading() as connection:
-            return self._row(connection, domain_name(domain)) is not None
+            return self._row(connection, held_domain(domain)) is not None
 
     def update(self, domain: str, *, settings: DomainSettings | None = None, **fields: Unpack[DomainFields]) -> Domain:
-        name, wanted = domain_name(domain), settings or DomainSettings()
+        name, wanted = held_domain(domain), settings or DomainSettings()
         columns = self._columns(wanted, fields)
         self._context.require("awm_domains", columns)
         if wanted.tenant is not None or wanted.internal is not None:
@@ -138,7 +138,7 @@ class Domains(store.Domains):
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None, only_empty: bool = False) -> int:
         """See the contract. With `only_empty` a domain with accounts raises InvalidValue, as the REST API wants it."""
-        name, due = domain_name(domain), due_date(keep_mailbox_days)
+        name, due = held_domain(domain), due_date(keep_mailbox_days)
         deletion = Deletion(self._context, self._server)
         with self._context.db.writing(name) as tx:
             row = self._names.lock_domain(tx, name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mailstore.address import account_address, any_address, domain_part, local_part
+from mailstore.address import account_address, alias_address, any_address, domain_part, local_part, login_address
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.passwords import check_hash
@@ -95,12 +95,12 @@ class NewAccount:
         """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError."""
         fields = dict(fields)
         settings = fields.pop("settings", None) or AccountSettings()
-        address = account_address(address)
+        address = login_address(address)  # without a mail server of its own it is somebody's mailbox anywhere
         stored = stored_password(password, password_hash)
         if stored is None:
             raise InvalidPassword(f"{address}: a new account needs a password", subject=address)
         require_supported(fields)
-        aliases = tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ()))))
+        aliases = tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ()))))
         if settings.parent and aliases:
             raise InvalidValue(f"{address}: a linked account has no aliases", subject=address)
         if address in aliases:
@@ -140,6 +140,8 @@ class NewAccount:
         default = installation.default_domain
         email = as_typed(self.address) if outside else f"{local_part(self.address)}@{domain['name'].lower()}"
         self.internal = bool(domain["is_internal"])
+        if self.internal:
+            account_address(self.address)
         servers = {column: domain[column] for column in _SERVER_COLUMNS}
         self.rows = {
             "awm_accounts": {

@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 from sqlalchemy import and_, delete, insert, select, update
 
 from mailstore import store
-from mailstore.address import account_address
+from mailstore.address import held_address
 from mailstore.companions import Directory
 from mailstore.errors import InvalidValue
 from mailstore.fields import reject_unknown
@@ -133,7 +133,7 @@ class AccessLists(store.AccessLists):
         return ids
 
     def effective(self, address: str, direction: Direction, *, peer: str, client: str | None = None) -> AccessVerdict:
-        address, table = account_address(address), self._tables.list(direction_of(direction))
+        address, table = held_address(address), self._tables.list(direction_of(direction))
         readable(self._directory, Level("address", address))
         peer = peer.strip().lower()
         if not peer or peer == address:  # iRedAPD does not look at bounces, nor at mail to oneself

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from mailstore import store
-from mailstore.address import account_address
+from mailstore.address import held_address
 from mailstore.companions import Directory
 from mailstore.fields import reject_unknown
 from mailstore.policies import EffectivePolicy, Level, SpamPolicy, SpamPolicyFields
@@ -136,7 +136,7 @@ class SpamPolicies(store.SpamPolicies):
             self._users.drop_if_unused(tx, key)
 
     def effective(self, address: str) -> EffectivePolicy:
-        address = account_address(address)
+        address = held_address(address)
         readable(self._directory, Level("address", address))
         keys = amavisd_keys(address)
         with self._database.reading() as connection:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import and_, update
 
-from mailstore.address import account_address, addresses
-from mailstore.fields import plain
+from mailstore.address import addresses, alias_address, held_addresses
+from mailstore.fields import named, plain
 from mailstore.model import Edit, Names
 from mailstore.names import Owners, edited
 from mailstore.secret import Secret
@@ -33,7 +33,7 @@ class AccountChange:
         self._columns = account_columns(context, fields)
         if secret:
             self._columns["password"] = secret.hash
-        self._aliases = _checked_aliases(fields.get("aliases"))
+        self._aliases = named(fields.get("aliases"), alias_address)
         self._forwarding = _checked_forwarding(fields.get("forwarding", Edit()))
 
     @property
@@ -95,16 +95,7 @@ class AccountChange:
         expansions.replace(tx, self._address, others, forwarding_type(keep_copy))
 
 
-def _checked_aliases(names: Names | None) -> Names | None:
-    def checked(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(account_address(name) for name in plain(names)))
-
-    if isinstance(names, Edit):
-        return Edit(add=checked(names.add), remove=checked(names.remove))
-    return None if names is None else checked(names)
-
-
 def _checked_forwarding(names: Names) -> Edit | tuple[str, ...]:
     if isinstance(names, Edit):
-        return Edit(add=addresses(names.add), remove=addresses(names.remove))
+        return Edit(add=addresses(names.add), remove=held_addresses(names.remove))
     return addresses(plain(names))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, update
 
 from mailstore import passwords, store
-from mailstore.address import account_address, domain_name, domain_part
+from mailstore.address import account_address, domain_part, held_address, held_domain
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
@@ -78,7 +78,7 @@ class Accounts(store.Accounts):
         return self._creation.many(accounts)
 
     def get(self, address: str) -> Account:
-        address = account_address(address)
+        address = held_address(address)
         with self._context.reading(Operation.SEE_ACCOUNT, domain_part(address)) as connection:
             return self._found(self._rows.one(connection, address), address)
 
@@ -145,7 +145,7 @@ class Accounts(store.Accounts):
 
     def exists(self, address: str) -> bool:
         columns = self._table.c
-        query = select(columns.username).where(columns.username == account_address(address))
+        query = select(columns.username).where(columns.username == held_address(address))
         with self._context.reading(Operation.SEE_ACCOUNT) as connection:
             return connection.execute(query.where(self._context.visible(columns.domainId))).first() is not None
 
@@ -157,7 +157,7 @@ class Accounts(store.Accounts):
         password_hash: str | None = None,
         **fields: Unpack[AccountFields],
     ) -> Account:
-        address = account_address(address)
+        address = held_address(address)
         change = AccountChange(self._context, address, self._secret(password, password_hash), fields)
         wanted = (Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS))
         with self._context.writing(address, wanted, domain_part(address)) as tx:
@@ -174,7 +174,7 @@ class Accounts(store.Accounts):
         given: dict[str, Any] = dict(fields)
         password, ready = given.pop("password", None), given.pop("password_hash", None)
         columns = account_columns(self._context, given)
-        name, hashed = domain_name(domain), self._secret(password, ready)
+        name, hashed = held_domain(domain), self._secret(password, ready)
         if hashed:
             columns["password"] = hashed.hash
         if "dateModified" in self._table.c:
@@ -200,7 +200,7 @@ class Accounts(store.Accounts):
             tx.execute(change.values(password=bindparam("hash")), rows)
 
     def rename(self, address: str, new_address: str) -> Account:
-        old, new = account_address(address), account_address(new_address)
+        old, new = held_address(address), account_address(new_address)
         with self._context.writing(old, Operation.CHANGE_ACCOUNT, domain_part(old)) as tx:
             self._names.lock_owners(tx, {old, new})
             self._lock(tx, old)
@@ -228,7 +228,7 @@ class Accounts(store.Accounts):
         return set(self._expansions.around(tx.connection, [address])[1].get(address, ()))
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
-        address, due = account_address(address), due_date(keep_mailbox_days)
+        address, due = held_address(address), due_date(keep_mailbox_days)
         domain = domain_part(address)
         with self._context.writing(address, deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days), domain) as tx:
             self._names.lock_domain(tx, domain)
@@ -240,7 +240,7 @@ class Accounts(store.Accounts):
             return records[0] if records else None
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
-        address = account_address(address)
+        address = held_address(address)
         stored = self._stored_hash(address, Operation.VERIFY_ACCOUNT)
         if not passwords.verify_password(password, stored):
             return False
@@ -257,7 +257,7 @@ class Accounts(store.Accounts):
             tx.execute(update(self._table).where(same).values(password=new))
 
     def password_hash(self, address: str) -> str:
-        return self._stored_hash(account_address(address), Operation.READ_HASHES)
+        return self._stored_hash(held_address(address), Operation.READ_HASHES)
 
     def _stored_hash(self, address: str, operation: Operation) -> str:
         query = select(self._table.c.password).where(self._table.c.username == address)
@@ -307,7 +307,7 @@ class Accounts(store.Accounts):
         if domain is not None:
             domains = self._context.table("domains").c
             conditions.append(
-                columns.domainId.in_(select(domains.domainId).where(domains.domainName == domain_name(domain)))
+                columns.domainId.in_(select(domains.domainId).where(domains.domainName == held_domain(domain)))
             )
         if search:
             found = columns.username.contains(search.lower(), autoescape=True)

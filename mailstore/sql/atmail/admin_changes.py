@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from mailstore.address import domain_name
+from mailstore.address import held_domain
 from mailstore.errors import InvalidValue, LimitExceeded, NotFound, NotSupported
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.model import UNSET, Edit, Names, Unset
@@ -83,7 +83,7 @@ class AdminChange:
         """Lock the domains that the admin shall get, before any row of admins: creating accounts takes this order."""
         names = self._fields.get("domains", ())
         wanted = names.add if isinstance(names, Edit) else plain(names)
-        self._numbers(tx, {domain_name(name) for name in wanted})
+        self._numbers(tx, {held_domain(name) for name in wanted})
 
     def write_rights(self, tx: Transaction, user_id: int, *, new: bool) -> None:
         """Write what links an admin to domains, roles and permissions."""
@@ -157,11 +157,11 @@ class AdminChange:
         present = {name: number for name, number in tx.execute(query).all()}  # noqa: C416 rows are no pairs to mypy
         if isinstance(names, Edit):
             edit = Edit(
-                add=[domain_name(name) for name in names.add], remove=[domain_name(name) for name in names.remove]
+                add=[held_domain(name) for name in names.add], remove=[held_domain(name) for name in names.remove]
             )
             wanted = set(edit.apply(present))
         else:
-            wanted = {domain_name(name) for name in plain(names)}
+            wanted = {held_domain(name) for name in plain(names)}
         gone = [number for name, number in present.items() if name not in wanted]
         tx.execute(delete(links).where(links.c.userId == user_id, links.c.domainId.in_(gone)))
         new = self._numbers(tx, wanted - present.keys())

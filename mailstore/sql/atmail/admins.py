@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, true, update
 
 from mailstore import passwords, store
-from mailstore.address import domain_name
+from mailstore.address import held_domain
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound, NotSupported, PermissionDenied
 from mailstore.fields import AdminFields, plain
 from mailstore.logins import is_right
@@ -147,7 +147,7 @@ class Admins(store.Admins):
     def may(self, address: str, permission: str, *, domain: str | None = None) -> bool:
         """Tell whether an admin may do what a permission names, in a domain if one is given. Raises NotFound."""
         rights, admin = self.rights(address), self.get(address)
-        reaches = domain is None or admin.global_admin or domain_name(domain) in admin.domains
+        reaches = domain is None or admin.global_admin or held_domain(domain) in admin.domains
         return reaches and rights.may(permission)
 
     def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
@@ -223,7 +223,7 @@ class Admins(store.Admins):
                 tx.execute(update(table).where(created).values(createdByUserId=heir))
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
-        name, wanted = domain_name(domain), sorted({login_name(admin) for admin in plain(admins)})
+        name, wanted = held_domain(domain), sorted({login_name(admin) for admin in plain(admins)})
         with self._context.writing(name, Operation.SHARE_DOMAIN, name) as tx:
             number = self._names.lock_domain(tx, name)
             users = [self._lock(tx, admin)["userId"] for admin in wanted]
@@ -235,7 +235,7 @@ class Admins(store.Admins):
             self._context.insert(tx, "userDomains", rows)
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
-        name = domain_name(domain)
+        name = held_domain(domain)
         with self._context.writing(name, Operation.SHARE_DOMAIN, name) as tx:
             condition = self._links.c.domainId == self._names.lock_domain(tx, name)
             if admins is not None:
@@ -313,7 +313,7 @@ class Admins(store.Admins):
     def _condition(self, domain: str | None, search: str | None) -> ColumnElement[bool]:
         conditions: Any = [true()]
         if domain is not None:
-            conditions.append(self._rows.manages(domain_name(domain)))
+            conditions.append(self._rows.manages(held_domain(domain)))
         if search:
             found = self._table.c.username.icontains(search, autoescape=True)
             if "fullname" in self._table.c:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from mailstore.address import account_address, any_address, domain_name, domain_part
+from mailstore.address import alias_address, any_address, domain_name, domain_part
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, labelled
@@ -73,7 +73,7 @@ class AliasRows:
     def _checked(name: str, target: str, kind: str) -> dict[str, Any]:
         if kind == DOMAIN:
             return alias_row(domain_name(name.removeprefix("@")), domain_name(target.removeprefix("@")), kind)
-        return alias_row(account_address(name), any_address(target), kind)
+        return alias_row(alias_address(name), any_address(target), kind)
 
     def _lock(self, tx: Transaction, domain: str) -> None:
         """Lock the domain that owns an address. Raises NotFound if none of this store does."""

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, null, select
 
 from mailstore import store
-from mailstore.address import account_address, addresses, domain_name, domain_part
+from mailstore.address import addresses, alias_address, domain_part, held_address, held_domain
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AliasFields, plain, reject_unknown
 from mailstore.model import Alias, Edit, Names
@@ -42,7 +42,7 @@ class Aliases(store.Aliases):
         self._columns = self._expansions.columns
 
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        address, members = account_address(address), _members(fields)
+        address, members = alias_address(address), _members(fields)
         targets = members.apply(()) if isinstance(members, Edit) else members
         if not targets:
             raise _no_members(address)
@@ -53,7 +53,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, address)
 
     def get(self, address: str) -> Alias:
-        address = account_address(address)
+        address = held_address(address)
         with self._context.reading(Operation.SEE_ALIASES, domain_part(address)) as connection:
             return self._get(connection, address)
 
@@ -76,13 +76,13 @@ class Aliases(store.Aliases):
             return connection.execute(query).scalar_one()
 
     def exists(self, address: str) -> bool:
-        of_name = self._columns.AliasName == account_address(address)
+        of_name = self._columns.AliasName == held_address(address)
         query = select(self._columns.id).where(of_name, self._condition(None, None, None)).limit(1)
         with self._context.reading(Operation.SEE_ALIASES) as connection:
             return connection.execute(query).first() is not None
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        address, members = account_address(address), _members(fields)
+        address, members = held_address(address), _members(fields)
         with self._context.writing(address, Operation.WRITE_ALIASES, domain_part(address)) as tx:
             present = self._lock(tx, address)
             owners = partial(self._names.owners, tx.connection)
@@ -98,7 +98,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, address)
 
     def rename(self, address: str, new_address: str) -> Alias:
-        old, new = account_address(address), account_address(new_address)
+        old, new = held_address(address), alias_address(new_address)
         with self._context.writing(old, Operation.WRITE_ALIASES, domain_part(old)) as tx:
             self._names.lock_owners(tx, {old, new}, operation=Operation.WRITE_ALIASES)
             self._lock(tx, old)
@@ -111,7 +111,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, new)
 
     def delete(self, address: str) -> None:
-        address = account_address(address)
+        address = held_address(address)
         with self._context.writing(address, Operation.DELETE_ALIASES, domain_part(address)) as tx:
             self._lock(tx, address)
             spellings = self._names.spellings(tx.connection, [address], with_aliases=False)
@@ -169,7 +169,7 @@ class Aliases(store.Aliases):
         conditions: Any = [self._expansions.is_address()]
         conditions.append(self._context.visible_name(func.substring_index(name, "@", -1)))
         if domain is not None:
-            conditions.append(name.endswith(f"@{domain_name(domain)}", autoescape=True))
+            conditions.append(name.endswith(f"@{held_domain(domain)}", autoescape=True))
         if search:
             conditions.append(name.contains(search.lower(), autoescape=True))
         if enabled is False:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
 
 from mailstore import passwords
+from mailstore.address import unserved
 from mailstore.model import Finding
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, bare
@@ -50,6 +51,10 @@ class Checker:
         yield from self._find("account-domain", "it is listed under the domain of another address", name, stray)
         twice = select(name).group_by(name).having(func.count() > 1)
         yield from self._findings("account-twice", "there are several accounts of this name", twice)
+        with self._context.db.reading() as connection:
+            for address in connection.execute(select(name)).scalars():
+                if why := unserved(address):
+                    yield Finding("not-served", address, why, "notice")
         for column in (name, domains.domainName):
             upper = func.binary(column) != func.binary(func.lower(column))
             yield from self._find("upper-case", "mailstore writes lower case only", column, upper, severity="notice")

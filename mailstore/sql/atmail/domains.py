@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from mailstore import store
-from mailstore.address import domain_name
+from mailstore.address import domain_name, held_domain
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.model import Domain
@@ -51,7 +51,7 @@ class Domains(store.Domains):
             return self._get(tx.connection, name)
 
     def get(self, domain: str) -> Domain:
-        name = domain_name(domain)
+        name = held_domain(domain)
         with self._context.reading(Operation.SEE_DOMAIN, name) as connection:
             return self._get(connection, name)
 
@@ -84,7 +84,7 @@ class Domains(store.Domains):
             return connection.execute(query).scalar_one()
 
     def exists(self, domain: str) -> bool:
-        name, columns = domain_name(domain), self._table.c
+        name, columns = held_domain(domain), self._table.c
         with self._context.reading(Operation.SEE_DOMAIN) as connection:
             owner = self._names.owners(connection, [name]).get(name)
             query = select(columns.domainId).where(columns.domainName == owner)
@@ -106,7 +106,7 @@ class Domains(store.Domains):
             self._expansions.add(tx, [alias_row(name, target, DOMAIN) for name in new])
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = domain_name(domain), _domain_names(names)
+        target, wanted = held_domain(domain), _domain_names(names)
         with self._context.writing(target, Operation.DROP_ALIAS_DOMAIN, target) as tx:
             self._names.lock_domain(tx, target)
             present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
@@ -118,7 +118,7 @@ class Domains(store.Domains):
                 self._expansions.remove_domain(tx, name, [])
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
-        name, due = domain_name(domain), due_date(keep_mailbox_days)
+        name, due = held_domain(domain), due_date(keep_mailbox_days)
         accounts = self._context.table("accounts")
         with self._context.writing(name, deletion(Operation.DELETE_DOMAIN, keep_mailbox_days), name) as tx:
             number = self._names.lock_domain(tx, name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailstore.address import account_address, addresses, domain_part
+from mailstore.address import account_address, addresses, alias_address, domain_part
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
@@ -95,7 +95,7 @@ class NewAccount:
             row={**defaults, **columns},
             forwarding=others,
             keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
-            aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
+            aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
             home=home,
             operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )

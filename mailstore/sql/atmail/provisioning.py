@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Select, delete, select, update
 
-from mailstore.address import account_address, domain_part
+from mailstore.address import domain_part, held_address
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.rights import Operation
 from mailstore.sql.atmail.context import Context, inserted_number, labelled
@@ -84,7 +84,7 @@ class Provisioning:
 
         Nothing changes if all are there already. None is ever taken away.
         """
-        address, wanted = account_address(address), _services(services, self._context.options.provision)
+        address, wanted = held_address(address), _services(services, self._context.options.provision)
         self._require_account(address, Operation.CHANGE_ACCOUNT)
         with self._db.writing(address) as tx:
             # There may be no row of that name yet that could be locked.
@@ -102,7 +102,7 @@ class Provisioning:
 
     def get(self, address: str) -> Provisioned:
         """Return what a user has. Raises NotFound if it was not provisioned yet."""
-        address = account_address(address)
+        address = held_address(address)
         self._require_account(address, Operation.SEE_ACCOUNT)
         with self._db.reading() as connection:
             row = connection.execute(self._named(address)).mappings().first()
@@ -116,7 +116,7 @@ class Provisioning:
         Contacts and calendars themselves are in other databases, under the numbers that are given up here. Raises
         InvalidValue while there is an account of that name, NotFound if it was not provisioned.
         """
-        address = account_address(address)
+        address = held_address(address)
         if self._is_account(address, Operation.DELETE_ACCOUNT):
             raise InvalidValue(f"{address} is an account; delete it first", subject=address)
         with self._db.writing(address) as tx:

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from sqlalchemy import Table, delete, insert, select, update
 
 from mailstore import store
-from mailstore.address import account_address, domain_name
+from mailstore.address import domain_name, held_address
 from mailstore.companions import Directory
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import reject_unknown
@@ -164,7 +164,7 @@ class Greylisting(store.Greylisting):
         return self._tables.spf_domains
 
     def effective(self, recipient: str, *, sender: str, client: str) -> GreylistingVerdict:
-        recipient, client = account_address(recipient), _client(client)
+        recipient, client = held_address(recipient), _client(client)
         readable(self._directory, Level("address", recipient))
         recipients = iredapd_keys(
             without_extension(recipient), self._directory.target_domain(recipient.rpartition("@")[2])

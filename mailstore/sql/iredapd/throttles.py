@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from sqlalchemy import delete, insert, select, update
 
 from mailstore import store
-from mailstore.address import account_address
+from mailstore.address import held_address
 from mailstore.companions import Directory
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import reject_unknown
@@ -102,7 +102,7 @@ class Throttles(store.Throttles):
             self._delete_rules(tx, ids)
 
     def reset(self, address: str) -> None:
-        address = account_address(address)
+        address = held_address(address)
         level = Level("address", address)
         with (
             writable(self._directory, level, Operation.SET_THROTTLE, gone_too=True),
@@ -111,7 +111,7 @@ class Throttles(store.Throttles):
             tx.execute(delete(self._tracking).where(self._tracking.c.account == address))
 
     def effective(self, address: str, direction: Direction, *, client: str | None = None) -> EffectiveThrottle:
-        address, direction = account_address(address), direction_of(direction)
+        address, direction = held_address(address), direction_of(direction)
         readable(self._directory, Level("address", address))
         # The name of a login counts as it is, a recipient without what follows the +.
         asked = address if direction == "outbound" else without_extension(address)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 
-from mailstore.address import account_address, addresses
+from mailstore.address import addresses, alias_address, held_addresses
 from mailstore.companions import levels
-from mailstore.fields import plain
+from mailstore.fields import named
 from mailstore.iredmail.panel import panel_hash, panel_notice, panel_verifies
 from mailstore.iredmail.policy import DomainPolicy
-from mailstore.model import Edit, Names
+from mailstore.model import Edit
 from mailstore.names import edited
 from mailstore.rights import Operation
 from mailstore.secret import Secret
@@ -44,16 +44,7 @@ class AccountChange:
         context.require(self._columns, "mailbox")
         self._pointers = pointers_from(fields)
 
-        self._aliases = self._checked_aliases(fields.get("aliases"))
-
-    @staticmethod
-    def _checked_aliases(names: Names | None) -> Names | None:
-        def checked(names: Iterable[str]) -> tuple[str, ...]:
-            return tuple(dict.fromkeys(account_address(name) for name in plain(names)))
-
-        if isinstance(names, Edit):
-            return Edit(add=checked(names.add), remove=checked(names.remove))
-        return None if names is None else checked(names)
+        self._aliases = named(fields.get("aliases"), alias_address)
 
     @property
     def new_aliases(self) -> tuple[str, ...]:
@@ -149,7 +140,7 @@ class AccountChange:
         present = forwardings.destinations(tx, condition)
         wanted = self._fields.get("forwarding", Edit())
         if isinstance(wanted, Edit):
-            edit = Edit(add=addresses(wanted.add), remove=addresses(wanted.remove))
+            edit = Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove))
             named, destinations = edit.add, edited(edit, present, partial(names.owners, tx.connection))
         else:
             # The copy stays as it was, unless the caller names the account itself or says keep_copy.

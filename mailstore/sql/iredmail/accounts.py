@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, true, update
 
 from mailstore import passwords, store
-from mailstore.address import account_address, domain_name, domain_part
+from mailstore.address import account_address, domain_part, held_address, held_domain
 from mailstore.companions import levels
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
@@ -17,6 +17,7 @@ from mailstore.iredmail.stamps import outlive_stamp
 from mailstore.model import Account, DeletedMailbox
 from mailstore.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.secret import Secret
+from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.account_changes import AccountChange
 from mailstore.sql.iredmail.account_rows import AccountRows, home_of
@@ -74,7 +75,7 @@ class Accounts(store.Accounts):
         return self._creation.many(accounts)
 
     def get(self, address: str) -> Account:
-        address = account_address(address)
+        address = self._named(address)
         with self._context.reading(domain_part(address)) as connection:
             return self._get(connection, address)
 
@@ -103,7 +104,7 @@ class Accounts(store.Accounts):
             return connection.execute(query.where(self._condition(domain, search, enabled, admins))).scalar_one()
 
     def exists(self, address: str) -> bool:
-        address = account_address(address)
+        address = self._named(address)
         query = select(self._mailbox.c.username).where(self._mailbox.c.username == address, self._visible())
         with self._context.reading() as connection:
             return connection.execute(query).first() is not None
@@ -117,7 +118,7 @@ class Accounts(store.Accounts):
         **fields: Unpack[AccountFields],
     ) -> Account:
         reject_unknown(fields, AccountFields)
-        return self.change(account_address(address), secret(self._context, password, password_hash), fields)
+        return self.change(self._named(address), secret(self._context, password, password_hash), fields)
 
     def change(self, address: str, hashed: Secret | None, fields: Mapping[str, Any]) -> Account:
         """Change an account as `update` does, with a password that is hashed already."""
@@ -136,7 +137,7 @@ class Accounts(store.Accounts):
 
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)
-        domain, columns = domain_name(domain), checked(fields, COLUMNS)
+        domain, columns = held_domain(domain), checked(fields, COLUMNS)
         hashed = secret(self._context, fields.get("password"), fields.get("password_hash"))
         wanted = {Operation.CHANGE_ACCOUNT, *asked(fields, ACCOUNT_FIELDS)}
         with self._context.writing(domain, *wanted) as tx:
@@ -156,7 +157,7 @@ class Accounts(store.Accounts):
             return done.rowcount
 
     def rename(self, address: str, new_address: str) -> Account:
-        old, new = account_address(address), account_address(new_address)
+        old, new = self._named(address), account_address(new_address)
         with (
             self._context.companions.finishing(levels([old])),
             self._context.writing(old, Operation.CHANGE_ACCOUNT) as tx,
@@ -189,7 +190,7 @@ class Accounts(store.Accounts):
         tx.afterwards(self._context.companions.renaming(old, new))
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
-        address, due = account_address(address), due_date(keep_mailbox_days)
+        address, due = self._named(address), due_date(keep_mailbox_days)
         with (
             self._context.companions.finishing(levels([address])),
             self._context.writing(address, *deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days)) as tx,
@@ -205,7 +206,7 @@ class Accounts(store.Accounts):
             return record
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
-        address = account_address(address)
+        address = self._named(address)
         stored = self._stored_hash(address, Operation.VERIFY_ACCOUNT)
         if not passwords.verify_password(password, stored):
             return False
@@ -232,7 +233,7 @@ class Accounts(store.Accounts):
             tx.execute(update(mailbox).where(*condition).values(password=new))
 
     def password_hash(self, address: str) -> str:
-        return self._stored_hash(account_address(address), Operation.READ_HASHES)
+        return self._stored_hash(self._named(address), Operation.READ_HASHES)
 
     def _stored_hash(self, address: str, operation: Operation) -> str:
         query = select(self._mailbox.c.password).where(self._mailbox.c.username == address)
@@ -253,6 +254,9 @@ class Accounts(store.Accounts):
 
         for page in pages(fetch, lambda row: str(row["username"]), start="", size=_HOMES_PAGE):
             yield from ((row["username"], home) for row in page if (home := home_of(row)))
+
+    def _named(self, address: str) -> str:
+        return as_stored(self._context.db, address, held_address(address), self._mailbox.c.username)
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)
@@ -282,7 +286,7 @@ class Accounts(store.Accounts):
     ) -> ColumnElement[bool]:
         columns, conditions = self._mailbox.c, [self._visible()]
         if domain is not None:
-            conditions.append(columns.domain == domain_name(domain))
+            conditions.append(columns.domain == held_domain(domain))
         if search:
             found = columns.username.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.name.icontains(search, autoescape=True))

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select, true, update
 
 from mailstore import passwords, store
-from mailstore.address import any_address, domain_name, domain_part
+from mailstore.address import any_address, domain_part, held_address, held_domain
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.iredmail.admin_settings import change_admin_settings, clear_admin_settings
@@ -17,6 +17,7 @@ from mailstore.logins import is_right
 from mailstore.model import Admin, Edit, Names
 from mailstore.rights import Operation
 from mailstore.secret import Secret
+from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts import Accounts
 from mailstore.sql.iredmail.admin_rows import AdminRows, demote_idle, mark_admins
@@ -85,7 +86,7 @@ class Admins(store.Admins):
         **fields: Unpack[AdminFields],
     ) -> Admin:
         reject_unknown(fields, AdminFields)
-        address, hashed = any_address(address), self._secret(password, password_hash)
+        address, hashed = self._named(address), self._secret(password, password_hash)
         rights: dict[str, Any] = {**fields}
         if not (rights.get("global_admin") or "domains" in rights):
             rights["domains"] = Edit(add=[domain_part(address)])
@@ -104,7 +105,7 @@ class Admins(store.Admins):
             return self._get(tx.connection, address)
 
     def demote(self, address: str) -> None:
-        address = any_address(address)
+        address = self._named(address)
         with self._context.writing(address, Operation.SHARE_DOMAIN) as tx:
             row = self._lock(tx, "mailbox", address)
             if not row or not (row["isadmin"] or row["isglobaladmin"]):
@@ -118,8 +119,9 @@ class Admins(store.Admins):
             tx.execute(update(self._mailbox).where(self._mailbox.c.username == address).values(values))
 
     def get(self, address: str) -> Admin:
+        address = self._named(address)
         with self._context.reading() as connection:
-            return self._get(connection, any_address(address))
+            return self._get(connection, address)
 
     def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
         for page in self._rows.pages(self._condition(domain, search)):
@@ -132,8 +134,9 @@ class Admins(store.Admins):
             return connection.execute(query).scalar_one()
 
     def exists(self, address: str) -> bool:
+        address = self._named(address)
         with self._context.reading() as connection:
-            return self._rows.one(connection, any_address(address)) is not None
+            return self._rows.one(connection, address) is not None
 
     def update(
         self,
@@ -144,7 +147,7 @@ class Admins(store.Admins):
         **fields: Unpack[AdminFields],
     ) -> Admin:
         reject_unknown(fields, AdminFields)
-        address, columns = any_address(address), checked(fields, _COLUMNS)
+        address, columns = self._named(address), checked(fields, _COLUMNS)
         hashed = self._secret(password, password_hash)
         with self._writing(address) as tx:
             admin = self._get(tx.connection, address)
@@ -160,7 +163,7 @@ class Admins(store.Admins):
             return self._get(tx.connection, address)
 
     def delete(self, address: str) -> None:
-        address = any_address(address)
+        address = self._named(address)
         with self._writing(address) as tx:
             self._require(tx.connection, Operation.DELETE_ADMIN, address)
             if not self._lock(tx, "admin", address):
@@ -171,7 +174,7 @@ class Admins(store.Admins):
             tx.execute(update(self._mailbox).where(self._mailbox.c.username == address).values(values))
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
-        name, wanted = domain_name(domain), sorted({any_address(admin) for admin in plain(admins)})
+        name, wanted = held_domain(domain), sorted({self._named(admin) for admin in plain(admins)})
         with self._context.writing(name, Operation.SHARE_DOMAIN) as tx:
             self._names.lock_domain(tx, name)
             hashes = [self._require_person(tx, address) for address in wanted]
@@ -181,10 +184,10 @@ class Admins(store.Admins):
                 self._tell_panel(tx, address, stored)
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
-        name = domain_name(domain)
+        name = held_domain(domain)
         condition = [self._listed.c.domain == name]
         if admins is not None:
-            condition.append(self._listed.c.username.in_([any_address(admin) for admin in plain(admins)]))
+            condition.append(self._listed.c.username.in_([self._named(admin) for admin in plain(admins)]))
         with self._context.writing(name, Operation.SHARE_DOMAIN) as tx:
             self._names.lock_domain(tx, name)
             gone = tx.execute(select(self._listed.c.username).where(*condition)).scalars().all()
@@ -194,7 +197,7 @@ class Admins(store.Admins):
             demote_idle(self._context, tx, gone)
 
     def verify_password(self, address: str, password: str) -> bool:
-        address = any_address(address)
+        address = self._named(address)
         with self._context.reading() as connection:
             admin = self._get(connection, address)
             if self._context.actor and address != self._context.actor.address:
@@ -203,13 +206,13 @@ class Admins(store.Admins):
         return passwords.verify_password(password, stored) and admin.enabled
 
     def password_hash(self, address: str) -> str:
-        address = any_address(address)
+        address = self._named(address)
         with self._context.reading() as connection:
             self._require(connection, Operation.READ_HASHES, address)
             return self._stored(connection, self._get(connection, address))
 
     def login(self, address: str, password: str) -> Admin | None:
-        address = any_address(address)
+        address = self._named(address)
         with self._context.reading() as connection:
             admin = self._rows.one(connection, address)
             hashes = self._rows.hashes(connection)
@@ -221,6 +224,10 @@ class Admins(store.Admins):
         table = self._admin if admin.kind == "standalone" else self._mailbox
         return str(connection.execute(select(table.c.password).where(table.c.username == admin.address)).scalar_one())
 
+    def _named(self, address: str) -> str:
+        columns = (self._admin.c.username, self._mailbox.c.username)
+        return as_stored(self._context.db, address, held_address(address), *columns)
+
     def _get(self, connection: Connection, address: str) -> Admin:
         found = self._rows.one(connection, address)
         if found is None:
@@ -231,7 +238,7 @@ class Admins(store.Admins):
         columns = self._rows.all.c
         conditions: Conditions = [true()]
         if domain is not None:
-            conditions.append(self._rows.manages(domain_name(domain)))
+            conditions.append(self._rows.manages(held_domain(domain)))
         if search:
             username, name = (columns[column] for column in _SEARCHED)
             conditions.append(username.icontains(search, autoescape=True) | name.icontains(search, autoescape=True))
@@ -337,11 +344,11 @@ class Admins(store.Admins):
         )
         if isinstance(names, Edit):
             edit = Edit(
-                add=[domain_name(name) for name in names.add], remove=[domain_name(name) for name in names.remove]
+                add=[held_domain(name) for name in names.add], remove=[held_domain(name) for name in names.remove]
             )
             wanted = set(edit.apply(present))
         else:
-            wanted = {domain_name(name) for name in plain(names)}
+            wanted = {held_domain(name) for name in plain(names)}
         for name in sorted(wanted ^ present):
             if self._context.actor:
                 self._context.actor.require(tx.connection, name, Operation.SHARE_DOMAIN)

@@ -10,13 +10,14 @@ from typing import Any, TypeAlias, Unpack
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, literal, select, true, union_all, update
 
 from mailstore import store
-from mailstore.address import account_address, addresses, domain_name, domain_part, moderator
+from mailstore.address import alias_address, any_address, domain_part, held_address, held_domain, moderator
 from mailstore.companions import levels
 from mailstore.errors import NotFound
-from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
+from mailstore.fields import AliasFields, named, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
 from mailstore.names import edited
 from mailstore.rights import Operation
+from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.cleanup import Cleanup
 from mailstore.sql.iredmail.context import Context
@@ -52,7 +53,7 @@ class Aliases(store.Aliases):
         self._moderators = context.table("moderators")
 
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        address, change = account_address(address), _Change(fields)
+        address, change = alias_address(address), _Change(fields)
         row: dict[str, Any] = {
             "address": address,
             "domain": domain_part(address),
@@ -75,7 +76,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, address)
 
     def get(self, address: str) -> Alias:
-        address = account_address(address)
+        address = self._named(address)
         with self._context.reading(domain_part(address)) as connection:
             return self._get(connection, address)
 
@@ -98,12 +99,12 @@ class Aliases(store.Aliases):
             return connection.execute(query).scalar_one()
 
     def exists(self, address: str) -> bool:
-        query = self._query().where(self._table.c.address == account_address(address), self._visible())
+        query = self._query().where(self._table.c.address == self._named(address), self._visible())
         with self._context.reading() as connection:
             return connection.execute(query).first() is not None
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        address, change = account_address(address), _Change(fields)
+        address, change = self._named(address), _Change(fields)
         with self._context.writing(address, Operation.WRITE_ALIASES) as tx:
             row = self._lock(tx, address)
             values: dict[str, Any] = {**change.columns, "modified": now()}
@@ -118,7 +119,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, address)
 
     def rename(self, address: str, new_address: str) -> Alias:
-        old, new = account_address(address), account_address(new_address)
+        old, new = self._named(address), alias_address(new_address)
         with (
             self._context.companions.finishing(levels([old])),
             self._context.writing(old, Operation.WRITE_ALIASES) as tx,
@@ -145,7 +146,7 @@ class Aliases(store.Aliases):
         tx.afterwards(self._context.companions.renaming(old, new))
 
     def delete(self, address: str) -> None:
-        address = account_address(address)
+        address = self._named(address)
         with (
             self._context.companions.finishing(levels([address])),
             self._context.writing(address, Operation.DELETE_ALIASES) as tx,
@@ -227,6 +228,9 @@ class Aliases(store.Aliases):
             lists[address, kind].append(value)
         return lists
 
+    def _named(self, address: str) -> str:
+        return as_stored(self._context.db, address, held_address(address), self._table.c.address)
+
     def _visible(self) -> ColumnElement[bool]:
         actor = self._context.actor
         return actor.visible(self._table.c.domain) if actor else true()
@@ -235,7 +239,7 @@ class Aliases(store.Aliases):
         columns = self._table.c
         conditions: Conditions = [self._visible()]
         if domain is not None:
-            conditions.append(columns.domain == domain_name(domain))
+            conditions.append(columns.domain == held_domain(domain))
         if search:
             found = columns.address.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.name.icontains(search, autoescape=True))
@@ -251,12 +255,5 @@ class _Change:
         reject_unknown(fields, AliasFields)
         reject_unsupported(fields, _SUPPORTED, Alias(address=""), "iRedMail's database")
         self.columns = checked(fields, _COLUMNS)
-        self.members = _checked(fields.get("members"), addresses)
-        self.moderators = _checked(fields.get("moderators"), lambda names: tuple(map(moderator, plain(names))))
-
-
-def _checked(names: Names | None, check: Any) -> Names | None:
-    if isinstance(names, Edit):
-        return Edit(add=check(names.add), remove=check(names.remove))
-    result: Names | None = None if names is None else check(names)
-    return result
+        self.members = named(fields.get("members"), any_address)
+        self.moderators = named(fields.get("moderators"), moderator)

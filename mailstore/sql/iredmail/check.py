@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from mailstore import passwords
+from mailstore.address import unserved
 from mailstore.errors import InvalidPassword
 from mailstore.iredmail.panel import panel_verifies
 from mailstore.model import Finding
@@ -83,6 +84,10 @@ class Checker:
             "account-domain", "mailbox.domain is not the domain of its address; it cannot log in",
             mailbox.username, not_(self._ends_with(mailbox.username, mailbox.domain)),
         )  # fmt: skip
+        with self._context.reading() as connection:
+            for address in connection.execute(select(mailbox.username)).scalars():
+                if why := unserved(address):
+                    yield Finding("not-served", address, why, "notice")
         for column in (mailbox.username, self._alias.address, self._domain.domain):
             yield from self._find(
                 "upper-case", "readers look for lower case only", column, column != func.lower(column)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from mailstore.address import addresses
+from mailstore.address import addresses, held_addresses
 from mailstore.errors import InvalidValue
 from mailstore.fields import plain
 from mailstore.iredmail.units import megabytes, to_limit
@@ -80,7 +80,7 @@ class DomainChange:
             if isinstance(wanted, Edit):
                 present = forwardings.destinations(tx, condition)
                 owners = partial(NameSpace(self._context).owners, tx.connection)
-                wanted = edited(Edit(add=addresses(wanted.add), remove=addresses(wanted.remove)), present, owners)
+                wanted = edited(Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove)), present, owners)
             else:
                 wanted = addresses(wanted)
             forwardings.replace(tx, condition, [catch_all_row(self._domain, to) for to in wanted])

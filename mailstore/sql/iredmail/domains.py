@@ -8,12 +8,13 @@ from typing import TypeAlias, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true, update
 
 from mailstore import store
-from mailstore.address import domain_name
+from mailstore.address import domain_name, held_domain
 from mailstore.companions import levels
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Domain
 from mailstore.rights import DOMAIN_FIELDS, Operation, asked, deletion
+from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.admin_rows import demote_idle
 from mailstore.sql.iredmail.cleanup import Cleanup
@@ -63,7 +64,7 @@ class Domains(store.Domains):
             return self._get(tx.connection, name)
 
     def get(self, domain: str) -> Domain:
-        name = domain_name(domain)
+        name = self._named(domain)
         with self._context.reading(name) as connection:
             return self._get(connection, name)
 
@@ -77,7 +78,7 @@ class Domains(store.Domains):
             return connection.execute(query).scalar_one()
 
     def exists(self, domain: str) -> bool:
-        name = domain_name(domain)
+        name = self._named(domain)
         with self._context.reading() as connection:
             owner = self._names.owners(connection, [name]).get(name)
             if owner is None or self._context.actor is None:
@@ -88,7 +89,7 @@ class Domains(store.Domains):
 
     def update(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
         reject_unknown(fields, DomainFields)
-        name = domain_name(domain)
+        name = self._named(domain)
         change = DomainChange(self._context, name, fields)
         wanted = {*asked(fields, DOMAIN_FIELDS)} | (
             {Operation.DESCRIBE_DOMAIN} if fields.keys() - DOMAIN_FIELDS else set()
@@ -118,7 +119,7 @@ class Domains(store.Domains):
             self._context.companions.claiming(levels(domains=new))
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = domain_name(domain), _domain_names(names)
+        target, wanted = self._named(domain), _domain_names(names)
         with self._context.writing(target, Operation.DROP_ALIAS_DOMAIN) as tx:
             self._names.lock_domain(tx, target)
             present = self._alias_domains_of(tx.connection, target)
@@ -129,7 +130,7 @@ class Domains(store.Domains):
             self._remove_alias_domains(tx, target, wanted)
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
-        name, due = domain_name(domain), due_date(keep_mailbox_days)
+        name, due = self._named(domain), due_date(keep_mailbox_days)
         with (
             self._context.companions.finishing(levels(domains=[name])),
             self._context.writing(name, *deletion(Operation.DELETE_DOMAIN, keep_mailbox_days)) as tx,
@@ -161,6 +162,9 @@ class Domains(store.Domains):
         tx.execute(delete(table("domain_admins")).where(table("domain_admins").c.domain == name))
         demote_idle(self._context, tx, admins)
         tx.execute(delete(self._table).where(self._table.c.domain == name))
+
+    def _named(self, domain: str) -> str:
+        return as_stored(self._context.db, domain, held_domain(domain), self._table.c.domain)
 
     def _get(self, connection: Connection, name: str) -> Domain:
         found = self._rows.one(connection, name)

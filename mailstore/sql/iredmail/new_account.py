@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailstore.address import account_address, addresses, domain_part
+from mailstore.address import account_address, addresses, alias_address, domain_part
 from mailstore.errors import InvalidPassword
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.iredmail.policy import DomainPolicy
@@ -108,7 +108,7 @@ class NewAccount:
             mailbox={**columns, "settings": context.settings_text(str(settings))},
             forwarding=others,
             keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
-            aliases=tuple(dict.fromkeys(account_address(alias) for alias in plain(fields.get("aliases", ())))),
+            aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
             pointers=pointers_from(fields),
             services=services if services is None or isinstance(services, Edit) else tuple(plain(services)),
             home=home,

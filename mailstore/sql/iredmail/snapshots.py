@@ -29,13 +29,13 @@ def take_snapshots(context: Context, tx: Transaction, addresses: Sequence[str], 
     The text is made of tables, each a list of rows with all their columns, those that other tools added among them.
     `spellings` are those of all addresses of these accounts.
     """
-    found: dict[str, dict[str, list[Any]]] = {address: defaultdict(list) for address in addresses}
+    found: dict[str, dict[str, list[Any]]] = {address.lower(): defaultdict(list) for address in addresses}
     cleanup, username = Cleanup(context), context.table("mailbox").c.username
     places: list[tuple[str, str, ColumnElement[bool]]] = [("mailbox", "username", username.in_(addresses))]
     places += [(each.table, each.column, cleanup.may_refer(each, spellings)) for each in cleanup.references]
     for name, column, condition in places:
         for row in rows_of(tx, context.table(name), condition):
-            holder = spellings.holder(str(row[column]))
+            holder = (spellings.holder(str(row[column])) or "").lower()
             if holder not in found:  # an address that only looks like one of these
                 continue
             rows = found[holder][name]
@@ -43,7 +43,7 @@ def take_snapshots(context: Context, tx: Transaction, addresses: Sequence[str], 
                 rows.append(row)
     note_uncopied(context, tx, found)
     note_anchors(context, tx, found)
-    return {address: packed(kept) for address, kept in found.items()}
+    return {address: packed(found[address.lower()]) for address in addresses}
 
 
 def note_uncopied(context: Context, tx: Transaction, found: Mapping[str, dict[str, list[Any]]]) -> None:

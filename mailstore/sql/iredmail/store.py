@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
-from mailstore.address import any_address
+from mailstore.address import held_address
 from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
@@ -104,7 +104,7 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
         return (frozenset(Capability) - _MISSING) | self.companions.capabilities
 
     def acting_as(self, admin: str) -> Self:
-        actor = Actor(self._context.schema, any_address(admin))
+        actor = Actor(self._context.schema, held_address(admin))
         with self._context.db.reading() as connection:
             actor.require_enabled(connection)
         return type(self)(_with_companions(replace(self._context, actor=actor), self._context.companions))

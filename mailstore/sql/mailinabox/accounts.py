@@ -20,11 +20,12 @@ from sqlalchemy import (
 )
 
 from mailstore import passwords, store
-from mailstore.address import account_address, domain_name
+from mailstore.address import held_address, held_domain
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account, DeletedMailbox
 from mailstore.secret import Secret
+from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text
 from mailstore.sql.mailinabox import privileges
@@ -71,7 +72,7 @@ class Accounts(store.Accounts):
         return self._creation.many(accounts)
 
     def get(self, address: str) -> Account:
-        address = account_address(address)
+        address = self._named(address)
         with self._context.reading() as connection:
             return self._get(connection, address)
 
@@ -99,7 +100,7 @@ class Accounts(store.Accounts):
             return connection.execute(query.where(self._condition(domain, search, enabled, admins))).scalar_one()
 
     def exists(self, address: str) -> bool:
-        query = select(self._users.c.id).where(self._users.c.email == account_address(address))
+        query = select(self._users.c.id).where(self._users.c.email == self._named(address))
         with self._context.reading() as connection:
             return connection.execute(query).first() is not None
 
@@ -111,7 +112,7 @@ class Accounts(store.Accounts):
         password_hash: str | None = None,
         **fields: Unpack[AccountFields],
     ) -> Account:
-        address, columns = account_address(address), columns_of(self._context, fields)
+        address, columns = self._named(address), columns_of(self._context, fields)
         secret = new_secret(self._context, password, password_hash)
         if secret is not None:
             columns["password"] = secret.hash
@@ -129,7 +130,7 @@ class Accounts(store.Accounts):
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)
         reject_unsupported(fields, ("password", "password_hash"), BLANK, self._context.name)
-        domain = domain_name(domain)
+        domain = held_domain(domain)
         password, ready = fields.get("password"), fields.get("password_hash")
         secret = new_secret(self._context, password, ready)
         with self._context.writing(domain) as tx:
@@ -157,7 +158,7 @@ class Accounts(store.Accounts):
         )
 
     def delete(self, address: str, *, keep_mailbox_days: int | None = None) -> DeletedMailbox | None:
-        address, due = account_address(address), self._retention.due(keep_mailbox_days)
+        address, due = self._named(address), self._retention.due(keep_mailbox_days)
         with self._context.changing(address) as tx:
             found = rows_of(tx, self._users, self._users.c.email == address)
             if not found:
@@ -178,7 +179,7 @@ class Accounts(store.Accounts):
             return False
         scheme = self._context.config.password_scheme
         if rehash and passwords.needs_rehash(stored, scheme):
-            self._replace_hash(account_address(address), stored, passwords.hash_password(password, scheme))
+            self._replace_hash(self._named(address), stored, passwords.hash_password(password, scheme))
         return True
 
     def _replace_hash(self, address: str, old: str, new: str) -> None:
@@ -188,7 +189,7 @@ class Accounts(store.Accounts):
             tx.execute(update(self._users).where(*condition).values(password=new))
 
     def password_hash(self, address: str) -> str:
-        address = account_address(address)
+        address = self._named(address)
         query = select(self._users.c.password).where(self._users.c.email == address)
         with self._context.reading() as connection:
             stored = connection.execute(query).scalar()
@@ -206,6 +207,9 @@ class Accounts(store.Accounts):
 
         for page in pages(fetch, str, start="", size=_HOMES_PAGE):
             yield from ((address, home) for address in page if (home := self._context.box.home(address)))
+
+    def _named(self, address: str) -> str:
+        return as_stored(self._context.db, address, held_address(address), self._users.c.email)
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)
@@ -231,7 +235,7 @@ class Accounts(store.Accounts):
         conditions: Conditions = [is_text(email)]
         conditions += [true() if enabled in (None, True) else false()]  # users are never switched off
         if domain is not None:
-            conditions.append(email.endswith(f"@{domain_name(domain)}", autoescape=True))
+            conditions.append(email.endswith(f"@{held_domain(domain)}", autoescape=True))
         if search:
             conditions.append(email.icontains(search, autoescape=True))
         if admins is not None:

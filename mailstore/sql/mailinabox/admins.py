@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from sqlalchemy import Connection, select, update
 
 from mailstore import store
-from mailstore.address import account_address, any_address
+from mailstore.address import held_address
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AdminFields, reject_unknown, reject_unsupported
 from mailstore.logins import is_right
@@ -48,7 +48,7 @@ class Admins(store.Admins):
         password_hash: str | None = None,
         **fields: Unpack[AdminFields],
     ) -> Admin:
-        address = account_address(address)
+        address = held_address(address)
         self._check(fields)
         secret = new_secret(self._context, password, password_hash)
         if not fields.get("global_admin"):
@@ -64,7 +64,7 @@ class Admins(store.Admins):
         return self.get(address)
 
     def demote(self, address: str) -> None:
-        address = account_address(address)
+        address = held_address(address)
         with self._context.writing(address) as tx:
             rights = self._rights(tx, address)
             if privileges.ADMIN not in rights:
@@ -72,7 +72,7 @@ class Admins(store.Admins):
             self._write(tx, address, [right for right in rights if right != privileges.ADMIN])
 
     def get(self, address: str) -> Admin:
-        address = any_address(address)
+        address = held_address(address)
         with self._context.reading() as connection:
             if not self._is_admin(connection, address):
                 raise self._no_such_admin(address)
@@ -87,7 +87,7 @@ class Admins(store.Admins):
 
     def exists(self, address: str) -> bool:
         with self._context.reading() as connection:
-            return self._is_admin(connection, any_address(address))
+            return self._is_admin(connection, held_address(address))
 
     def update(
         self,
@@ -122,7 +122,7 @@ class Admins(store.Admins):
         return self._accounts.password_hash(self.get(address).address)
 
     def login(self, address: str, password: str) -> Admin | None:
-        address = any_address(address)
+        address = held_address(address)
         query = select(self._users.c.email, self._users.c.password).where(privileges.is_admin(self._context.schema))
         with self._context.reading() as connection:
             hashes = {email: str(stored or "") for email, stored in connection.execute(query).all()}

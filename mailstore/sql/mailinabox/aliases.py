@@ -9,11 +9,12 @@ from typing import Any, TypeAlias, Unpack
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, select, true, update
 
 from mailstore import store
-from mailstore.address import domain_name, domain_part
+from mailstore.address import domain_part, held_domain
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
 from mailstore.readings import Readings
+from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text, note_replaced
 from mailstore.sql.mailinabox import lists, names, privileges, rules
@@ -47,8 +48,9 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, source)
 
     def get(self, address: str) -> Alias:
+        source = self._named(address)
         with self._context.reading() as connection:
-            return self._get(connection, rules.known_source(address))
+            return self._get(connection, source)
 
     def list(
         self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
@@ -69,11 +71,12 @@ class Aliases(store.Aliases):
             return connection.execute(query).scalar_one()
 
     def exists(self, address: str) -> bool:
+        source = self._named(address)
         with self._context.reading() as connection:
-            return self._row(connection, rules.known_source(address)) is not None
+            return self._row(connection, source) is not None
 
     def update(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
-        change, source = self._change(fields), rules.known_source(address)
+        change, source = self._change(fields), self._named(address)
         with self._context.changing(source) as tx:
             row = self._require(tx.connection, source)
             columns = self._columns(tx, source, row, change)
@@ -82,7 +85,7 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, source)
 
     def rename(self, address: str, new_address: str) -> Alias:
-        old, new = rules.known_source(address), rules.new_source(new_address)
+        old, new = self._named(address), rules.new_source(new_address)
         with self._context.changing(old) as tx:
             row = self._require(tx.connection, old)
             if old != new:
@@ -93,12 +96,15 @@ class Aliases(store.Aliases):
             return self._get(tx.connection, new)
 
     def delete(self, address: str) -> None:
-        source = rules.known_source(address)
+        source = self._named(address)
         with self._context.changing(source) as tx:
             row = self._require(tx.connection, source)
             tx.execute(delete(self._table).where(self._table.c.id == row["id"]))
             if not source.startswith("@"):  # a destination @domain means its users, not its catch-all
                 self._references.remove(tx, self._references.find(tx, source))
+
+    def _named(self, address: str) -> str:
+        return as_stored(self._context.db, address, rules.known_source(address), self._table.c.source)
 
     def _change(self, fields: Mapping[str, Any]) -> dict[str, Names]:
         """Return the parameters that an alias of a box has, checked as far as that goes without the file."""
@@ -183,7 +189,7 @@ class Aliases(store.Aliases):
         conditions: Conditions = [is_text(source)]
         conditions += [true() if enabled in (None, True) else false()]  # aliases are never switched off
         if domain is not None:
-            conditions.append(source.endswith(f"@{domain_name(domain)}", autoescape=True))
+            conditions.append(source.endswith(f"@{held_domain(domain)}", autoescape=True))
         if search:
             conditions.append(source.icontains(search, autoescape=True))
         return and_(*conditions)

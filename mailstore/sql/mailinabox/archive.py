@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import func, select
 
-from mailstore.address import domain_name, domain_part
+from mailstore.address import domain_part, held_domain
 from mailstore.errors import ConfigurationError, HomeError
 from mailstore.maildir import TRASH
 from mailstore.model import DeletedMailbox, Usage
@@ -22,7 +22,7 @@ def archived(context: Context, recorded: Mapping[str, DeletedMailbox], domain: s
     if context.homes is None:
         raise ConfigurationError("the store was opened without homes; say below which directories the mailboxes lie")
     live = _live(context)
-    wanted = None if domain is None else domain_name(domain)
+    wanted = None if domain is None else held_domain(domain)
     for address, home in sorted(_on_disk(context)):
         if address not in live and wanted in (None, domain_part(address)):
             usage = usage_of(context.homes, home) or Usage(0, 0)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 
 from mailstore import passwords
-from mailstore.address import domain_part
+from mailstore.address import domain_part, unserved
 from mailstore.model import Finding
 from mailstore.sql.lenient import misplaced_values
 from mailstore.sql.mailinabox import automatic, lists, quotas
@@ -128,6 +128,8 @@ def _users(content: _Content) -> Iterator[Finding]:
             yield Finding("bad-quota", address, f"Dovecot cannot read the quota {quota!r}, and accepts no mail")
         elif quota is not None and quota.isdigit() and int(quota):
             yield Finding("quota-in-bytes", address, f"its quota is {quota} bytes: a number without M or G", "notice")
+        if address.isascii() and (why := unserved(address)):
+            yield Finding("not-served", address, why, "notice")
         if address in sources:
             message = "an alias of the same address takes its mail, and its right to send"
             yield Finding("alias-over-account", address, message, "notice")

@@ -9,7 +9,7 @@ from typing import Unpack
 from sqlalchemy import Connection, delete, insert, select
 
 from mailstore import store
-from mailstore.address import domain_name
+from mailstore.address import domain_name, held_domain
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields
 from mailstore.model import Domain
@@ -58,7 +58,7 @@ class Domains(store.Domains):
 
     def get(self, domain: str) -> Domain:
         with self._context.reading() as connection:
-            return self._site(connection).domain(domain_name(domain))
+            return self._site(connection).domain(held_domain(domain))
 
     def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
         with self._context.reading() as connection:
@@ -71,7 +71,7 @@ class Domains(store.Domains):
 
     def exists(self, domain: str) -> bool:
         with self._context.reading() as connection:
-            return domain_name(domain) in served(self._context.schema, connection).domains
+            return held_domain(domain) in served(self._context.schema, connection).domains
 
     def update(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
         raise self._not_supported("for a catch-all create the alias @domain")
@@ -89,7 +89,7 @@ class Domains(store.Domains):
                 tx.execute(insert(self._table), rows)
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        domain, unwanted = domain_name(domain), [domain_name(name) for name in names]
+        domain, unwanted = held_domain(domain), [held_domain(name) for name in names]
         with self._context.changing(domain) as tx:
             site = self._site(tx.connection)
             for name in unwanted:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from mailstore.address import account_address, any_address, domain_name, domain_part
+from mailstore.address import account_address, alias_address, any_address, domain_part, held_address, held_domain
 from mailstore.errors import InvalidAddress, InvalidPassword
 from mailstore.passwords import check_password
 
@@ -40,20 +40,20 @@ def new_user(text: str) -> str:
 
 def new_source(text: str) -> str:
     """Return the address of a new alias, or ``@domain`` for a catch-all. Raises InvalidAddress."""
-    source = catch_all_of(text) or account_address(text)
+    source = catch_all_of(text) or alias_address(text)
     _validate(source)
     return source
 
 
 def known_source(text: str) -> str:
     """Return the address of an alias that may be there; the panel takes more characters than `new_source`."""
-    return catch_all_of(text) or any_address(text)
+    return catch_all_of(text) or held_address(text)
 
 
 def catch_all_of(text: str) -> str | None:
     """Return the normal form of ``@domain``; None for anything else."""
     stripped = text.strip(" ") if isinstance(text, str) else ""
-    return f"@{domain_name(stripped[1:])}" if stripped.startswith("@") else None
+    return f"@{held_domain(stripped[1:])}" if stripped.startswith("@") else None
 
 
 def destinations(texts: Iterable[str], *, new: bool = True) -> tuple[str, ...]:
@@ -63,7 +63,8 @@ def destinations(texts: Iterable[str], *, new: bool = True) -> tuple[str, ...]:
     """
     if isinstance(texts, str):
         raise InvalidAddress(f"a list of addresses is wanted, not the text {texts!r}")
-    found = tuple(dict.fromkeys(catch_all_of(text) or any_address(text) for text in texts))
+    check = any_address if new else held_address
+    found = tuple(dict.fromkeys(catch_all_of(text) or check(text) for text in texts))
     for address in found if new else ():
         _validate(address)
     return found

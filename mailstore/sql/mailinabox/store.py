@@ -10,7 +10,7 @@ from typing import Self
 from sqlalchemy import URL
 
 from mailstore import store
-from mailstore.address import any_address
+from mailstore.address import held_address
 from mailstore.config import StoreConfig
 from mailstore.drift import check_homes
 from mailstore.errors import NotFound, PermissionDenied
@@ -113,7 +113,7 @@ class MailInABoxStore(SQLDriver[Context]):
         return _ALWAYS | {capability for capability, is_there in present.items() if is_there}
 
     def acting_as(self, admin: str) -> Self:
-        actor = any_address(admin)
+        actor = held_address(admin)
         self._context.require("users", "privileges", "admins")
         with self._context.db.reading() as connection:
             try:
