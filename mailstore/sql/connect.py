@@ -19,7 +19,7 @@ DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg", "sqlite
 _EXTRAS = {"mysql": ("pymysql", "mysql"), "postgresql": ("psycopg", "postgresql")}
 
 
-def connect(url: str, config: StoreConfig, password: str | None) -> Database:
+def connect(url: str, config: StoreConfig, password: str | None, *, local_times: bool = False) -> Database:
     """Return the database behind a URL whose scheme is the bare name of an engine; nothing is connected yet.
 
     Parameters
@@ -27,6 +27,7 @@ def connect(url: str, config: StoreConfig, password: str | None) -> Database:
     url: such as ``mysql://mailstore@127.0.0.1/vmail``.
     config: tells the socket and the CA file.
     password: instead of the one in the URL.
+    local_times: see `Database`.
 
     Raises ConfigurationError if the engine is not known, or its driver not installed.
     """
@@ -36,7 +37,7 @@ def connect(url: str, config: StoreConfig, password: str | None) -> Database:
     native = native_url(kind, rest)
     if kind == "sqlite":
         return Database(native)
-    return open_server(kind, native, password, socket=config.socket, tls_ca=config.tls_ca)
+    return open_server(kind, native, password, socket=config.socket, tls_ca=config.tls_ca, local_times=local_times)
 
 
 def native_url(kind: str, rest: str) -> URL:
@@ -48,7 +49,9 @@ def native_url(kind: str, rest: str) -> URL:
     raise ConfigurationError(f"this is no {kind} URL; are all special characters percent-encoded?")
 
 
-def open_server(kind: str, url: URL, password: str | None, *, socket: str = "", tls_ca: str = "") -> Database:
+def open_server(
+    kind: str, url: URL, password: str | None, *, socket: str = "", tls_ca: str = "", local_times: bool = False
+) -> Database:
     """Return a database of MariaDB, MySQL or PostgreSQL; nothing is connected yet.
 
     Raises ConfigurationError, saying what to install, if the driver of this engine is not there.
@@ -56,7 +59,7 @@ def open_server(kind: str, url: URL, password: str | None, *, socket: str = "", 
     _require_extra(kind)
     if password is not None:
         url = url.set(password=password)
-    return Database(url, _connect_args(kind, socket, tls_ca))
+    return Database(url, _connect_args(kind, socket, tls_ca), local_times=local_times)
 
 
 def _connect_args(kind: str, socket: str, tls_ca: str) -> dict[str, Any]:

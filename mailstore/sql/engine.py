@@ -36,7 +36,6 @@ _MYSQL_SESSION = "SET SESSION " + ", ".join(
         # in rows of servers that grew old: such a row can be written again. Other modes change what statements mean.
         "sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
         f"innodb_lock_wait_timeout = {LOCK_SECONDS}",
-        "time_zone = '+00:00'",  # in which TIMESTAMP columns are read and written; no hour is missing in spring
         "default_storage_engine = InnoDB",
         "completion_type = 'NO_CHAIN'",
         "foreign_key_checks = 1",
@@ -46,6 +45,8 @@ _MYSQL_SESSION = "SET SESSION " + ", ".join(
         "sql_select_limit = 18446744073709551615",
     ]
 )
+_MYSQL_UTC = ", time_zone = '+00:00'"
+"""The zone in which TIMESTAMP columns are read and written; in UTC no hour is missing in spring."""
 _POSTGRESQL_SESSION = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "timezone": "UTC",
@@ -75,17 +76,21 @@ class Database:
     no part in transactions that are open while they are forked.
     """
 
-    def __init__(self, url: URL, connect_args: dict[str, Any] | None = None) -> None:
+    def __init__(self, url: URL, connect_args: dict[str, Any] | None = None, *, local_times: bool = False) -> None:
         """Prepare for connecting; nothing is connected yet.
 
         Parameters
         ----------
         url: with the driver spelled out, since the default driver of a dialect changes between SQLAlchemy versions.
         connect_args: what the driver takes besides (TLS, sockets).
+        local_times: of MySQL, leave the session in the server's time zone, for products that keep times in it.
         """
         self.url = url
         self.kind = "mysql" if url.get_backend_name() == "mariadb" else url.get_backend_name()
         self._connect_args = connect_args or {}
+        if self.kind == "mysql":
+            session = _MYSQL_SESSION + ("" if local_times else _MYSQL_UTC)
+            self._connect_args = {"init_command": session, **self._connect_args}
         self._connections = OpenConnections()
         self._obstacle: StoreError | None = None
         self._begin_anew()
@@ -303,7 +308,7 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     if kind == "mysql":
         # Under REPEATABLE READ a transaction that waited for a lock would go on to count rows as they were before.
         options["isolation_level"] = "READ COMMITTED"
-        defaults = {"charset": "utf8mb4", "connect_timeout": _CONNECT_SECONDS, "init_command": _MYSQL_SESSION}
+        defaults = {"charset": "utf8mb4", "connect_timeout": _CONNECT_SECONDS}
     elif kind == "postgresql":
         settings = " ".join(f"-c {name}={value}" for name, value in _POSTGRESQL_SESSION.items())
         defaults = {"connect_timeout": _CONNECT_SECONDS, "options": settings, "client_encoding": "utf8"}

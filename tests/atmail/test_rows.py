@@ -318,3 +318,9 @@ class TestWhatAtmailLacks:
         with pytest.raises(InvalidValue, match="delete"):
             store.aliases.remove_members("a@example.com", ["x@y.org"])
         assert store.aliases.get("a@example.com").members == ("x@y.org",)
+
+
+def test_times_stay_in_the_zone_of_the_server(rig: AtmailRig) -> None:
+    """Columns may be TIMESTAMP on some servers: a session in another zone would shift what is read."""
+    with rig.shared._context.db.reading() as connection:
+        assert connection.exec_driver_sql("SELECT @@time_zone = @@GLOBAL.time_zone").scalar() == 1

@@ -104,7 +104,7 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
 
 
 def _database(config: StoreConfig, password: str | None) -> Database:
-    return connect(config.url.partition("+")[2], config, password)
+    return connect(config.url.partition("+")[2], config, password, local_times=True)
 
 
 def _apiserver(config: StoreConfig, password: str | None) -> Database | None:
@@ -114,7 +114,7 @@ def _apiserver(config: StoreConfig, password: str | None) -> Database | None:
     if urlsplit(config.apiserver).scheme != "mysql":
         raise ConfigurationError("apiserver: a URL such as mysql://mailstore@127.0.0.1/apiserver is wanted")
     own = urlsplit(config.apiserver).password is not None
-    return connect(config.apiserver, config, None if own else password)
+    return connect(config.apiserver, config, None if own else password, local_times=True)
 
 
 class AtmailStore(SQLDriver[Context]):
