@@ -102,9 +102,9 @@ RESOLVED: dict[str, str] = {
     "rob@example.com": CATCH_ALL,
     "sales@alias.example": f"{BOB},ann@other.org",
     "eve@alias.example": "eve@other.org",
-    # With a catch-all there is no way to switch an address off.
-    "cut@example.com": CATCH_ALL,
-    "cut@alias.example": CATCH_ALL,
+    # Who is switched off leads to itself, where nobody is: the catch-all does not get the mail.
+    "cut@example.com": "cut@example.com",
+    "cut@alias.example": "cut@example.com",
     "nobody@example.com": CATCH_ALL,
     "nobody@alias.example": CATCH_ALL,
     "zz@plain.example": "zoe@plain.example",

@@ -437,11 +437,12 @@ TABLE: dict[str, dict[str, str]] = {
         BOB: BOB, "robert@example.com": BOB, "rob@alias.example": BOB, "sales@example.com": f"{BOB},ann@other.org",
         "kim@example.com": "kim@example.com,kim@other.org,kim2@other.org", "eve@example.com": "eve@other.org",
         **{name: name for name in ("back@example.com", "moved@example.com", "nosmtp@example.com", "nodeliver@example.com")},
+        "cut@example.com": "cut@example.com", "cut2@example.com": "cut@example.com",
         "example.com": CATCH_ALL, "zoe@plain.example": "zoe@plain.example", "zz@plain.example": "zoe@plain.example",
     },
     "virtual_alias_alias_domain": {
         "bob@alias.example": BOB, "robert@alias.example": BOB, "sales@alias.example": f"{BOB},ann@other.org",
-        "eve@alias.example": "eve@other.org",
+        "eve@alias.example": "eve@other.org", "cut@alias.example": "cut@example.com",
         # iRedMail does not ask whether the target is switched on; virtual_mailbox_domains does.
         "dan@ofoff.example": "dan@off.example",
     },

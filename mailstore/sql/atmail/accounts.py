@@ -13,6 +13,7 @@ from mailstore.address import account_address, domain_part, held_address, held_d
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.names import Spellings
 from mailstore.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.secret import Secret, make_secret
 from mailstore.sql.atmail.account_changes import AccountChange
@@ -211,8 +212,9 @@ class Accounts(store.Accounts):
     def _rename(self, tx: Transaction, old: str, new: str) -> None:
         domain_id = self._names.lock_domain(tx, domain_part(new))
         own = self._own_aliases(tx, old)
-        self._names.refuse_taken(tx.connection, new, own=own)
-        served = self._names.all_names(tx.connection, {new: domain_part(new)})[new]
+        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
+        served = set(Spellings([new], spellings.alias_domains).names)
+        self._names.refuse_names(tx.connection, {new: served - own})
         used_up = own & served
         if used_up:
             columns = self._expansions.columns
@@ -221,7 +223,6 @@ class Accounts(store.Accounts):
         if "dateModified" in self._table.c:
             values["dateModified"] = local_now()
         tx.execute(update(self._table).where(self._table.c.username == old).values(values))
-        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
         self._expansions.rename(tx, spellings, new)
 
     def _own_aliases(self, tx: Transaction, address: str) -> set[str]:
@@ -234,8 +235,9 @@ class Accounts(store.Accounts):
             self._names.lock_domain(tx, domain)
             self._lock(tx, address)
             # The record is written first: it copies what is about to be removed.
-            records = Retention(self._context).record(tx, [address], domain, due)
-            self._expansions.remove_references(tx, self._names.spellings(tx.connection, [address]))
+            spellings = self._names.spellings(tx.connection, [address])
+            records = Retention(self._context).record_some(tx, [address], domain, due, spellings)
+            self._expansions.remove_references(tx, spellings)
             tx.execute(delete(self._table).where(self._table.c.username == address))
             return records[0] if records else None
 

@@ -121,6 +121,28 @@ class Expansions:
                 aliases[account.lower()].append(other)
         return forwardings, aliases
 
+    def leading(
+        self, connection: Connection, accounts: Collection[str]
+    ) -> tuple[Mapping[str, str], Mapping[str, set[str]]]:
+        """Return the per-account aliases of accounts, with these, and all alias domains by the domain; one statement."""
+        columns = self.columns
+        query = union_all(
+            select(literal("domain"), bare(columns.AliasName), bare(columns.AliasTo)).where(
+                columns.aliasType == DOMAIN
+            ),
+            select(literal("alias"), columns.AliasName, columns.AliasTo).where(
+                columns.AliasTo.in_(accounts), self.alone()
+            ),
+        )
+        holders: dict[str, str] = {}
+        under: dict[str, set[str]] = defaultdict(set)
+        for kind, name, target in connection.execute(query).all():
+            if kind == "alias":
+                holders[name.lower()] = target.lower()
+            else:
+                under[target.lower()].add(name.lower())
+        return holders, under
+
     def refers(self, spellings: Spellings) -> ColumnElement[bool]:
         """Return the condition that a row leads to some addresses, under every spelling that is followed."""
         return leads_to(self.columns.AliasTo, spellings, exact=False)

@@ -83,7 +83,7 @@ class NameSpace:
     def refuse_taken(self, connection: Connection, address: str, *, own: Collection[str] = ()) -> None:
         """Raise AlreadyExists if an address in a domain of the store is in use; names in `own` do not count."""
         names = self.all_names(connection, {address: domain_part(address)})[address]
-        self._refuse(connection, {address: names - set(own)})
+        self.refuse_names(connection, {address: names - set(own)})
 
     def spellings(
         self, connection: Connection, addresses: Collection[str], *, with_aliases: bool = True, also: str = ""
@@ -92,11 +92,10 @@ class NameSpace:
 
         `also` is a domain whose alias domains shall be known too: the one of a new address.
         """
-        aliases = self._expansions.around(connection, addresses)[1] if with_aliases else {}
-        holders = {name.lower(): account for account, names in aliases.items() for name in names}
+        holders, under = self._expansions.leading(connection, addresses if with_aliases else ())
         every = [*addresses, *holders]
         domains = {domain_part(address) for address in every} | ({also} - {""})
-        under = self._expansions.alias_domains(connection, domains)
+        under = {domain: names for domain, names in under.items() if domain in domains}
         return Spellings(every, under, self._others(connection, Spellings(every, under)), holders)
 
     def _others(self, connection: Connection, spellings: Spellings) -> set[str]:
@@ -120,13 +119,13 @@ class NameSpace:
             for other in (account, *aliases):
                 if other != address and other in served:
                     raise _in_use(address, other, "served under that domain too")
-        self._refuse(tx.connection, names)
+        self.refuse_names(tx.connection, names)
 
     def refuse_under_other_names(self, connection: Connection, address: str) -> None:
         """Raise AlreadyExists if an address is served already under a domain that stands for its own."""
         owner = self.owners(connection, [domain_part(address)]).get(domain_part(address), domain_part(address))
         names = self.all_names(connection, {address: owner})[address]
-        self._refuse(connection, {address: names - {address}})
+        self.refuse_names(connection, {address: names - {address}})
 
     def refuse_served(self, connection: Connection, domain: str) -> None:
         """Raise AlreadyExists if addresses under a future alias domain are expanded already."""
@@ -145,7 +144,8 @@ class NameSpace:
                 names[address] |= {f"{local_part(address)}@{alias}" for alias in under.get(owner, ())}
         return names
 
-    def _refuse(self, connection: Connection, names: Mapping[str, set[str]]) -> None:
+    def refuse_names(self, connection: Connection, names: Mapping[str, set[str]]) -> None:
+        """Raise AlreadyExists if one of the names under which some addresses are served is in use."""
         taken = self.taken(connection, set().union(*names.values()))
         for address, served in names.items():
             for name in sorted(served & taken.keys()):

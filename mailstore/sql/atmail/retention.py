@@ -10,6 +10,7 @@ from itertools import chain
 from sqlalchemy import select
 
 from mailstore.model import DeletedMailbox
+from mailstore.names import Spellings
 from mailstore.neighbours import Place, refuse_occupied
 from mailstore.sql.atmail.account_rows import home_of
 from mailstore.sql.atmail.context import Context, labelled
@@ -42,14 +43,18 @@ class Retention:
         """
         made: list[DeletedMailbox] = []
         for start in range(0, len(addresses), _BATCH):
-            made += self._record(tx, addresses[start : start + _BATCH], domain, due)
+            batch = addresses[start : start + _BATCH]
+            made += self.record_some(tx, batch, domain, due, self._names.spellings(tx.connection, batch))
         return made
 
-    def _record(self, tx: Transaction, addresses: Sequence[str], domain: str, due: date) -> list[DeletedMailbox]:
+    def record_some(
+        self, tx: Transaction, addresses: Sequence[str], domain: str, due: date, spellings: Spellings
+    ) -> list[DeletedMailbox]:
+        """Record some hundred accounts at most, references to which have these `spellings`."""
         columns = self._accounts.c
         query = select(*labelled(self._accounts, "username", "homeDir")).where(columns.username.in_(addresses))
         rows = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
-        snapshots = self._snapshots(tx, list(rows))
+        snapshots = self._snapshots(tx, list(rows), spellings)
         by = self._context.actor.username if self._context.actor else ""
         new = [
             NewRecord(address, domain, row["homeDir"], due, by, snapshot=snapshots[address])
@@ -57,34 +62,29 @@ class Retention:
         ]
         return self._context.ledger.add(tx, new)
 
-    def _snapshots(self, tx: Transaction, addresses: Sequence[str]) -> dict[str, str]:
+    def _snapshots(self, tx: Transaction, addresses: Sequence[str], around: Spellings) -> dict[str, str]:
         """Return what the database says about each address: its row, and the rows of aliases around it.
 
         Rows have all their columns by the server's names, those that this driver does not know among them.
         """
         found: dict[str, dict[str, list[Row]]] = {address: defaultdict(list) for address in addresses}
-        around = self._names.spellings(tx.connection, addresses)
-        rows, columns = self._context.table("aliases"), self._expansions.columns
-        account, name, to = (
-            each.label("_of") for each in (self._accounts.c.username, columns.AliasName, columns.AliasTo)
-        )
-        for part, kept in (
-            ("account", rows_of(tx, self._accounts, self._accounts.c.username.in_(addresses), also=[account])),
-            (
-                "forwarding",
-                rows_of(tx, rows, columns.AliasName.in_(addresses), columns.aliasType != DOMAIN, also=[name]),
-            ),
-            (
-                "pointers",
-                rows_of(
-                    tx, rows, self._expansions.may_refer(around), also=[to, self._expansions.alone().label("_alone")]
-                ),
-            ),
-        ):
-            for row in kept:
-                holder = around.holder(str(row.pop("_of")))
-                if holder in found:  # else an address that only looks like one of these
-                    found[holder][part].append(row)
+        accounts = self._accounts
+        account = accounts.c.username.label("_of")
+        for row in rows_of(tx, accounts, accounts.c.username.in_(addresses), also=[account]):
+            found[str(row.pop("_of")).lower()]["account"].append(row)
+        columns, alone = self._expansions.columns, self._expansions.alone().label("_alone")
+        own = columns.AliasName.in_(addresses) & (columns.aliasType != DOMAIN)
+        both = [columns.AliasName.label("_name"), columns.AliasTo.label("_to"), alone]
+        for row in rows_of(tx, self._context.table("aliases"), own | self._expansions.may_refer(around), also=both):
+            name, holder, is_alone = (
+                str(row.pop("_name")).lower(),
+                around.holder(str(row.pop("_to"))),
+                row.pop("_alone"),
+            )
+            if name in found:
+                found[name]["forwarding"].append(row)
+            if holder in found and holder != name:  # else an address that only looks like one of these
+                found[holder]["pointers"].append({**row, "_alone": is_alone})
         return {address: packed(kept) for address, kept in found.items()}
 
     def known_homes(self, tx: Transaction, homes: Collection[str]) -> set[str]:
