@@ -163,3 +163,11 @@ def test_the_cost_does_not_grow_with_the_domain(rig: Rig) -> None:
             store.domains.delete("a.test", keep_mailbox_days=0)
             rig.execute("DELETE FROM deleted_mailboxes")
         assert costs[0] == costs[1]
+
+
+def test_who_may_restore_a_domain(store: IRedMailStore) -> None:
+    store.admins.promote("f@b.test", global_admin=True)
+    store.domains.delete("a.test")
+    with pytest.raises(NotFound):
+        store.acting_as("root@admin.example").deleted.restore_domain("a.test")
+    assert store.acting_as("f@b.test").deleted.restore_domain("a.test").domain == "a.test"
