@@ -7,6 +7,7 @@ no value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -40,8 +41,8 @@ _FOREIGN = {String: ("blob",), Integer: ("blob", "text", "real")}
 def read_leniently(engine: Engine, kind: str) -> None:
     """Let an engine give a neutral value, or text with marks of replacement, for what cannot be read."""
     if kind == "sqlite":
-        engine.dialect.colspecs = {**engine.dialect.colspecs, String: _Text, Integer: _Number}
         event.listen(engine, "connect", _replace_octets)
+        engine.dialect.colspecs = {**engine.dialect.colspecs, String: _Text, Integer: _Number}
     elif kind == "postgresql":
         event.listen(engine, "connect", _read_endless_times)
 
@@ -50,8 +51,8 @@ def _replace_octets(connection: Any, _record: Any) -> None:
     connection.text_factory = _decoded
 
 
-def _decoded(octets: bytes) -> str:
-    return octets.decode(errors="replace")
+_decoded: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace")
+"""Called for every text that is read, and therefore no function of Python's."""
 
 
 def _text(value: Any) -> Any:

@@ -41,7 +41,8 @@ def home_of(row: Mapping[Any, Any]) -> str | None:
 
 
 def _checked_home(home: str | None) -> str | None:
-    return normal_home(home) if home else home
+    """Return a home if it is one. Raises InvalidValue; nearly all are told by their look."""
+    return normal_home(home) if home and ("/." in home or not home.isprintable()) else home
 
 
 class AccountRows:
