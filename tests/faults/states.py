@@ -86,8 +86,15 @@ class Image:
         with self.rig.engine.begin() as connection:
             for name, rows in self.rows.items():
                 if rows:
-                    columns = [column.name for column in tables[name].columns]
-                    connection.execute(tables[name].insert(), [dict(zip(columns, row, strict=True)) for row in rows])
+                    columns = tables[name].columns
+                    for row in rows:
+                        # A date that is none reads as none, and comes back as the default that it was.
+                        values = {
+                            column.name: value
+                            for column, value in zip(columns, row, strict=True)
+                            if value is not None or column.nullable
+                        }
+                        connection.execute(tables[name].insert().values(values))
 
 
 def _copy(source: Path, destination: Path) -> None:
