@@ -266,3 +266,12 @@ class TestCheck:
         assert store.accounts.get(BOB).address == BOB
         with pytest.raises(AlreadyExists):
             store.accounts.create(BOB, password="x")
+
+
+@pytest.mark.parametrize("address", ["o'neil@imap.example", "a+b@localhost", "bob@192.0.2.7", "bob@[192.0.2.7]"])
+def test_an_account_outside_is_a_mailbox_anywhere(store: AfterLogicStore, address: str) -> None:
+    store.accounts.create(address, password="x", settings=AccountSettings(default_domain=True))
+    assert store.accounts.exists(address)
+    assert store.accounts.get(address).address == address
+    store.accounts.delete(address)
+    assert not store.accounts.exists(address)

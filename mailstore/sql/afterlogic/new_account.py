@@ -95,7 +95,9 @@ class NewAccount:
         """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError."""
         fields = dict(fields)
         settings = fields.pop("settings", None) or AccountSettings()
-        address = login_address(address)  # without a mail server of its own it is somebody's mailbox anywhere
+        # Outside of all domains it is somebody's mailbox anywhere; `finish` is stricter with the product's own server.
+        anywhere = settings.default_domain or settings.parent
+        address = login_address(address) if anywhere else any_address(address)
         stored = stored_password(password, password_hash)
         if stored is None:
             raise InvalidPassword(f"{address}: a new account needs a password", subject=address)
