@@ -24,7 +24,7 @@ import msgspec
 
 from mailstore.cli.root import root
 from mailstore.config import AtmailConfig, Config, DaemonConfig, LayoutConfig, StoreConfig
-from mailstore.rights import KINDS, Needs, Operation, Rule
+from mailstore.driver.rights import KINDS, Needs, Operation, Rule
 from mailstored.events import EVENTS
 from mailstored.metrics import Metrics
 
@@ -256,7 +256,7 @@ _COLUMNS = 5
 
 
 def security() -> str:
-    """Return docs/security.md with the tables of `mailstore.rights`, a few operations each."""
+    """Return docs/security.md with the tables of `mailstore.driver.rights`, a few operations each."""
     text = (HERE / "security.md").read_text(encoding="utf-8")
     if len(_RIGHTS.findall(text)) != 1:
         raise SystemExit("docs/security.md has no place for the tables of rights")

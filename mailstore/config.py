@@ -19,7 +19,7 @@ from msgspec import Meta
 from mailstore.errors import ConfigurationError, InvalidPassword, InvalidQuota
 from mailstore.passwords import WRITABLE_SCHEMES, check_scheme
 from mailstore.quota import Quota
-from mailstore.urls import shown
+from mailstore.driver.urls import shown
 
 __all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
 

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mailstore import _dirfd
-from mailstore._dirfd import Removed
-from mailstore._disk_errors import reporting, tell
-from mailstore._home_search import MAILDIR_PARTS, TRASH, homes_below
-from mailstore._mounts import mounts_below
+from mailstore.disk import dirfd
+from mailstore.disk.dirfd import Removed
+from mailstore.disk.errors import reporting, tell
+from mailstore.disk.search import MAILDIR_PARTS, TRASH, homes_below
+from mailstore.disk.mounts import mounts_below
 from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
-from mailstore.layout import normal_home
+from mailstore.disk.layout import normal_home
 from mailstore.model import Usage
 
 __all__ = ["TRASH", "CreatedHome", "Homes", "Trashed"]
@@ -68,15 +68,15 @@ class CreatedHome:
 
     home: str
     root: str
-    made: tuple[_dirfd.Made, ...] = field(repr=False)
+    made: tuple[dirfd.Made, ...] = field(repr=False)
 
     def undo(self) -> None:
         """Remove exactly the directories that were made, last first, up to the first that is no longer empty.
 
         May be called again. Raises `HomeError` if one cannot be removed for another reason.
         """
-        with reporting("cannot remove the newly made", self.home), _dirfd.opened(self.root) as root:
-            _dirfd.unmake(root, self.made)
+        with reporting("cannot remove the newly made", self.home), dirfd.opened(self.root) as root:
+            dirfd.unmake(root, self.made)
 
 
 # --- the homes --------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class Homes:
         place = self._locate(home)
         with reporting("cannot look for", place.home), self._root(place.root) as root:
             try:
-                with _dirfd.descended(root, place.names):
+                with dirfd.descended(root, place.names):
                     return True
             except FileNotFoundError:
                 _refuse_empty(root, place.root)
@@ -146,8 +146,8 @@ class Homes:
         place = self._locate(home)
         with reporting("cannot look into", place.home), self._root(place.root) as root:
             try:
-                with _dirfd.descended(root, place.names) as fd:
-                    return not any(list(visit.files) for visit in _dirfd.walk(fd, _raise_walk_error))
+                with dirfd.descended(root, place.names) as fd:
+                    return not any(list(visit.files) for visit in dirfd.walk(fd, _raise_walk_error))
             except FileNotFoundError:
                 return False
 
@@ -157,7 +157,7 @@ class Homes:
         with (
             reporting("cannot check", place.home),
             self._root(place.root) as root,
-            _dirfd.descended(root, place.names) as fd,
+            dirfd.descended(root, place.names) as fd,
         ):
             self._check_owner(fd, root, place)
 
@@ -171,7 +171,7 @@ class Homes:
             reporting("cannot measure", home.path),
             self._root(home.root) as root,
             self._trash(home.root, root) as trash,
-            _dirfd.opened(name, dir_fd=trash) as fd,
+            dirfd.opened(name, dir_fd=trash) as fd,
         ):
             return _contents(fd)
 
@@ -184,7 +184,7 @@ class Homes:
         below = [_checked_folder(folder)] if folder else []
         size = messages = 0
         with self._home(home, "cannot measure") as fd:
-            for visit in _dirfd.walk(fd, _raise_walk_error):
+            for visit in dirfd.walk(fd, _raise_walk_error):
                 sizes = list(_regular_sizes(visit.files))
                 size += sum(sizes)
                 if visit.names[-1:] in (["cur"], ["new"]) and visit.names[: len(below)] == below:
@@ -236,35 +236,35 @@ class Homes:
 
     def _check_adoptable(self, place: _Place, root: int) -> None:
         try:
-            with _dirfd.descended(root, place.names) as fd:
+            with dirfd.descended(root, place.names) as fd:
                 self._check_owner(fd, root, place)
         except FileNotFoundError as error:
             message = f"there is no home {place.home} to adopt; create it instead"
             raise HomeRefused(message, subject=place.home) from error
 
-    def _make_all(self, root: int, place: _Place, wanted: Sequence[tuple[str, ...]]) -> tuple[_dirfd.Made, ...]:
+    def _make_all(self, root: int, place: _Place, wanted: Sequence[tuple[str, ...]]) -> tuple[dirfd.Made, ...]:
         """Make the ``wanted`` directories and the parents of the home, all or none of them."""
         for _ in range(_RACES):
-            made: list[_dirfd.Made] = []
+            made: list[dirfd.Made] = []
             try:
                 for names in (*_parents(place.names), *wanted):
                     self._make_one(root, place, names, made)
             except FileNotFoundError:  # another process gave up and removed the parent that both of us needed
-                _dirfd.unmake(root, made)
+                dirfd.unmake(root, made)
             except BaseException:
-                _dirfd.unmake(root, made)
+                dirfd.unmake(root, made)
                 raise
             else:
                 return tuple(made)
         raise _vanishing(place)
 
-    def _make_one(self, root: int, place: _Place, names: tuple[str, ...], made: list[_dirfd.Made]) -> None:
+    def _make_one(self, root: int, place: _Place, names: tuple[str, ...], made: list[dirfd.Made]) -> None:
         try:
-            made.append(_dirfd.make(root, names, self._owner_below(root), self._mode))
+            made.append(dirfd.make(root, names, self._owner_below(root), self._mode))
         except FileExistsError as error:
             if names == place.names:
                 raise _home_exists(place) from error
-            with _dirfd.descended(root, names):  # refuses a symbolic link or a file
+            with dirfd.descended(root, names):  # refuses a symbolic link or a file
                 pass
 
     # --- the trash
@@ -286,7 +286,7 @@ class Homes:
     def _removable(self, place: _Place, root: int) -> Iterator[tuple[int, int]]:
         """The directory above a home, and the home, after everything was checked that keeps it from being moved."""
         *above, name = place.names
-        with _dirfd.descended(root, above) as parent, _dirfd.opened(name, dir_fd=parent) as home:
+        with dirfd.descended(root, above) as parent, dirfd.opened(name, dir_fd=parent) as home:
             self._check_owner(home, root, place)
             _check_same_device(home, root, place)
             _check_unmounted(place)
@@ -316,7 +316,7 @@ class Homes:
         with self._removable(place, root) as (parent, home), self._trash(place.root, root, make=True) as trash:
             # To move a directory its owner needs the right to write into it; root always may.
             move = partial(os.rename, name, entry, src_dir_fd=parent, dst_dir_fd=trash)
-            _dirfd.with_access(name, parent, move)
+            dirfd.with_access(name, parent, move)
             if not _is_same(home, entry, trash):
                 os.rename(entry, name, src_dir_fd=trash, dst_dir_fd=parent)
                 message = f"{place.home} was replaced by something else while it was set aside; look at it"
@@ -367,7 +367,7 @@ class Homes:
             reporting("cannot put back", trashed.path),
             self._root(place.root) as root,
             self._trash(place.root, root) as trash,
-            _dirfd.opened(name, dir_fd=trash),
+            dirfd.opened(name, dir_fd=trash),
         ):
             self._move_back(name, trash, place, root)
 
@@ -380,15 +380,15 @@ class Homes:
         for _ in range(_RACES):
             made = self._make_all(root, place, ())
             try:
-                with _dirfd.descended(root, place.names[:-1]) as parent:
+                with dirfd.descended(root, place.names[:-1]) as parent:
                     _rename_to_new(name, trash, place, parent)
                     _sync_both(parent, trash, place.home, f"the home is back at {place.home}")
             except FileNotFoundError:
-                _dirfd.unmake(root, made)
+                dirfd.unmake(root, made)
                 if not _is_there(name, trash):
                     raise
             except BaseException:
-                _dirfd.unmake(root, made)
+                dirfd.unmake(root, made)
                 raise
             else:
                 return
@@ -420,7 +420,7 @@ class Homes:
                 return Removed()
             condemned = _is_there(name + _SETTLED, trash)
             _rename_entry(name + _SETTLED if condemned else name, name + _REMOVING, trash)
-            return _dirfd.remove_tree(name + _REMOVING, trash, progress)
+            return dirfd.remove_tree(name + _REMOVING, trash, progress)
 
     def _entry_name(self, trashed: Trashed) -> str:
         """The name of a trash entry, which must be one that this object could have handed out."""
@@ -436,8 +436,8 @@ class Homes:
         above = os.fstat(root_fd)
         if make:
             with suppress(FileExistsError):
-                _dirfd.make(root_fd, (TRASH,), (above.st_uid, above.st_gid), 0o700)
-        with _dirfd.opened(TRASH, _dirfd.READ, dir_fd=root_fd) as fd:
+                dirfd.make(root_fd, (TRASH,), (above.st_uid, above.st_gid), 0o700)
+        with dirfd.opened(TRASH, dirfd.READ, dir_fd=root_fd) as fd:
             status = os.fstat(fd)
             uid = status.st_uid
             # Our own uid: another process may be between making the trash and handing it over.
@@ -467,7 +467,7 @@ class Homes:
     @contextmanager
     def _root(self, root: str) -> Iterator[int]:
         try:
-            fd = os.open(root, _dirfd.LOOK)
+            fd = os.open(root, dirfd.LOOK)
         except FileNotFoundError as error:
             message = f"root {root} does not exist; is its file system mounted?"
             raise HomeError(message, subject=root) from error
@@ -482,7 +482,7 @@ class Homes:
         with (
             reporting(doing, place.home),
             self._root(place.root) as root,
-            _dirfd.descended(root, place.names) as fd,
+            dirfd.descended(root, place.names) as fd,
         ):
             yield fd
 
@@ -546,7 +546,7 @@ def _parents(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _refuse_empty(root: int, path: str) -> None:
-    with _dirfd.opened(".", _dirfd.READ, dir_fd=root) as fd, os.scandir(fd) as entries:
+    with dirfd.opened(".", dirfd.READ, dir_fd=root) as fd, os.scandir(fd) as entries:
         if next(entries, None) is None:
             raise HomeError(f"root {path} is completely empty; is its file system mounted?", subject=path)
 
@@ -575,13 +575,13 @@ def _vanishing(place: _Place) -> HomeError:
     return HomeError(f"the directories above {place.home} keep vanishing; try again", subject=place.home)
 
 
-def _check_still_there(root: int, place: _Place, made: Sequence[_dirfd.Made]) -> None:
+def _check_still_there(root: int, place: _Place, made: Sequence[dirfd.Made]) -> None:
     """Refuse a home just made that another process has replaced, while it was empty, with one from the trash."""
     inode = next(one.inode for one in made if one.names == place.names)
-    with _dirfd.descended(root, place.names) as fd:
+    with dirfd.descended(root, place.names) as fd:
         if os.fstat(fd).st_ino == inode:
             return
-    _dirfd.unmake(root, made)
+    dirfd.unmake(root, made)
     raise _home_exists(place)
 
 
@@ -613,8 +613,8 @@ def _is_same(fd: int, name: str, parent: int) -> bool:
 
 def _sync_both(destination: int, source: int, home: str, state: str) -> None:
     try:
-        _dirfd.sync(destination)
-        _dirfd.sync(source)
+        dirfd.sync(destination)
+        dirfd.sync(source)
     except OSError as error:
         message = f"the disk does not confirm the move of {home}; check the disk"
         raise HomeError(message, subject=home, state=state) from error
@@ -628,7 +628,7 @@ def _rename_entry(name: str, marked: str, trash: int) -> None:
 
 def _contents(home: int) -> Removed:
     files = size = 0
-    for visit in _dirfd.walk(home, _raise_walk_error):
+    for visit in dirfd.walk(home, _raise_walk_error):
         entries = list(visit.files)
         files += len(entries)
         size += sum(_regular_sizes(iter(entries)))

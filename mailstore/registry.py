@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from mailstore import urls
+from mailstore.driver import urls
 from mailstore.config import LayoutConfig, StoreConfig, convert
 from mailstore.errors import ConfigurationError
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, insert, select, update
 
-from mailstore.lookups import MAIN_CF, Reader, write
+from mailstore.driver.lookups import MAIN_CF, Reader, write
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail import lookups
 from tests.servers.database import PASSWORDS
@@ -25,7 +25,7 @@ from tests.servers.process import ENVIRONMENT, make_directory, program
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mailstore.sql.iredmail.schema import Schema
+    from mailstore.sql.iredmail.schema.detection import Schema
 
 PASSWORD = "pass wörd"
 SCHEMES: dict[str, tuple[str, int | None]] = {

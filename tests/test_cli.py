@@ -10,7 +10,7 @@ import pytest
 
 from mailstore.cli.root import NOUNS, root
 from mailstore.config import StoreConfig
-from mailstore.lookups import Reader
+from mailstore.driver.lookups import Reader
 from mailstore.passwords import hash_password, verify_password
 from mailstore.registry import with_query_options
 from tests.test_cli_rig import PASSWORD, Cli, run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstore import _dirfd
+from mailstore.disk import dirfd
 from mailstore.maildir import Homes
 
 DOMAINS, USERS = ("a.com", "b.com", "c.com"), ("ann", "bob", "eve", "kim")
@@ -76,8 +76,8 @@ def test_a_directory_that_was_moved_outside_is_not_followed(root: Path, outside:
 def test_who_must_see_everything_learns_what_was_moved_away_unread(root: Path, outside: Path) -> None:
     """Whether a home is empty, and may be taken over, is found by the same walk."""
     told: list[tuple[list[str], OSError]] = []
-    with _dirfd.opened(str(root), _dirfd.READ) as top:
-        walk = _dirfd.walk(top, lambda names, error: told.append((names, error)))
+    with dirfd.opened(str(root), dirfd.READ) as top:
+        walk = dirfd.walk(top, lambda names, error: told.append((names, error)))
         domain, user = next(visit.names[:] for visit in walk if len(visit.names) == 2)
         (root / domain / user).rename(outside / "home")
         (root / domain).rename(outside / "domain")
@@ -85,4 +85,4 @@ def test_who_must_see_everything_learns_what_was_moved_away_unread(root: Path, o
             pass
     ((names, error),) = told
     assert names == [domain]
-    assert isinstance(error, _dirfd.Moved)
+    assert isinstance(error, dirfd.Moved)

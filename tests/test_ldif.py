@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mailstore.errors import InvalidValue
 from mailstore.ldap import ldif
-from mailstore.ldap.iredmail.tree import Tls, empty_tree, schema_files, server_configuration
+from mailstore.ldap.iredmail.schema.tree import Tls, empty_tree, schema_files, server_configuration
 from mailstore.ldap.names import DN, dn
 from tests.ldap_schema_facts import ATTRIBUTE_ARC, ATTRIBUTES, CLASS_ARC, CLASSES, EQUALITY, SUBSTR, SYNTAX_ARC
 from tests.servers.process import ENVIRONMENT, program

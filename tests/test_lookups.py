@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import URL, Connection, create_engine, make_url
 
 from mailstore.errors import ConfigurationError
-from mailstore.lookups import PASSWORD_PLACEHOLDER, LookupFile, Reader, write
+from mailstore.driver.lookups import PASSWORD_PLACEHOLDER, LookupFile, Reader, write
 from mailstore.sql.iredmail import lookups
-from mailstore.sql.iredmail.schema import create, detect
+from mailstore.sql.iredmail.schema.detection import create, detect
 from tests.readers import (
     PASSWORD,
     SCHEMES,

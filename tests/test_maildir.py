@@ -21,9 +21,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailstore import _dirfd
+from mailstore.disk import dirfd
 from mailstore.errors import ConfigurationError, HomeError, HomeRefused, InvalidAddress, InvalidValue
-from mailstore.layout import Layout, has_stamp, normal_home
+from mailstore.disk.layout import Layout, has_stamp, normal_home
 from mailstore.maildir import TRASH, Homes, Trashed
 
 VMAIL = (5000, 5000)
@@ -746,7 +746,7 @@ def test_what_may_not_be_removed_is_named(root: Path) -> None:
 def test_a_killed_removal_is_not_put_back_but_resumed(
     homes: Homes, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_dirfd, "_BATCH", 100)
+    monkeypatch.setattr(dirfd, "_BATCH", 100)
     home = fill(root / "u", 350)
     (home / "Maildir/.Sub/cur").mkdir(parents=True)
     trashed = in_trash(homes, home)

@@ -14,10 +14,10 @@ from mailstore.config import AtmailConfig
 from mailstore.errors import SchemaMismatch
 from mailstore.sql.amavisd.policy_columns import SCORES, TEXTS
 from mailstore.sql.amavisd.tables import Tables as AmavisdTables
-from mailstore.sql.atmail.tables import API_SPECS, SPECS, TableNames, define
+from mailstore.sql.atmail.schema.tables import API_SPECS, SPECS, TableNames, define
 from mailstore.sql.iredapd.tables import Tables as IRedAPDTables
 from mailstore.sql.live import LiveColumn
-from mailstore.sql.mailinabox import schema as box
+from mailstore.sql.mailinabox.schema import detection as box
 from tests.mailinabox.rig import STAGES, make_box
 from tests.policies.schema import TABLES
 

@@ -6,7 +6,7 @@ import pytest
 
 from mailstore.address import any_address, domain_name
 from mailstore.errors import InvalidAddress, InvalidValue
-from mailstore.values import long_text, text
+from mailstore.driver.values import long_text, text
 
 NAMES = [
     "山田\u3000太郎",

@@ -22,7 +22,7 @@ from mailstore.passwords import (
     verify_password,
 )
 from mailstore.quota import UNLIMITED
-from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.schema.settings import Settings
 
 ATMAIL_SAMPLE = "{SSHA256}diItlPkdWkA18C2u6tAkeX58S1wkmp2zxvjDxgSk0k2+cZ06mCoHNA+j+LZiHAxz3qZ0goVeCkSvc6AMNxgryw=="
 

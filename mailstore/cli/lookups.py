@@ -130,7 +130,7 @@ def _number_or_name(owner: str) -> int | str:
 
 def _deliver(session: Session, server: str, options: dict[str, Any], force: bool) -> None:
     """Write the files for a server, or show them one after the other under their names."""
-    from mailstore.lookups import LookupOptions, write
+    from mailstore.driver.lookups import LookupOptions, write
 
     files = getattr(_module(session), server)(session.store, LookupOptions(**options))
     directory = options["directory"]

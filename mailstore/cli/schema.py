@@ -18,7 +18,7 @@ from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.passwords import generate_password
 
 if TYPE_CHECKING:
-    from mailstore.lookups import LookupFile
+    from mailstore.driver.lookups import LookupFile
 
 __all__ = ["SchemaReport", "schema", "schema_report"]
 
@@ -96,7 +96,7 @@ def _create_tables(session: Session, *, only_databases: object) -> None:
 
 def _deliver(session: Session, directory: str | None, files: Sequence[LookupFile]) -> None:
     """Write the files of a server, or show them one after the other under their names."""
-    from mailstore.lookups import write
+    from mailstore.driver.lookups import write
 
     if directory is None:
         session.output.raw("\n".join(f"### {file.name}\n{file.text}" for file in files))

@@ -24,12 +24,12 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-from mailstore import urls
-from mailstore.companions import Directory
+from mailstore.driver import urls
+from mailstore.driver.companions import Directory
 from mailstore.errors import ConfigurationError, NotFound
 from mailstore.policies import Level
-from mailstore.policy_keys import key_of
-from mailstore.rights import Operation
+from mailstore.driver.policy_keys import key_of
+from mailstore.driver.rights import Operation
 from mailstore.sql.connect import native_url, open_server
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.live import Live, read_live

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, insert,
 from mailstore.model import DeletedDomain
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import known
-from mailstore.values import now
+from mailstore.driver.values import now
 
 __all__ = ["DomainRecords"]
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import ColumnElement, select
 
 from mailstore.address import spellings
-from mailstore.driver import Driver, Shared
+from mailstore.driver.base import Driver, Shared
 from mailstore.sql.engine import Database
 
 __all__ = ["SQLDriver", "as_stored"]

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from mailstore.errors import ConfigurationError, StoreError, StoreUnavailable
-from mailstore.forks import in_children
+from mailstore.driver.forks import in_children
 from mailstore.sql.failures import translated
 from mailstore.sql.inherited import OpenConnections
 from mailstore.sql.lenient import read_leniently
@@ -102,7 +102,7 @@ class Database:
         self._local = threading.local()
 
     def forked(self) -> None:
-        """See `mailstore.forks`. The engine goes as a whole: other threads may have held locks within it."""
+        """See `mailstore.driver.forks`. The engine goes as a whole: other threads may have held locks within it."""
         self._connections.forked()
         self._begin_anew()
 

@@ -8,7 +8,7 @@ from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.sql.connect import connect
 from mailstore.sql.engine import Database
-from mailstore.urls import shown
+from mailstore.driver.urls import shown
 
 __all__ = ["database", "require_file"]
 

@@ -42,15 +42,15 @@ from mailstore.address import held_address, held_domain, spellings
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Finding, Usage
-from mailstore.neighbours import Place
-from mailstore.rights import Operation
-from mailstore.secret import Secret
+from mailstore.disk.neighbours import Place
+from mailstore.driver.rights import Operation
+from mailstore.driver.secret import Secret
 from mailstore.sql.domain_records import DomainRecords
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, known
 from mailstore.sql.own_tables import ERROR_LENGTH
 from mailstore.sql.paging import pages
-from mailstore.values import due_date, now
+from mailstore.driver.values import due_date, now
 
 __all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "without_password"]
 

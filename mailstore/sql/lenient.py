@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from mailstore.model import Finding
-from mailstore.readings import Readings, unreadable
+from mailstore.driver.readings import Readings, unreadable
 
 __all__ = ["REPLACED", "is_text", "misplaced_values", "note_replaced", "read_leniently"]
 

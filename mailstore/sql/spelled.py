@@ -1,4 +1,4 @@
-"""Conditions that find an address in a column under every spelling that readers follow: see `mailstore.names`."""
+"""Conditions that find an address in a column under every spelling that readers follow: see `mailstore.driver.names`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, func, or_
 
 from mailstore.address import domain_part, local_part
-from mailstore.names import DELIMITER, Spellings
+from mailstore.driver.names import DELIMITER, Spellings
 
 __all__ = ["called", "has_extension", "in_domains", "leads_to"]
 

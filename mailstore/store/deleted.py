@@ -11,7 +11,7 @@ from typing import Protocol, Unpack
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedDomain, DeletedMailbox, Domain
-from mailstore.neighbours import Place
+from mailstore.disk.neighbours import Place
 
 __all__ = ["Claim", "DeletedMailboxes"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from mailstore import AlreadyExists, InvalidPassword, InvalidValue
 from mailstore.sql.afterlogic import codec
-from mailstore.sql.afterlogic.account_pages import AccountEntry
+from mailstore.sql.afterlogic.accounts.pages import AccountEntry
 from mailstore.sql.afterlogic.domains import DomainEntry
 from mailstore.sql.afterlogic.rest_errors import (
     AccountNotFound,

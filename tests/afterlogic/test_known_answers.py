@@ -17,10 +17,12 @@ from mailstore.errors import (
     NotFound,
     PermissionDenied,
 )
-from mailstore.sql.afterlogic import codec, php, rest_errors, tenants, xxtea
+from mailstore.sql.afterlogic import codec, rest_errors, tenants
+from mailstore.sql.afterlogic.tokens import php
+from mailstore.sql.afterlogic.tokens import xxtea
 from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.rest_errors import InvalidToken, TokenExpired, code_of
-from mailstore.sql.afterlogic.tokens import LIFETIME, Salt, make_token, read_token
+from mailstore.sql.afterlogic.tokens.token import LIFETIME, Salt, make_token, read_token
 
 if TYPE_CHECKING:
     from pathlib import Path

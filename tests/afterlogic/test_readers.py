@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from mailstore import NotSupported
-from mailstore.lookups import LookupOptions, write
+from mailstore.driver.lookups import LookupOptions, write
 from mailstore.sql.afterlogic import lookup_files
 from mailstore.sql.afterlogic.settings import AccountSettings, DomainSettings
 from tests.afterlogic.conftest import only

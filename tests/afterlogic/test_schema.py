@@ -12,7 +12,7 @@ from mailstore.config import StoreConfig
 from mailstore.registry import with_query_options
 from mailstore.sql.afterlogic.settings import AccountSettings, DomainSettings
 from mailstore.sql.afterlogic.store import create_own_table, create_schema
-from mailstore.sql.afterlogic.tables import ALL, NEEDED
+from mailstore.sql.afterlogic.schema.tables import ALL, NEEDED
 from tests.afterlogic.conftest import only
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, insert, make_url, select, text
 from mailstore import open_store
 from mailstore.config import AtmailConfig, StoreConfig
 from mailstore.sql.atmail.store import AtmailStore, create_schema
-from mailstore.sql.atmail.tables import TableNames, define
+from mailstore.sql.atmail.schema.tables import TableNames, define
 from tests.servers.mariadb import MariaDB
 
 __all__ = ["AtmailRig", "on_mariadb"]

@@ -9,7 +9,7 @@ import pytest
 
 from mailstore import LimitExceeded, NotFound, PermissionDenied
 from mailstore.passwords import hash_password
-from mailstore.sql.atmail.admin_changes import AdminSettings
+from mailstore.sql.atmail.admins.changes import AdminSettings
 from tests.faults.children import race, refusals, successes
 
 if TYPE_CHECKING:

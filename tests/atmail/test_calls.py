@@ -20,7 +20,7 @@ from mailstore import (
     PermissionDenied,
 )
 from mailstore.passwords import verify_password
-from mailstore.sql.atmail.admin_changes import AdminSettings
+from mailstore.sql.atmail.admins.changes import AdminSettings
 from mailstore.sql.atmail.provisioning import Service
 
 if TYPE_CHECKING:

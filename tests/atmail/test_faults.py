@@ -12,7 +12,7 @@ from mailstore import AlreadyExists, NotFound, StoreUnavailable
 from mailstore.maildir import TRASH
 from mailstore.passwords import hash_password
 from mailstore.purge import purge_due
-from mailstore.sql.atmail.admin_changes import AdminSettings
+from mailstore.sql.atmail.admins.changes import AdminSettings
 from tests.faults.children import race, refusals, successes
 from tests.faults.steps import before_statements, commit_replaced
 

@@ -10,7 +10,7 @@ import pytest
 
 from mailstore import NotSupported, Store
 from mailstore.errors import ConfigurationError
-from mailstore.lookups import LookupOptions, write
+from mailstore.driver.lookups import LookupOptions, write
 from mailstore.passwords import hash_password
 from mailstore.sql.atmail import lookup_files
 from tests.servers.database import PASSWORDS

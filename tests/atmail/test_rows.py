@@ -14,7 +14,7 @@ import pytest
 from mailstore import AlreadyExists, InvalidValue, NotSupported
 from mailstore.passwords import verify_password
 from mailstore.sql.atmail.homes import choose_rule, home_candidates, md5_levels, prefix_levels
-from mailstore.sql.atmail.units import from_local, to_local
+from mailstore.sql.atmail.schema.units import from_local, to_local
 from tests.atmail.test_readers import SAMPLE
 
 if TYPE_CHECKING:

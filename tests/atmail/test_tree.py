@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mailstore import AlreadyExists
 from mailstore.passwords import hash_password
-from mailstore.sql.atmail.admin_changes import AdminSettings
-from mailstore.sql.atmail.tree import Node, faults, parent_of
+from mailstore.sql.atmail.admins.changes import AdminSettings
+from mailstore.sql.atmail.admins.tree import Node, faults, parent_of
 from tests.faults.children import race, refusals, successes
 
 if TYPE_CHECKING:

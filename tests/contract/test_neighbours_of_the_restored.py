@@ -80,7 +80,7 @@ def test_another_account_of_that_name_is_left_alone(store: Store, monkeypatch: p
         pytest.skip("a directory notes by itself when an entry was made, in whole seconds")
     number = delete(store, TO)
     store.accounts.delete(FROM)
-    for module in ("mailstore.sql.iredmail.new_account", "mailstore.sql.atmail.units"):
+    for module in ("mailstore.sql.iredmail.accounts.new", "mailstore.sql.atmail.schema.units"):
         monkeypatch.setattr(f"{module}.now", lambda: datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=2))
     store.accounts.create(FROM, password="secret")
     store.deleted.restore(number)

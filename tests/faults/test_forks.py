@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from mailstore import Store, StoreError, StoreUnavailable
-from mailstore.notices import Notices
+from mailstore.driver.notices import Notices
 from mailstore.passwords import hash_many, hash_password, verify_password
 from mailstore.sql.iredmail.store import IRedMailStore
 from tests.faults.children import fork_sharing, in_thread

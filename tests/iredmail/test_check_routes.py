@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from mailstore.passwords import hash_password
-from mailstore.routes import End, Routes
+from mailstore.driver.routes import End, Routes
 from tests.stores import empty_homes
 
 if TYPE_CHECKING:

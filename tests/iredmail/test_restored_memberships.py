@@ -8,7 +8,7 @@ import pytest
 
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail.store import IRedMailStore
-from mailstore.values import now
+from mailstore.driver.values import now
 from tests.rigs import Rig
 
 BOB, LIST = "bob@example.com", "all@example.com"

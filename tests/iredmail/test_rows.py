@@ -10,7 +10,7 @@ import pytest
 
 from mailstore import AlreadyExists, Edit, NotSupported
 from mailstore.sql.iredmail.store import IRedMailStore
-from mailstore.sql.iredmail.tables import OWN_TABLE
+from mailstore.sql.iredmail.schema.tables import OWN_TABLE
 from tests.rigs import Rig
 
 BOB, NEW = "bob@example.com", "new@other.com"

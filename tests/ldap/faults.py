@@ -18,10 +18,10 @@ from typing import Any
 from sqlalchemy import event
 
 from mailstore.ldap.iredmail.store import IRedMailDirectory
-from mailstore.ldap.iredmail.tree import ADMINS, DOMAINS
+from mailstore.ldap.iredmail.schema.tree import ADMINS, DOMAINS
 from mailstore.ldap.names import comparable
 from mailstore.passwords import hash_password
-from mailstore.sql.iredmail.tables import define
+from mailstore.sql.iredmail.schema.tables import define
 from tests.faults.children import Child, _fork
 from tests.ldap.rig import LdapRig, store_url
 from tests.servers.process import make_directory

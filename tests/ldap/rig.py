@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from mailstore import open_store
 from mailstore.ldap.iredmail.store import IRedMailDirectory
-from mailstore.sql.iredmail.tables import define
+from mailstore.sql.iredmail.schema.tables import define
 from tests.servers.process import make_directory
 
 if TYPE_CHECKING:

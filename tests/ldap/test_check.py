@@ -12,9 +12,9 @@ import pytest
 from ldap3 import MODIFY_ADD, MODIFY_DELETE, MODIFY_REPLACE
 from sqlalchemy import create_engine
 
-from mailstore.ldap.iredmail.locks import LIFETIME_SECONDS, new_lock_value
+from mailstore.ldap.iredmail.names.locks import LIFETIME_SECONDS, new_lock_value
 from mailstore.ldap.iredmail.settings import LOCK_KEY
-from mailstore.sql.iredmail.tables import define
+from mailstore.sql.iredmail.schema.tables import define
 from tests.stores import StoreRig, empty_homes
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 
 from mailstore import AlreadyExists, BulkRefused, Edit, NotFound, StoreUnavailable
 from mailstore.ldap import retry
-from mailstore.ldap.iredmail import check_domains, locks
+from mailstore.ldap.iredmail.check import domains
+from mailstore.ldap.iredmail.names import locks
 from mailstore.ldap.iredmail.store import IRedMailDirectory
 from tests.ldap.faults import (
     HASH,
@@ -57,7 +58,7 @@ def image(module_rig: LdapRig) -> Image:
 @pytest.fixture
 def rig(module_rig: LdapRig, image: Image, monkeypatch: pytest.MonkeyPatch) -> LdapRig:
     """The tree as it was. Locks of the dead are free at once, and nobody waits long for a dead server."""
-    for module in (locks, check_domains):
+    for module in (locks, domains):
         monkeypatch.setattr(module, "LIFETIME_SECONDS", -1)
     monkeypatch.setattr(retry, "PATIENCE_SECONDS", 3.0)
     monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.02)

@@ -12,7 +12,7 @@ from ldap3 import MODIFY_ADD, SUBTREE
 
 from mailstore import InvalidValue, NotSupported
 from mailstore.ldap.entry import Entry
-from mailstore.ldap.iredmail import locks
+from mailstore.ldap.iredmail.names import locks
 from mailstore.ldap.names import DN
 from mailstore.ldap.schema import Schema
 from mailstore.model import Edit

@@ -17,10 +17,10 @@ import pytest
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.ldap.iredmail import lookup_files
-from mailstore.ldap.iredmail.lookups import LdapReader
-from mailstore.ldap.iredmail.lookups_dovecot import dovecot as dovecot_files
-from mailstore.ldap.iredmail.lookups_postfix import postfix
-from mailstore.lookups import MAIN_CF, MASTER_CF, PASSWORD_PLACEHOLDER, LookupOptions
+from mailstore.ldap.iredmail.lookups.reader import LdapReader
+from mailstore.ldap.iredmail.lookups.dovecot import dovecot as dovecot_files
+from mailstore.ldap.iredmail.lookups.postfix import postfix
+from mailstore.driver.lookups import MAIN_CF, MASTER_CF, PASSWORD_PLACEHOLDER, LookupOptions
 from tests.ldap.lookup_rig import (
     BASE,
     INNER_SERVICES,

@@ -14,9 +14,10 @@ from urllib.parse import urlencode
 import pytest
 
 from mailstore import AlreadyExists, BulkRefused, Capability, Edit, NotFound, PermissionDenied, StoreUnavailable
-from mailstore.companions import BESIDE
+from mailstore.driver.companions import BESIDE
 from mailstore.ldap import retry
-from mailstore.ldap.iredmail import check_domains, locks
+from mailstore.ldap.iredmail.check import domains
+from mailstore.ldap.iredmail.names import locks
 from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.sql import engine as engine_module
 from tests.ldap.faults import HASH, make_rig, problems, state_of, watching, writes_of
@@ -85,7 +86,7 @@ def store(prig: PolicyRig) -> IRedMailDirectory:
 @pytest.fixture
 def _free_locks(store: IRedMailDirectory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let nobody wait for a lock of the dead, and leave none behind."""
-    for module in (locks, check_domains):
+    for module in (locks, domains):
         monkeypatch.setattr(module, "LIFETIME_SECONDS", -1)
     yield
     store.domains.create("last.example")

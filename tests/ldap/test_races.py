@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from mailstore import AlreadyExists, Conflict, Edit, LimitExceeded, NotFound, StoreUnavailable
-from mailstore.ldap.iredmail import locks
-from mailstore.ldap.iredmail.locks import new_lock_value
+from mailstore.ldap.iredmail.names import locks
+from mailstore.ldap.iredmail.names.locks import new_lock_value
 from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.ldap.names import DN
 from mailstore.maildir import TRASH

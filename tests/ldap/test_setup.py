@@ -21,7 +21,7 @@ from mailstore.ldap.iredmail.store import (
     create_schema,
     server_files,
 )
-from mailstore.ldap.iredmail.tree import empty_tree, schema_files
+from mailstore.ldap.iredmail.schema.tree import empty_tree, schema_files
 from mailstore.ldap.names import DN
 from tests.ldap.rig import make_iredadmin
 from tests.servers.process import make_directory, program, run_tool

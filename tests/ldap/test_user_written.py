@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mailstore import open_store
-from mailstore.ldap.iredmail.lookups_dovecot import dovecot as dovecot_files
+from mailstore.ldap.iredmail.lookups.dovecot import dovecot as dovecot_files
 from tests.ldap.lookup_rig import PASSWORD, LdapMaps, Site, Tree, dovecot_for, entry_dn
 from tests.ldap.rig import store_url
 from tests.servers.dovecot import Dovecot

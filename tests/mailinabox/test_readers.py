@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailstore import NotSupported
-from mailstore.lookups import LookupOptions
+from mailstore.driver.lookups import LookupOptions
 from mailstore.passwords import WRITABLE_SCHEMES, hash_password
 from mailstore.sql.mailinabox import lookup_files
 from tests.mailinabox.rig import HOSTNAME, STAGES, BoxRig

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from mailstore import NotFound, SchemaMismatch, StoreUnavailable, open_store
-from mailstore.companions import levels
+from mailstore.driver.companions import levels
 from tests.faults.proxy import Proxy
 from tests.faults.steps import commit_replaced
 from tests.policies.conftest import READY

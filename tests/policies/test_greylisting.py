@@ -8,7 +8,7 @@ import pytest
 
 from mailstore import Edit, InvalidValue, NotFound, PermissionDenied
 from mailstore.policies import GreylistingSetting, GreylistingVerdict
-from mailstore.policy_keys import iredapd_priority
+from mailstore.driver.policy_keys import iredapd_priority
 from tests.policies.rig import shipped
 
 if TYPE_CHECKING:

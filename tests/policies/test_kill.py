@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mailstore import AlreadyExists, NotFound
-from mailstore.ldap.iredmail import check_domains, locks
+from mailstore.ldap.iredmail.check import domains
+from mailstore.ldap.iredmail.names import locks
 from mailstore.policies import SpamPolicy
 from tests.faults.children import fork
 from tests.ldap.faults import WRITES
@@ -49,7 +50,7 @@ OPERATIONS = {
 
 @pytest.fixture(autouse=True)
 def _locks_of_the_dead_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (locks, check_domains):
+    for module in (locks, domains):
         monkeypatch.setattr(module, "LIFETIME_SECONDS", -1)
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from mailstore import Capability, ConfigurationError, SchemaMismatch, StoreDenied
-from mailstore.companions import BESIDE
+from mailstore.driver.companions import BESIDE
 
 if TYPE_CHECKING:
     from mailstore import Store

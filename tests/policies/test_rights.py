@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailstore import NotFound, PermissionDenied, Store
-from mailstore.rights import (
+from mailstore.driver.rights import (
     ACCOUNT_PROFILES,
     DOMAIN_PROFILES,
     IREDMAIL_CREATOR,

@@ -8,7 +8,7 @@ import pytest
 
 from mailstore import InvalidAddress, InvalidValue, NotFound, NotSupported, PermissionDenied
 from mailstore.policies import SpamPolicy
-from mailstore.policy_keys import amavisd_keys
+from mailstore.driver.policy_keys import amavisd_keys
 from tests.policies.rig import shipped
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from mailstore import InvalidValue, NotFound, PermissionDenied
 from mailstore.policies import INHERIT, NO_LIMIT, Limit, Origin, Throttle, parse_period, period_text
-from mailstore.policy_keys import iredapd_keys, iredapd_priority
+from mailstore.driver.policy_keys import iredapd_keys, iredapd_priority
 
 if TYPE_CHECKING:
     from mailstore import Store

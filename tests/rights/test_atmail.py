@@ -8,9 +8,9 @@ import pytest
 
 from mailstore import NotFound, PermissionDenied
 from mailstore.passwords import hash_password
-from mailstore.rights import ATMAIL_ADMIN, Needs, Operation, Rule
-from mailstore.sql.atmail.admin_changes import AdminSettings
-from mailstore.sql.atmail.permissions import DOMAIN_ADMIN, KNOWN_PERMISSIONS, grants
+from mailstore.driver.rights import ATMAIL_ADMIN, Needs, Operation, Rule
+from mailstore.sql.atmail.admins.changes import AdminSettings
+from mailstore.sql.atmail.schema.permissions import DOMAIN_ADMIN, KNOWN_PERMISSIONS, grants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ import bcrypt
 import pytest
 
 from mailstore import Capability, Store
-from mailstore.logins import kind_of
+from mailstore.driver.logins import kind_of
 from mailstore.passwords import hash_password
 from tests.stores import empty_homes
 

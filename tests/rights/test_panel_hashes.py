@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailstore import Store
-from mailstore.iredmail.panel import panel_verifies
+from mailstore.driver.iredmail.panel import panel_verifies
 from mailstore.passwords import hash_password
 
 if TYPE_CHECKING:

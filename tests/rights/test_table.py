@@ -1,4 +1,4 @@
-"""Every cell of `mailstore.rights` is what the stores do: each operation, by each kind of admin, on what it manages."""
+"""Every cell of `mailstore.driver.rights` is what the stores do: each operation, by each kind of admin, on what it manages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from mailstore import Capability, Edit, NotFound, PermissionDenied, Store
 from mailstore.passwords import hash_password
-from mailstore.rights import (
+from mailstore.driver.rights import (
     ACCOUNT_PROFILES,
     DOMAIN_PROFILES,
     IREDMAIL_CREATOR,

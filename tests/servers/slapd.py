@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
-from mailstore.ldap.iredmail.tree import ADMINS, DOMAINS, Tls, empty_tree, schema_files, server_configuration
+from mailstore.ldap.iredmail.schema.tree import ADMINS, DOMAINS, Tls, empty_tree, schema_files, server_configuration
 from mailstore.passwords import hash_password
 from tests.servers.database import PASSWORDS
 from tests.servers.process import (

@@ -7,18 +7,18 @@ from typing import Any
 
 from mailstore import passwords
 from mailstore.ldap.connection import Entry
-from mailstore.ldap.iredmail.account_changes import password_changes
-from mailstore.ldap.iredmail.account_entries import ACCOUNT
+from mailstore.ldap.iredmail.accounts.changes import password_changes
+from mailstore.ldap.iredmail.accounts.entries import ACCOUNT
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value
-from mailstore.ldap.iredmail.name_space import NameSpace
-from mailstore.ldap.iredmail.new_account import ATTRIBUTES, secret, status
+from mailstore.ldap.iredmail.names.name_space import NameSpace
+from mailstore.ldap.iredmail.accounts.new import ATTRIBUTES, secret, status
 from mailstore.ldap.iredmail.places import USERS
-from mailstore.ldap.iredmail.policy import policy_of
+from mailstore.ldap.iredmail.domain_facts import policy_of
 from mailstore.ldap.iredmail.services import ATTRIBUTE
-from mailstore.rights import ACCOUNT_FIELDS, Operation, asked
-from mailstore.secret import Secret
-from mailstore.values import checked
+from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
+from mailstore.driver.secret import Secret
+from mailstore.driver.values import checked
 
 __all__ = ["update_all"]
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import select
 
-from mailstore.ldap.iredmail.companion import Companion
+from mailstore.ldap.iredmail.records_database import Companion
 from mailstore.model import Finding
 
 __all__ = ["check_rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.locks import Lock
+from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.names import all_of, any_of, equals, negate
 
 __all__ = ["DISABLED", "spread_status"]

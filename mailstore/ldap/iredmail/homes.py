@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from mailstore.errors import HomeExists, HomeRefused, InvalidValue
-from mailstore.layout import Layout, normal_home
+from mailstore.disk.layout import Layout, normal_home
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.names import any_of, equals, present
 from mailstore.model import DeletedMailbox
-from mailstore.neighbours import Place, refuse_occupied, spelt
-from mailstore.values import now
+from mailstore.disk.neighbours import Place, refuse_occupied, spelt
+from mailstore.driver.values import now
 
 __all__ = ["ATTRIBUTE", "HAS_HOME", "HOME_ATTRIBUTES", "Homemaker", "home_in", "home_of", "recorded_home"]
 

@@ -1,4 +1,4 @@
-"""What `mailstore lookups` asks this driver for: see `mailstore.lookups.LookupOptions`."""
+"""What `mailstore lookups` asks this driver for: see `mailstore.driver.lookups.LookupOptions`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from mailstore.config import StoreConfig
 from mailstore.errors import NotSupported
-from mailstore.ldap.iredmail import lookups_dovecot, lookups_postfix
-from mailstore.ldap.iredmail.lookups import LdapReader
+from mailstore.ldap.iredmail.lookups import dovecot as lookups_dovecot
+from mailstore.ldap.iredmail.lookups import postfix as lookups_postfix
+from mailstore.ldap.iredmail.lookups.reader import LdapReader
 from mailstore.ldap.iredmail.store import places_of
 from mailstore.ldap.names import dn
-from mailstore.lookups import LookupFile, LookupOptions
+from mailstore.driver.lookups import LookupFile, LookupOptions
 
 __all__ = ["dovecot", "postfix"]
 

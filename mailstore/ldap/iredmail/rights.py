@@ -3,7 +3,7 @@
 Global admins may do everything. Others manage the domains whose ``domainAdmin`` names them: what lies in other domains does
 not exist for them. The limits of an admin stand in its ``accountSetting``, which a mail user can write in its own entry:
 they count for standalone admins only, and an admin that is a mail user creates no domains. What each may do in its domains
-is asked of `mailstore.rights`.
+is asked of `mailstore.driver.rights`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 from mailstore.address import domain_part
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
-from mailstore.iredmail.admin_settings import AdminLimits, check_allocation
-from mailstore.iredmail.policy import DomainPolicy
-from mailstore.iredmail.units import from_limit, from_megabytes
+from mailstore.driver.iredmail.admin_settings import AdminLimits, check_allocation
+from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.driver.iredmail.units import from_limit, from_megabytes
 from mailstore.ldap.connection import Directory, Entry
 from mailstore.ldap.iredmail.places import Places
-from mailstore.ldap.iredmail.policy import domain_quota, is_active
+from mailstore.ldap.iredmail.domain_facts import domain_quota, is_active
 from mailstore.ldap.iredmail.services import ADMIN, ATTRIBUTE
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.names import DN, any_of, equals
-from mailstore.rights import Kind, Operation, iredmail_kind, refuse, stronger
-from mailstore.secret import Secret
+from mailstore.driver.rights import Kind, Operation, iredmail_kind, refuse, stronger
+from mailstore.driver.secret import Secret
 
 __all__ = ["IS_ADMIN", "RANK", "Actor"]
 

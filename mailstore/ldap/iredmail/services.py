@@ -1,4 +1,4 @@
-"""The attribute ``enabledService`` of an account as service names (`mailstore.iredmail.service_names`).
+"""The attribute ``enabledService`` of an account as service names (`mailstore.driver.iredmail.service_names`).
 
 Some words are not services that an account uses, but switches without which features of the entry mean nothing: every
 reader asks for ``mail``, and an address in ``shadowAddress`` may log in with ``shadowaddress`` only. They stay on, and are
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mailstore.errors import InvalidValue
-from mailstore.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
+from mailstore.driver.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.edits import applied, set_values
 from mailstore.model import Edit, Names

@@ -16,7 +16,7 @@ __all__ = ["ATTRIBUTE", "LOCK_KEY", "Settings"]
 
 ATTRIBUTE = "accountSetting"
 LOCK_KEY = "mailstoreLock"
-"""The one key of ours; see `mailstore.ldap.iredmail.locks`."""
+"""The one key of ours; see `mailstore.ldap.iredmail.names.locks`."""
 
 
 class Settings:

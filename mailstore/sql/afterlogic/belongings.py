@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, false, literal, or_, select, union_all, update
 
 from mailstore.sql.afterlogic.context import Context
-from mailstore.sql.afterlogic.user_data import BELONGINGS, DISOWNED, Belonging, Owner, Through
+from mailstore.sql.afterlogic.schema.user_data import BELONGINGS, DISOWNED, Belonging, Owner, Through
 from mailstore.sql.engine import Transaction
 
 __all__ = ["Belongings", "Owners"]

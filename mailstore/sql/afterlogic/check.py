@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, exists, func, select
 
 from mailstore.model import Finding
-from mailstore.sql.afterlogic.account_rows import AccountRows
+from mailstore.sql.afterlogic.accounts.rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.spelling import canonical, spellings

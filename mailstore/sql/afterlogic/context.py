@@ -15,7 +15,7 @@ from mailstore.config import StoreConfig
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
 from mailstore.sql.afterlogic.installation import Installation
-from mailstore.sql.afterlogic.schema import Schema
+from mailstore.sql.afterlogic.schema.detection import Schema
 from mailstore.sql.afterlogic.spelling import spellings
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger

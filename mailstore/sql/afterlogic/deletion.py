@@ -13,7 +13,7 @@ from mailstore.model import DeletedMailbox
 from mailstore.sql.afterlogic.belongings import Belongings, Owners
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
-from mailstore.sql.afterlogic.retention import Retention
+from mailstore.sql.afterlogic.records import Retention
 from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.engine import Transaction
 

@@ -14,7 +14,7 @@ from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Capability, Domain
 from mailstore.sql.afterlogic import codec
-from mailstore.sql.afterlogic.account_pages import offset
+from mailstore.sql.afterlogic.accounts.pages import offset
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.deletion import Deletion
 from mailstore.sql.afterlogic.effective import effective, has_own_settings, overridable
@@ -25,7 +25,7 @@ from mailstore.sql.afterlogic.spelling import as_typed, canonical
 from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
-from mailstore.values import checked, due_date, flag
+from mailstore.driver.values import checked, due_date, flag
 
 __all__ = ["DomainEntry", "Domains"]
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import bcrypt
 
 from mailstore.errors import ConfigurationError, NotSupported
-from mailstore.sql.afterlogic.tokens import Salt
+from mailstore.sql.afterlogic.tokens.token import Salt
 
 __all__ = ["Installation"]
 

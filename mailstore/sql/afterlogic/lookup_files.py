@@ -1,4 +1,4 @@
-"""Dovecot's configuration for the mail server of version 7; see `mailstore.lookups.LookupOptions`.
+"""Dovecot's configuration for the mail server of version 7; see `mailstore.driver.lookups.LookupOptions`.
 
 A product's own mail server needs none of this: it comes with its configuration. These files are for a Dovecot 2.3 set up by
 hand. They ask what the product's ask, and besides refuse accounts of disabled domains and linked accounts, of which the
@@ -8,7 +8,7 @@ product's query for the bundle says nothing.
 from __future__ import annotations
 
 from mailstore.errors import NotSupported
-from mailstore.lookups import (
+from mailstore.driver.lookups import (
     LookupFile,
     LookupOptions,
     Reader,

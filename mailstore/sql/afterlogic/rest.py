@@ -8,7 +8,7 @@ from __future__ import annotations
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.rest_errors import BadLogin, InvalidParameters
 from mailstore.sql.afterlogic.tenants import Tenants
-from mailstore.sql.afterlogic.tokens import Grant, make_token, read_token
+from mailstore.sql.afterlogic.tokens.token import Grant, make_token, read_token
 
 __all__ = ["Rest"]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from mailstore.errors import InvalidValue
 from mailstore.model import Account, Domain
 from mailstore.sql.afterlogic import codec
-from mailstore.values import Column, flag, long_text
+from mailstore.driver.values import Column, flag, long_text
 
 __all__ = ["ACCOUNT_COLUMNS", "DOMAIN_COLUMNS", "INHERITED", "AccountSettings", "DomainSettings", "columns_of"]
 

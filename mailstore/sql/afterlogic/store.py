@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Never, Self
 
 from mailstore.config import StoreConfig
-from mailstore.drift import check_homes
-from mailstore.driver import homes_of
+from mailstore.driver.drift import check_homes
+from mailstore.driver.base import homes_of
 from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.model import Capability, Finding
-from mailstore.readings import unreadable_records
-from mailstore.sql.afterlogic import schema
-from mailstore.sql.afterlogic.accounts import Accounts
+from mailstore.driver.readings import unreadable_records
+from mailstore.sql.afterlogic.schema import detection
+from mailstore.sql.afterlogic.accounts.collection import Accounts
 from mailstore.sql.afterlogic.check import Checker
 from mailstore.sql.afterlogic.context import Context
-from mailstore.sql.afterlogic.deleted import DeletedMailboxes
+from mailstore.sql.afterlogic.deleted.collection import DeletedMailboxes
 from mailstore.sql.afterlogic.domains import Domains
 from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.mail_server import MailServer
@@ -26,7 +26,7 @@ from mailstore.sql.afterlogic.rest import Rest
 from mailstore.sql.afterlogic.tenants import Tenants
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
-from mailstore.urls import shown
+from mailstore.driver.urls import shown
 
 __all__ = ["AfterLogicStore", "create_own_table", "create_schema", "open_store"]
 
@@ -48,7 +48,7 @@ def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
     require_file(db)
     try:
         with db.reading() as connection:
-            found = schema.detect(connection, db.kind, config.table_prefix)
+            found = detection.detect(connection, db.kind, config.table_prefix)
         found.require()
         db.forbid_writing(found.obstacle)
     except BaseException:
@@ -65,7 +65,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
     db = database(config, password)
     try:
         with db.writing() as tx:
-            return schema.create(tx.connection, db.kind, config.table_prefix)
+            return detection.create(tx.connection, db.kind, config.table_prefix)
     finally:
         db.close()
 
@@ -75,7 +75,7 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
     db = database(config, password)
     try:
         with db.writing() as tx:
-            return schema.create_ledger(tx.connection, db.kind)
+            return detection.create_ledger(tx.connection, db.kind)
     finally:
         db.close()
 
@@ -139,7 +139,7 @@ class AfterLogicStore(SQLDriver[Context]):
         if self.homes and ledger is not None:
             yield from check_homes(self, self.homes, folder="")
 
-    def schema_report(self) -> schema.Schema:
+    def schema_report(self) -> detection.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
 

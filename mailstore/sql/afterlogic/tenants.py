@@ -16,7 +16,7 @@ from mailstore.fields import reject_unknown
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.rest_errors import TenantNotFound
 from mailstore.sql.engine import Transaction
-from mailstore.values import Column, checked, flag, optional_address, text
+from mailstore.driver.values import Column, checked, flag, optional_address, text
 
 __all__ = ["Tenant", "TenantFields", "TenantLimits", "Tenants", "hashed"]
 

@@ -11,12 +11,12 @@ from sqlalchemy import and_, delete, insert, select, update
 
 from mailstore import store
 from mailstore.address import held_address
-from mailstore.companions import Directory
+from mailstore.driver.companions import Directory
 from mailstore.errors import InvalidValue
 from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
 from mailstore.policies import AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
-from mailstore.policy_keys import (
+from mailstore.driver.policy_keys import (
     amavisd_priority,
     checked_peers,
     iredapd_keys,
@@ -25,7 +25,7 @@ from mailstore.policy_keys import (
     peer_key,
     without_extension,
 )
-from mailstore.rights import Operation
+from mailstore.driver.rights import Operation
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
 from mailstore.sql.companion import Beside, readable, writable

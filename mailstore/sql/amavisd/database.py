@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, update
 
-from mailstore.companions import Directory
+from mailstore.driver.companions import Directory
 from mailstore.model import Finding
 from mailstore.policies import Level
 from mailstore.sql.amavisd.access_lists import AccessLists
@@ -27,7 +27,7 @@ def open_database(url: str, password: str | None, tls_ca: str) -> AmavisdDatabas
 
 
 class AmavisdDatabase(Beside):
-    """See `mailstore.companions.Amavisd`."""
+    """See `mailstore.driver.companions.Amavisd`."""
 
     known = KNOWN
 
@@ -37,25 +37,25 @@ class AmavisdDatabase(Beside):
         return Tables(self.live)
 
     def spam_policies(self, directory: Directory) -> SpamPolicies:
-        """See `mailstore.companions.Amavisd`."""
+        """See `mailstore.driver.companions.Amavisd`."""
         return SpamPolicies(self, self.tables, directory)
 
     def access_lists(self, directory: Directory) -> AccessLists:
-        """See `mailstore.companions.Amavisd`."""
+        """See `mailstore.driver.companions.Amavisd`."""
         return AccessLists(self, self.tables, directory)
 
     def findings(self, directory: Directory) -> Iterator[Finding]:
-        """See `mailstore.companions.Companion`."""
+        """See `mailstore.driver.companions.Companion`."""
         yield from findings(self, self.tables, directory)
 
     def holds(self, names: Collection[Level], directory: Directory) -> bool:
-        """See `mailstore.companions.Companion`."""
+        """See `mailstore.driver.companions.Companion`."""
         query = select(or_(exists().where(self._users_of(names)), exists().where(self._policies_of(names))))
         with self.reading(joining=directory) as connection:
             return bool(connection.execute(query).scalar())
 
     def remove(self, names: Collection[Level], directory: Directory) -> None:
-        """See `mailstore.companions.Companion`. No foreign key does any of this."""
+        """See `mailstore.driver.companions.Companion`. No foreign key does any of this."""
         users, policy = self.tables.users, self.tables.policy
         with self.writing(directory) as tx:
             # Whoever sets something meanwhile locks the same rows.
@@ -70,7 +70,7 @@ class AmavisdDatabase(Beside):
             tx.execute(delete(users).where(self._users_of(names)))
 
     def copy(self, old: str, new: str, directory: Directory) -> None:
-        """See `mailstore.companions.Companion`. Whoever shared the policy of the old name gets one like it."""
+        """See `mailstore.driver.companions.Companion`. Whoever shared the policy of the old name gets one like it."""
         users = self.tables.users
         with self.writing(directory) as tx:
             # Before anything else: the old name goes when all is well, and the new one if the rename is taken back.

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, exists, insert, select, update
 
-from mailstore.policy_keys import amavisd_priority
+from mailstore.driver.policy_keys import amavisd_priority
 from mailstore.sql.amavisd.tables import Tables
 from mailstore.sql.engine import Transaction
 

@@ -13,7 +13,7 @@ from mailstore.model import Finding
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, bare
 from mailstore.sql.atmail.provisioning import Provisioning
-from mailstore.sql.atmail.tree import Node, faults
+from mailstore.sql.atmail.admins.tree import Node, faults
 
 __all__ = ["Checker"]
 

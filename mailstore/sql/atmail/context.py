@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Connection, Label, Table, true
 from mailstore.config import AtmailConfig, StoreConfig
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
-from mailstore.rights import Operation
-from mailstore.sql.atmail.schema import Schema
-from mailstore.sql.atmail.tables import OWN_TABLES
+from mailstore.driver.rights import Operation
+from mailstore.sql.atmail.schema.detection import Schema
+from mailstore.sql.atmail.schema.tables import OWN_TABLES
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger
 

@@ -11,19 +11,19 @@ from sqlalchemy import ColumnElement, or_, select
 
 from mailstore.address import domain_part, local_part
 from mailstore.model import DeletedMailbox
-from mailstore.names import Spellings, plain_local_part
+from mailstore.driver.names import Spellings, plain_local_part
 from mailstore.purge import find_mail
-from mailstore.rights import Operation, deletion
-from mailstore.secret import Secret, make_secret
-from mailstore.sql.atmail.accounts import Accounts
+from mailstore.driver.rights import Operation, deletion
+from mailstore.driver.secret import Secret, make_secret
+from mailstore.sql.atmail.accounts.collection import Accounts
 from mailstore.sql.atmail.context import Context
-from mailstore.sql.atmail.creation import SALT_BYTES
+from mailstore.sql.atmail.accounts.creation import SALT_BYTES
 from mailstore.sql.atmail.expansions import Expansions
 from mailstore.sql.atmail.homes import column_text
 from mailstore.sql.atmail.names import NameSpace
-from mailstore.sql.atmail.new_account import NewAccount
-from mailstore.sql.atmail.retention import Retention
-from mailstore.sql.atmail.units import to_local
+from mailstore.sql.atmail.accounts.new import NewAccount
+from mailstore.sql.atmail.records import Retention
+from mailstore.sql.atmail.schema.units import to_local
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import SQLMailboxes
 from mailstore.sql.snapshots import Restored, unpacked

@@ -32,9 +32,9 @@ from sqlalchemy import (
 )
 
 from mailstore.address import domain_part, local_part
-from mailstore.names import Spellings
+from mailstore.driver.names import Spellings
 from mailstore.sql.atmail.context import Context
-from mailstore.sql.atmail.units import local_now
+from mailstore.sql.atmail.schema.units import local_now
 from mailstore.sql.engine import Transaction
 from mailstore.sql.spelled import called, has_extension, leads_to
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from mailstore.address import local_part
 from mailstore.errors import InvalidValue
-from mailstore.layout import normal_home
+from mailstore.disk.layout import normal_home
 
 __all__ = ["choose_rule", "column_text", "home_candidates", "refuse_shared", "spellings"]
 

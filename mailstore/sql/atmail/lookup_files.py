@@ -1,4 +1,4 @@
-"""What `mailstore lookups` asks this driver for: see `mailstore.lookups.LookupOptions`.
+"""What `mailstore lookups` asks this driver for: see `mailstore.driver.lookups.LookupOptions`.
 
 atmail brings an Exim and a Dovecot that read its tables already. These files are for a Dovecot of one's own, 2.2 or 2.3,
 beside them or in their place. The user name is returned as it is stored: to MySQL ``jose@`` equals ``josé@``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from mailstore.errors import ConfigurationError, NotSupported
-from mailstore.lookups import (
+from mailstore.driver.lookups import (
     LookupFile,
     LookupOptions,
     Reader,
@@ -18,7 +18,7 @@ from mailstore.lookups import (
     dovecot23_plugins,
     fill_in_note,
 )
-from mailstore.sql.atmail.schema import Schema
+from mailstore.sql.atmail.schema.detection import Schema
 from mailstore.sql.atmail.store import AtmailStore
 
 __all__ = ["dovecot", "postfix"]

@@ -17,7 +17,7 @@ from sqlalchemy import Select, delete, select, update
 
 from mailstore.address import domain_part, held_address
 from mailstore.errors import InvalidValue, NotFound, NotSupported
-from mailstore.rights import Operation
+from mailstore.driver.rights import Operation
 from mailstore.sql.atmail.context import Context, inserted_number, labelled
 from mailstore.sql.engine import Transaction
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, literal, select, union_all
 
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
-from mailstore.rights import ATMAIL_ADMIN, Needs, Operation
-from mailstore.sql.atmail.permissions import ALL, grants, lacking
-from mailstore.sql.atmail.units import from_account_limit, from_megabytes
+from mailstore.driver.rights import ATMAIL_ADMIN, Needs, Operation
+from mailstore.sql.atmail.schema.permissions import ALL, grants, lacking
+from mailstore.sql.atmail.schema.units import from_account_limit, from_megabytes
 
 if TYPE_CHECKING:
-    from mailstore.sql.atmail.schema import Schema
+    from mailstore.sql.atmail.schema.detection import Schema
     from mailstore.sql.engine import Transaction
 
 __all__ = ["Actor", "State", "effective_permissions", "has_permission"]

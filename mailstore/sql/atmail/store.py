@@ -11,29 +11,29 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from mailstore.config import StoreConfig
-from mailstore.drift import check_homes
-from mailstore.driver import homes_of
+from mailstore.driver.drift import check_homes
+from mailstore.driver.base import homes_of
 from mailstore.errors import ConfigurationError, NotFound, NotSupported
 from mailstore.model import Capability, Finding
-from mailstore.readings import unreadable_records
-from mailstore.sql.atmail import schema
-from mailstore.sql.atmail.accounts import Accounts
-from mailstore.sql.atmail.admin_rows import login_name
-from mailstore.sql.atmail.admins import Admins
-from mailstore.sql.atmail.alias_rows import AliasRows
-from mailstore.sql.atmail.aliases import Aliases
+from mailstore.driver.readings import unreadable_records
+from mailstore.sql.atmail.schema import detection
+from mailstore.sql.atmail.accounts.collection import Accounts
+from mailstore.sql.atmail.admins.rows import login_name
+from mailstore.sql.atmail.admins.collection import Admins
+from mailstore.sql.atmail.aliases.rows import AliasRows
+from mailstore.sql.atmail.aliases.collection import Aliases
 from mailstore.sql.atmail.check import Checker
 from mailstore.sql.atmail.context import Companion, Context
 from mailstore.sql.atmail.deleted import DeletedMailboxes
 from mailstore.sql.atmail.domains import Domains
 from mailstore.sql.atmail.provisioning import Provisioning
 from mailstore.sql.atmail.rights import Actor
-from mailstore.sql.atmail.roles import Permissions, Roles
-from mailstore.sql.atmail.tables import API_SPECS, SPECS, Specs, TableNames
+from mailstore.sql.atmail.admins.roles import Permissions, Roles
+from mailstore.sql.atmail.schema.tables import API_SPECS, SPECS, Specs, TableNames
 from mailstore.sql.connect import connect
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
-from mailstore.urls import shown
+from mailstore.driver.urls import shown
 
 __all__ = ["AtmailStore", "create_own_table", "create_schema", "open_store"]
 
@@ -69,7 +69,7 @@ def _opened(db: Database, name: str, names: TableNames, specs: Specs, opened: li
     """Return a database with its schema, after making sure that it can be used; note in `opened` that it is."""
     opened.append(db)
     with db.reading() as connection:
-        found = schema.detect(connection, names, specs)
+        found = detection.detect(connection, names, specs)
     found.require(name)
     db.forbid_writing(found.obstacle)
     return Companion(db, found)
@@ -88,7 +88,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
 def _create(db: Database, config: StoreConfig, specs: Specs) -> list[str]:
     try:
         with db.writing() as tx:
-            return schema.create(tx.connection, TableNames(config.atmail), specs)
+            return detection.create(tx.connection, TableNames(config.atmail), specs)
     finally:
         db.close()
 
@@ -98,7 +98,7 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
     db = _database(config, password)
     try:
         with db.writing() as tx:
-            return schema.create_own_tables(tx.connection)
+            return detection.create_own_tables(tx.connection)
     finally:
         db.close()
 
@@ -197,7 +197,7 @@ class AtmailStore(SQLDriver[Context]):
         if self.homes and self._context.schema.has_records:
             yield from check_homes(self, self.homes)
 
-    def schema_report(self) -> schema.Schema:
+    def schema_report(self) -> detection.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
 

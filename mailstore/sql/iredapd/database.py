@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
 
-from mailstore.companions import Directory
+from mailstore.driver.companions import Directory
 from mailstore.model import Finding
 from mailstore.policies import Level
 from mailstore.sql.companion import Beside, connect, copy_rows, same_names
@@ -28,7 +28,7 @@ def open_database(url: str, password: str | None, tls_ca: str) -> IRedAPDDatabas
 
 
 class IRedAPDDatabase(Beside):
-    """See `mailstore.companions.IRedAPD`."""
+    """See `mailstore.driver.companions.IRedAPD`."""
 
     known = KNOWN
 
@@ -38,26 +38,26 @@ class IRedAPDDatabase(Beside):
         return Tables(self.live)
 
     def throttles(self, directory: Directory) -> Throttles:
-        """See `mailstore.companions.IRedAPD`."""
+        """See `mailstore.driver.companions.IRedAPD`."""
         return Throttles(self, self.tables, directory)
 
     def greylisting(self, directory: Directory) -> Greylisting:
-        """See `mailstore.companions.IRedAPD`."""
+        """See `mailstore.driver.companions.IRedAPD`."""
         return Greylisting(self, self.tables, directory)
 
     def findings(self, directory: Directory) -> Iterator[Finding]:
-        """See `mailstore.companions.Companion`."""
+        """See `mailstore.driver.companions.Companion`."""
         yield from findings(self, self.tables, directory)
 
     def holds(self, names: Collection[Level], directory: Directory) -> bool:
-        """See `mailstore.companions.Companion`."""
+        """See `mailstore.driver.companions.Companion`."""
         tables = (self.tables.throttle, self.tables.tracking, *self.tables.of_accounts())
         query = select(or_(*(exists().where(_of(table, names)) for table in tables)))
         with self.reading(joining=directory) as connection:
             return bool(connection.execute(query).scalar())
 
     def remove(self, names: Collection[Level], directory: Directory) -> None:
-        """See `mailstore.companions.Companion`."""
+        """See `mailstore.driver.companions.Companion`."""
         throttle, tracking = self.tables.throttle, self.tables.tracking
         with self.writing(directory) as tx:
             # Locked first: iRedAPD cannot add a counter that refers to a locked rule.
@@ -78,7 +78,7 @@ class IRedAPDDatabase(Beside):
         tx.execute(delete(tracking).where(gone))
 
     def copy(self, old: str, new: str, directory: Directory) -> None:
-        """See `mailstore.companions.Companion`. The counters go along, those under rules of other levels too."""
+        """See `mailstore.driver.companions.Companion`. The counters go along, those under rules of other levels too."""
         throttle, tracking = self.tables.throttle, self.tables.tracking
         with self.writing(directory) as tx:
             own = self._rules(tx, old)

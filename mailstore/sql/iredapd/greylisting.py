@@ -10,12 +10,12 @@ from sqlalchemy import Table, delete, insert, select, update
 
 from mailstore import store
 from mailstore.address import domain_name, held_address
-from mailstore.companions import Directory
+from mailstore.driver.companions import Directory
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
 from mailstore.policies import GreylistingFields, GreylistingSetting, GreylistingVerdict, Level
-from mailstore.policy_keys import (
+from mailstore.driver.policy_keys import (
     EVERYBODY,
     checked_peers,
     iredapd_keys,
@@ -24,12 +24,12 @@ from mailstore.policy_keys import (
     peer_key,
     without_extension,
 )
-from mailstore.rights import Operation
+from mailstore.driver.rights import Operation
 from mailstore.sql.companion import Beside, grouped, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
 from mailstore.sql.paging import pages
-from mailstore.values import flag
+from mailstore.driver.values import flag
 
 __all__ = ["Greylisting"]
 

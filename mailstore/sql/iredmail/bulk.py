@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import bindparam, or_, select, update
 
 from mailstore import passwords
-from mailstore.iredmail.panel import panel_hash
-from mailstore.secret import Secret
+from mailstore.driver.iredmail.panel import panel_hash
+from mailstore.driver.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 
-from mailstore.companions import Companions
+from mailstore.driver.companions import Companions
 from mailstore.config import StoreConfig
 from mailstore.errors import NotSupported
-from mailstore.iredmail.policy import DomainPolicy
+from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.maildir import Homes
 from mailstore.model import Notice
-from mailstore.notices import Notices
-from mailstore.rights import Operation
-from mailstore.secret import Secret
+from mailstore.driver.notices import Notices
+from mailstore.driver.rights import Operation
+from mailstore.driver.secret import Secret
 from mailstore.sql.engine import Database, Transaction
-from mailstore.sql.iredmail.schema import Schema
+from mailstore.sql.iredmail.schema.detection import Schema
 
 if TYPE_CHECKING:
     from mailstore.sql.iredmail.rights import Actor

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailstore.errors import InvalidValue
-from mailstore.layout import Layout, normal_home
+from mailstore.disk.layout import Layout, normal_home
 
 __all__ = ["HomeColumns", "candidates", "given"]
 

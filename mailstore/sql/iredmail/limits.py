@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import func, select
 
 from mailstore.errors import LimitExceeded
-from mailstore.iredmail.policy import DomainPolicy
+from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.schema.settings import Settings
 
 __all__ = ["check_accounts", "check_aliases", "policy_of"]
 

@@ -1,8 +1,8 @@
-"""What `mailstore lookups` asks this driver for: see `mailstore.lookups.LookupOptions`."""
+"""What `mailstore lookups` asks this driver for: see `mailstore.driver.lookups.LookupOptions`."""
 
 from __future__ import annotations
 
-from mailstore.lookups import LookupFile, LookupOptions, Reader
+from mailstore.driver.lookups import LookupFile, LookupOptions, Reader
 from mailstore.sql.iredmail import lookups
 from mailstore.sql.iredmail.store import IRedMailStore
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from mailstore.errors import ConfigurationError
-from mailstore.lookups import (
+from mailstore.driver.lookups import (
     LookupFile,
     PostfixTable,
     Reader,
@@ -31,8 +31,8 @@ from mailstore.lookups import (
     postfix_connect,
     postfix_main,
 )
-from mailstore.sql.iredmail.schema import Schema
-from mailstore.sql.iredmail.tables import ENABLE_COLUMNS
+from mailstore.sql.iredmail.schema.detection import Schema
+from mailstore.sql.iredmail.schema.tables import ENABLE_COLUMNS
 
 __all__ = ["DOVECOT_DIRECTORY", "POSTFIX_DIRECTORY", "dovecot", "postfix"]
 

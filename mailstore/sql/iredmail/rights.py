@@ -1,7 +1,7 @@
 """What an acting admin may see and do, looked up in the tables at every call.
 
 Global admins may do everything. Others manage the domains listed for them in `domain_admins`: what lies in other domains
-does not exist for them. What they may do there is asked of `mailstore.rights`.
+does not exist for them. What they may do there is asked of `mailstore.driver.rights`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal,
 
 from mailstore.address import domain_part
 from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
-from mailstore.iredmail.admin_settings import AdminLimits, check_allocation
-from mailstore.iredmail.policy import DomainPolicy
-from mailstore.iredmail.units import from_limit, from_megabytes
+from mailstore.driver.iredmail.admin_settings import AdminLimits, check_allocation
+from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.driver.iredmail.units import from_limit, from_megabytes
 from mailstore.quota import Quota
-from mailstore.rights import Kind, Operation, iredmail_kind, refuse, stronger
-from mailstore.secret import Secret
+from mailstore.driver.rights import Kind, Operation, iredmail_kind, refuse, stronger
+from mailstore.driver.secret import Secret
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.settings import Settings
+from mailstore.sql.iredmail.schema.settings import Settings
 
 if TYPE_CHECKING:
-    from mailstore.sql.iredmail.schema import Schema
+    from mailstore.sql.iredmail.schema.detection import Schema
 
 __all__ = ["GLOBAL", "Actor"]
 

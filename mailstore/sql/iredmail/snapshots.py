@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from mailstore.names import Spellings
+from mailstore.driver.names import Spellings
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.cleanup import FORWARDERS, NEVER, Cleanup
+from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.snapshots import Row, packed, rows_of
 

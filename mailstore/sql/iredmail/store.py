@@ -8,27 +8,27 @@ from functools import cached_property
 from typing import Self
 
 from mailstore.address import held_address
-from mailstore.companions import BESIDE, Companions, WithPolicies, open_companions
+from mailstore.driver.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
-from mailstore.drift import check_homes
-from mailstore.driver import homes_of
+from mailstore.driver.drift import check_homes
+from mailstore.driver.base import homes_of
 from mailstore.model import Capability, Finding, Notice
-from mailstore.readings import unreadable_records
-from mailstore.rights import IREDMAIL_GLOBAL
+from mailstore.driver.readings import unreadable_records
+from mailstore.driver.rights import IREDMAIL_GLOBAL
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
-from mailstore.sql.iredmail import schema
-from mailstore.sql.iredmail.accounts import Accounts
-from mailstore.sql.iredmail.admins import Admins
+from mailstore.sql.iredmail.schema import detection
+from mailstore.sql.iredmail.accounts.collection import Accounts
+from mailstore.sql.iredmail.admins.collection import Admins
 from mailstore.sql.iredmail.aliases import Aliases
-from mailstore.sql.iredmail.check import Checker
+from mailstore.sql.iredmail.check.checker import Checker
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.deleted import DeletedMailboxes
-from mailstore.sql.iredmail.directory import SQLDirectory
-from mailstore.sql.iredmail.domains import Domains
-from mailstore.sql.iredmail.retention import ledger_of
+from mailstore.sql.iredmail.deleted.collection import DeletedMailboxes
+from mailstore.sql.iredmail.policies import SQLDirectory
+from mailstore.sql.iredmail.domains.collection import Domains
+from mailstore.sql.iredmail.records import ledger_of
 from mailstore.sql.iredmail.rights import Actor
-from mailstore.urls import shown
+from mailstore.driver.urls import shown
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
@@ -42,7 +42,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
     require_file(db)
     try:
         with db.reading() as connection:
-            found = schema.detect(connection, db.kind)
+            found = detection.detect(connection, db.kind)
         found.require()
         db.forbid_writing(found.obstacle)
     except BaseException:
@@ -61,7 +61,7 @@ def create_schema(config: StoreConfig, password: str | None) -> list[str]:
     db = database(config, password)
     try:
         with db.writing() as tx:
-            return schema.create(tx.connection, db.kind)
+            return detection.create(tx.connection, db.kind)
     finally:
         db.close()
 
@@ -71,7 +71,7 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
     db = database(config, password)
     try:
         with db.writing() as tx:
-            return schema.create_own_table(tx.connection, db.kind)
+            return detection.create_own_table(tx.connection, db.kind)
     finally:
         db.close()
 
@@ -135,7 +135,7 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
         if self.homes:
             yield from check_homes(self, self.homes)
 
-    def schema_report(self) -> schema.Schema:
+    def schema_report(self) -> detection.Schema:
         """Return what the schema of this server has and lacks."""
         return self._context.schema
 

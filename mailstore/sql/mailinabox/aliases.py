@@ -13,13 +13,16 @@ from mailstore.address import domain_part, held_domain
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
-from mailstore.readings import Readings
+from mailstore.driver.readings import Readings
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text, note_replaced
-from mailstore.sql.mailinabox import lists, names, privileges, rules
+from mailstore.sql.mailinabox.schema import address_lists
+from mailstore.sql.mailinabox.names import name_space
+from mailstore.sql.mailinabox import rights
+from mailstore.sql.mailinabox.accounts import rules
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.references import References
+from mailstore.sql.mailinabox.names.references import References
 from mailstore.sql.paging import pages
 
 __all__ = ["Aliases"]
@@ -42,7 +45,7 @@ class Aliases(store.Aliases):
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         change, source = self._change(fields), rules.new_source(address)
         with self._context.changing(source) as tx:
-            names.refuse_taken(self._context.schema, tx, source)
+            name_space.refuse_taken(self._context.schema, tx, source)
             row = {"source": source, "destination": "", **self._columns(tx, source, {}, change)}
             tx.execute(insert(self._table).values(row))
             return self._get(tx.connection, source)
@@ -89,8 +92,8 @@ class Aliases(store.Aliases):
         with self._context.changing(old) as tx:
             row = self._require(tx.connection, old)
             if old != new:
-                names.refuse_taken(self._context.schema, tx, new)
-                self._check_destinations(tx, new, lists.split(row["destination"]))
+                name_space.refuse_taken(self._context.schema, tx, new)
+                self._check_destinations(tx, new, address_lists.split(row["destination"]))
                 tx.execute(update(self._table).where(self._table.c.id == row["id"]).values(source=new))
                 self._references.rename(tx, old, new)
             return self._get(tx.connection, new)
@@ -119,20 +122,20 @@ class Aliases(store.Aliases):
     ) -> dict[str, Any]:
         """Return the columns that a change sets, checked as the box checks them."""
         columns: dict[str, Any] = {}
-        owners = partial(names.owners, self._context.schema, tx.connection)
+        owners = partial(name_space.owners, self._context.schema, tx.connection)
         if "members" in change:
-            members = lists.edited(row.get("destination"), change["members"], owners)
+            members = address_lists.edited(row.get("destination"), change["members"], owners)
             self._check_destinations(tx, source, members)
             if row.get("destination") and not members:
                 self._refuse_to_catch_all(tx, source)
-            columns["destination"] = lists.joined(members)
+            columns["destination"] = address_lists.joined(members)
         if "permitted_senders" in change and "permitted_senders" in self._table.c:
-            senders = lists.edited(row.get("permitted_senders"), change["permitted_senders"], owners)
+            senders = address_lists.edited(row.get("permitted_senders"), change["permitted_senders"], owners)
             self._check_senders(tx, _names(change["permitted_senders"]))
             if row.get("permitted_senders") and not senders and isinstance(change["permitted_senders"], Edit):
                 _refuse_senders_to_members(source)
             # NULL lets the destinations send; an empty list would let nobody.
-            columns["permitted_senders"] = lists.joined(senders) or None
+            columns["permitted_senders"] = address_lists.joined(senders) or None
         result = {**row, **columns}
         if (columns or not row) and not (result.get("destination") or result.get("permitted_senders")):
             raise InvalidValue(f"{source}: an alias needs a member or a permitted sender", subject=source)
@@ -141,7 +144,7 @@ class Aliases(store.Aliases):
     def _refuse_to_catch_all(self, tx: Transaction, source: str) -> None:
         """Raise InvalidValue if somebody else would get the mail of an alias that is to have no member any more."""
         domain = domain_part(source)
-        if names.has_catch_all(self._context.schema, tx.connection, domain):
+        if name_space.has_catch_all(self._context.schema, tx.connection, domain):
             raise InvalidValue(
                 f"{source} would have no member, and its mail would go to the catch-all of {domain}: nothing was changed;"
                 " name another member, or delete the alias",
@@ -158,7 +161,7 @@ class Aliases(store.Aliases):
             return
         others = {rules.without_tag(name) for name in members if not rules.is_for_domain_control(name)}
         users = self._context.table("users").c
-        query = select(users.email).where(users.email.in_(others), privileges.is_admin(self._context.schema))
+        query = select(users.email).where(users.email.in_(others), rights.is_admin(self._context.schema))
         refused = sorted(others - set(tx.execute(query).scalars()))
         if refused:
             raise InvalidValue(
@@ -200,8 +203,8 @@ def _alias(row: Mapping[Any, Any]) -> Alias:
     note_replaced(readings, row)
     return Alias(
         address=row["source"],
-        members=lists.shown(row["destination"]),
-        permitted_senders=lists.shown(row.get("permitted_senders")),
+        members=address_lists.shown(row["destination"]),
+        permitted_senders=address_lists.shown(row.get("permitted_senders")),
         problems=readings.problems,
     )
 

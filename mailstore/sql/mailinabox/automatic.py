@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, delete, func, inse
 from mailstore.model import Notice
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox.box import Box
-from mailstore.sql.mailinabox.schema import Schema
+from mailstore.sql.mailinabox.schema.detection import Schema
 
 __all__ = ["UPDATE_COMMAND", "Served", "refresh", "served", "told", "wanted"]
 

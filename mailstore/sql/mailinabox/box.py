@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from mailstore.address import domain_name
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, InvalidAddress
-from mailstore.urls import shown
+from mailstore.driver.urls import shown
 
 __all__ = ["BOX_CONFIG", "DATABASE", "Box"]
 

@@ -12,7 +12,9 @@ from mailstore import passwords
 from mailstore.address import domain_part, unserved
 from mailstore.model import Finding
 from mailstore.sql.lenient import misplaced_values
-from mailstore.sql.mailinabox import automatic, lists, quotas
+from mailstore.sql.mailinabox import automatic
+from mailstore.sql.mailinabox.schema import address_lists
+from mailstore.sql.mailinabox.schema import quotas
 from mailstore.sql.mailinabox.context import Context
 
 __all__ = ["Checker"]
@@ -139,8 +141,8 @@ def _aliases(content: _Content, domains: frozenset[str]) -> Iterator[Finding]:
     known = {address.lower() for address in content.known}
     logins = {row["email"] for row in content.users}
     for row in content.aliases:
-        source, members = row["source"], lists.split(row["destination"])
-        senders = lists.split(row.get("permitted_senders"))
+        source, members = row["source"], address_lists.split(row["destination"])
+        senders = address_lists.split(row.get("permitted_senders"))
         if not members and not senders:
             yield Finding("alias-empty", source, "it has neither a member nor a permitted sender", "notice")
         for member in members:

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Table
 from mailstore.config import StoreConfig
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
-from mailstore.notices import Notices
+from mailstore.driver.notices import Notices
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.mailinabox.automatic import Served, refresh, served, told
 from mailstore.sql.mailinabox.box import Box
-from mailstore.sql.mailinabox.privileges import require_admin
-from mailstore.sql.mailinabox.schema import Schema
+from mailstore.sql.mailinabox.rights import require_admin
+from mailstore.sql.mailinabox.schema.detection import Schema
 
 __all__ = ["Context"]
 

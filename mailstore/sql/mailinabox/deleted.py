@@ -13,19 +13,19 @@ from mailstore import store
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
-from mailstore.neighbours import Place
+from mailstore.disk.neighbours import Place
 from mailstore.purge import find_mail
-from mailstore.secret import Secret
+from mailstore.driver.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import Ledger, SQLMailboxes
-from mailstore.sql.mailinabox import names
-from mailstore.sql.mailinabox.accounts import Accounts
-from mailstore.sql.mailinabox.archive import archived
+from mailstore.sql.mailinabox.names import name_space
+from mailstore.sql.mailinabox.accounts.collection import Accounts
+from mailstore.sql.mailinabox.disk.archive import archived
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.creation import new_secret
-from mailstore.sql.mailinabox.privileges import is_admin
-from mailstore.sql.mailinabox.references import References
-from mailstore.sql.mailinabox.retention import NO_TABLE, Retention
+from mailstore.sql.mailinabox.accounts.creation import new_secret
+from mailstore.sql.mailinabox.rights import is_admin
+from mailstore.sql.mailinabox.names.references import References
+from mailstore.sql.mailinabox.records import NO_TABLE, Retention
 from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["DeletedMailboxes", "UnrecordedMailboxes"]
@@ -52,7 +52,7 @@ class DeletedMailboxes(SQLMailboxes):
         return self._context.changing(record.address)
 
     def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
-        names.refuse_taken(self._context.schema, tx, record.address)
+        name_space.refuse_taken(self._context.schema, tx, record.address)
         if snapshot is not None:
             restored = Restored(self._context.db, tx)
             self._references.restore(tx, restored, unpacked(snapshot))

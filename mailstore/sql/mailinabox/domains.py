@@ -13,10 +13,11 @@ from mailstore.address import domain_name, held_domain
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields
 from mailstore.model import Domain
-from mailstore.sql.mailinabox import lists, rules
+from mailstore.sql.mailinabox.schema import address_lists
+from mailstore.sql.mailinabox.accounts import rules
 from mailstore.sql.mailinabox.automatic import served
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.references import References
+from mailstore.sql.mailinabox.names.references import References
 
 __all__ = ["Domains"]
 
@@ -106,7 +107,7 @@ class Domains(store.Domains):
         now = served(self._context.schema, connection)
         source = self._table.c.source
         rows = connection.execute(select(source, self._table.c.destination).where(source.op("GLOB")("@*")))
-        whole = {str(name)[1:]: lists.shown(destination) for name, destination in rows}
+        whole = {str(name)[1:]: address_lists.shown(destination) for name, destination in rows}
         own = {name for name in now.domains if name not in whole} | now.real
         # A domain that leads to another alias domain, or to one that is not ours, is shown like any other.
         own |= {name for name, to in whole.items() if not _is_domain(to)}

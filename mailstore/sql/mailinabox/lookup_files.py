@@ -1,4 +1,4 @@
-"""What `mailstore lookups` asks this driver for: see `mailstore.lookups.LookupOptions`.
+"""What `mailstore lookups` asks this driver for: see `mailstore.driver.lookups.LookupOptions`.
 
 A box has these files already, under these names; here they serve to see what its mail servers ask, and to set up a server
 that reads the file of users in the same way. Conditions and priorities are those of the box's own queries, written for
@@ -8,7 +8,7 @@ the stage of the file's history that is there.
 from __future__ import annotations
 
 from mailstore.errors import NotSupported
-from mailstore.lookups import (
+from mailstore.driver.lookups import (
     MAIN_CF,
     LookupFile,
     LookupOptions,
@@ -18,7 +18,7 @@ from mailstore.lookups import (
     dovecot23_plugins,
     postfix_connect,
 )
-from mailstore.sql.mailinabox.schema import Schema
+from mailstore.sql.mailinabox.schema.detection import Schema
 from mailstore.sql.mailinabox.store import MailInABoxStore
 
 __all__ = ["DOVECOT_DIRECTORY", "MAIL_OWNER", "POSTFIX_DIRECTORY", "dovecot", "postfix"]

@@ -12,15 +12,16 @@ from sqlalchemy import URL
 from mailstore import store
 from mailstore.address import held_address
 from mailstore.config import StoreConfig
-from mailstore.drift import check_homes
+from mailstore.driver.drift import check_homes
 from mailstore.errors import NotFound, PermissionDenied
 from mailstore.model import Capability, Finding, Notice
-from mailstore.readings import unreadable_records
+from mailstore.driver.readings import unreadable_records
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
-from mailstore.sql.mailinabox import privileges, schema
-from mailstore.sql.mailinabox.account_rows import FOLDER
-from mailstore.sql.mailinabox.accounts import Accounts
+from mailstore.sql.mailinabox import rights
+from mailstore.sql.mailinabox.schema import detection
+from mailstore.sql.mailinabox.accounts.rows import FOLDER
+from mailstore.sql.mailinabox.accounts.collection import Accounts
 from mailstore.sql.mailinabox.admins import Admins
 from mailstore.sql.mailinabox.aliases import Aliases
 from mailstore.sql.mailinabox.box import Box
@@ -28,8 +29,8 @@ from mailstore.sql.mailinabox.check import Checker
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.deleted import DeletedMailboxes, UnrecordedMailboxes
 from mailstore.sql.mailinabox.domains import Domains
-from mailstore.sql.mailinabox.mailboxes import open_homes
-from mailstore.sql.mailinabox.retention import Retention
+from mailstore.sql.mailinabox.disk.mailboxes import open_homes
+from mailstore.sql.mailinabox.records import Retention
 
 __all__ = ["MailInABoxStore", "create_own_table", "open_store"]
 
@@ -53,7 +54,7 @@ def open_store(config: StoreConfig, password: str | None) -> MailInABoxStore:  #
     db = _database(box)
     try:
         with db.reading() as connection:
-            found = schema.detect(connection)
+            found = detection.detect(connection)
         found.require()
         homes = open_homes(config, box)
     except BaseException:
@@ -67,8 +68,8 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:  # noqa
     db = _database(Box.of(config))
     try:
         with db.writing() as tx:
-            schema.detect(tx.connection).require()
-            return schema.create_own_tables(tx.connection)
+            detection.detect(tx.connection).require()
+            return detection.create_own_tables(tx.connection)
     finally:
         db.close()
 
@@ -117,7 +118,7 @@ class MailInABoxStore(SQLDriver[Context]):
         self._context.require("users", "privileges", "admins")
         with self._context.db.reading() as connection:
             try:
-                privileges.require_admin(self._context.schema, connection, actor)
+                rights.require_admin(self._context.schema, connection, actor)
             except PermissionDenied:
                 raise NotFound(f"there is no enabled admin {actor}", subject=actor) from None
         return type(self)(replace(self._context, actor=actor))
@@ -143,7 +144,7 @@ class MailInABoxStore(SQLDriver[Context]):
         """Where things are on this box."""
         return self._context.box
 
-    def schema_report(self) -> schema.Schema:
+    def schema_report(self) -> detection.Schema:
         """Return what the schema of this box has and lacks."""
         return self._context.schema
 

@@ -1,0 +1,230 @@
+"""The one name space of accounts, aliases, lists, per-account aliases and alias domains.
+
+Whoever takes an address first locks the domain that owns it (`locks`); nothing in the directory itself would keep two
+entries from having one address, and Dovecot then lets neither of them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from mailstore.address import domain_part, local_part
+from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.ldap.connection import Entry
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.names.locks import Lock, lock
+from mailstore.ldap.iredmail.domain_facts import alias_domains
+from mailstore.ldap.names import Filter, all_of, any_of, equals, present, same_dn
+from mailstore.driver.names import Spellings
+
+__all__ = ["HOLDER", "AliasDomains", "Locks", "NameSpace", "forms"]
+
+HOLDER = any_of(*(equals("objectClass", name) for name in ("mailUser", "mailList", "mailAlias")))
+"""Matches what can have an address."""
+_AT_ONCE = 50
+"""How many names stand in one filter."""
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The locks of some primary domains, and which of them owns each domain name that was asked for."""
+
+    by_domain: Mapping[str, Lock]
+    owners: Mapping[str, str]
+
+    def of(self, address: str) -> Lock:
+        """Return the lock of the domain that owns an address."""
+        return self.by_domain[self.owners[domain_part(address)]]
+
+    def names(self, address: str) -> set[str]:
+        """Return every name under which an address of the locked domains would be served."""
+        owner = self.owners[domain_part(address)]
+        local = local_part(address)
+        return {address, f"{local}@{owner}"} | forms(address, owner, alias_domains(self.by_domain[owner].entry))
+
+    def spellings(self, address: str) -> Spellings:
+        """Return how references to an address are spelt; the alias domains of all locked domains are known then."""
+        return Spellings([address], {name: alias_domains(each.entry) for name, each in self.by_domain.items()})
+
+    def forms(self, address: str) -> set[str]:
+        """Return the names of an address under the alias domains of its own domain."""
+        owner = self.owners[domain_part(address)]
+        return forms(address, owner, alias_domains(self.by_domain[owner].entry))
+
+
+def forms(address: str, owner: str, aliases: Collection[str]) -> set[str]:
+    """Return the names under `aliases`, the alias domains of `owner`, that an address has; none in an alias domain."""
+    if domain_part(address) != owner:
+        return set()
+    return {f"{local_part(address)}@{alias}" for alias in aliases}
+
+
+class AliasDomains:
+    """All alias domains of a store, to tell which addresses of an entry are there only because of them."""
+
+    def __init__(self, owners: Mapping[str, str]) -> None:
+        """`owners` are the primary domains of the alias domains."""
+        self._names: dict[str, list[str]] = {}
+        for alias, owner in owners.items():
+            self._names.setdefault(owner, []).append(alias)
+
+    def forms(self, address: str) -> set[str]:
+        """Return the names of an address under the alias domains of its domain."""
+        domain = domain_part(address)
+        return forms(address, domain, self._names.get(domain, ()))
+
+    def served(self, addresses: Iterable[str]) -> set[str]:
+        """Return addresses with all their names."""
+        named = set(addresses)
+        return named.union(*map(self.forms, named))
+
+
+class NameSpace:
+    """Locks owners of addresses and refuses addresses that are taken."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @contextmanager
+    def locked(self, addresses: Collection[str]) -> Iterator[Locks]:
+        """Lock the primary domains that own some addresses against all other writers of mailstore. Raises NotFound."""
+        domains = {domain_part(address) for address in addresses}
+        # A single domain that is none is found out by the lock itself.
+        owners = {name: name for name in domains} if len(domains) == 1 else self._owners(domains)
+        for owner in sorted(set(owners.values())):
+            self._context.require_right(owner)
+        with ExitStack() as stack:
+            # In one order for all, so that two operations that need the same two domains wait instead of deadlocking.
+            locks = {owner: stack.enter_context(self.lock_domain(owner)) for owner in sorted(set(owners.values()))}
+            yield Locks(locks, owners)
+
+    @contextmanager
+    def lock_domain(self, domain: str, *, unfinished_too: bool = False) -> Iterator[Lock]:
+        """Lock a primary domain. Raises NotFound, which tells if the name is an alias domain."""
+        directory, dn = self._context.directory, self._context.places.domain(domain)
+        with lock(directory, dn, lambda: self.no_such_domain(domain), unfinished_too=unfinished_too) as held:
+            yield held
+
+    @contextmanager
+    def lock_domain_names(self) -> Iterator[None]:
+        """Lock the names of all domains, while a domain, an alias domain or a standalone admin is made."""
+        places = self._context.places
+        missing = NotFound(f"there is no {places.domains}; make it with 'mailstore schema create'")
+        with lock(self._context.directory, places.domains, lambda: missing, attribute="description"):
+            yield
+
+    def owners(self, domains: Collection[str]) -> dict[str, str]:
+        """Return the primary domain of each of `domains`, which may be primary or alias domains; others are left out."""
+        if not domains:
+            return {}
+        names = [equals(name, domain) for domain in sorted(domains) for name in ("domainName", "domainAliasName")]
+        found: dict[str, str] = {}
+        query = all_of(equals("objectClass", "mailDomain"), any_of(*names))
+        for entry in self._search_domains(query):
+            primary = entry.first("domainName").lower()
+            found |= {name: primary for name in (primary, *alias_domains(entry)) if name in domains}
+        return found
+
+    def all_alias_domains(self) -> AliasDomains:
+        """Return the alias domains of the whole store."""
+        found = self._search_domains(present("domainAliasName"))
+        return AliasDomains(
+            {alias: entry.first("domainName").lower() for entry in found for alias in alias_domains(entry)}
+        )
+
+    def alias_domains_of(self, addresses: Iterable[str]) -> AliasDomains:
+        """Return those alias domains that one of these addresses lies under."""
+        owners = self.owners({domain_part(address) for address in addresses})
+        return AliasDomains({alias: owner for alias, owner in owners.items() if alias != owner})
+
+    def require_primary(self, domain: str) -> None:
+        """Raise NotFound unless this is a primary domain."""
+        if self._context.directory.read(self._context.places.domain(domain), ("1.1",)) is None:
+            raise self.no_such_domain(domain)
+
+    def no_such_domain(self, domain: str) -> NotFound:
+        """Return the error for a domain that is not there; it says so if the name is an alias domain."""
+        target = self.owners([domain]).get(domain)
+        if target:
+            return NotFound(f"{domain} is an alias domain; use {target}", subject=domain)
+        return NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+
+    def holders(self, names: Collection[str], *, also: Filter | None = None) -> Iterator[Entry]:
+        """Iterate over the entries that have one of these names, and over those that match `also`.
+
+        They come with their names, and with what a former holder of one may have left: rights, and members of a list.
+        """
+        for some in _chunks(sorted(names)):
+            tests = [equals(name, value) for value in some for name in ("mail", "shadowAddress")]
+            query = all_of(HOLDER, any_of(*tests))
+            attributes = ("objectClass", "mail", "shadowAddress", "domainName", "domainAdmin", "memberOfGroup")
+            yield from self._context.directory.search(
+                self._context.places.domains, any_of(query, also) if also else query, attributes=attributes
+            )
+            also = None
+
+    @staticmethod
+    def refuse_taken(
+        wanted: Mapping[str, Collection[str]], holders: Sequence[Entry], *, own: Entry | None = None
+    ) -> None:
+        """Raise AlreadyExists if a name belongs to one of `holders` already.
+
+        Parameters
+        ----------
+        wanted: the addresses that shall be taken, with all names of each.
+        own: the entry that may keep what it has.
+        """
+        taken = {
+            name.lower(): entry
+            for entry in holders
+            if not entry.has("objectClass", "mailExternalUser") and (own is None or not same_dn(entry.dn, own.dn))
+            for name in (*entry.values("mail"), *entry.values("shadowAddress"))
+        }
+        for address, names in wanted.items():
+            for name in sorted(names):
+                if name in taken:
+                    raise _in_use(address, name, _kind(taken[name], name))
+
+    @staticmethod
+    def refuse_self(account: str, aliases: Collection[str]) -> None:
+        """Raise InvalidValue if an account is among its own aliases."""
+        if account in aliases:
+            raise InvalidValue(f"{account} cannot be an alias of itself", subject=account)
+
+    @staticmethod
+    def refuse_each_other(locks: Locks, aliases: Collection[str], names: Collection[str]) -> None:
+        """Raise AlreadyExists if one of `aliases` is the same name under another domain as one of the account's `names`."""
+        for address in aliases:
+            for other in names:
+                if other != address and other in locks.names(address):
+                    raise _in_use(address, other, "served under that domain too")
+
+    def _owners(self, domains: Collection[str]) -> dict[str, str]:
+        owners = self.owners(domains)
+        for domain in sorted(domains):
+            if domain not in owners:
+                raise NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+        return owners
+
+    def _search_domains(self, query: Filter) -> Iterator[Entry]:
+        attributes = ("domainName", "domainAliasName")
+        return self._context.directory.search(self._context.places.domains, query, scope="one", attributes=attributes)
+
+
+def _kind(entry: Entry, name: str) -> str:
+    if entry.has("objectClass", "mailList"):
+        return "a mailing list"
+    if entry.has("objectClass", "mailAlias"):
+        return "an alias account"
+    return "an account" if entry.has("mail", name) else "an alias address of an account"
+
+
+def _in_use(address: str, name: str, holder: str) -> AlreadyExists:
+    what = "it" if name == address else name
+    return AlreadyExists(f"{address} is in use already: {what} is {holder}", subject=address)
+
+
+def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))

@@ -1,0 +1,101 @@
+"""A change to one account: its columns, its forwarding and its aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import and_, update
+
+from mailstore.address import addresses, alias_address, held_addresses
+from mailstore.fields import named, plain
+from mailstore.model import Edit, Names
+from mailstore.driver.names import Owners, edited
+from mailstore.driver.secret import Secret
+from mailstore.sql.atmail.context import Context
+from mailstore.sql.atmail.expansions import DELIVER, Expansions, alias_row
+from mailstore.sql.atmail.names import NameSpace
+from mailstore.sql.atmail.accounts.new import account_columns, forwarding_type
+from mailstore.sql.atmail.schema.units import local_now
+from mailstore.sql.engine import Transaction
+
+__all__ = ["AccountChange"]
+
+
+class AccountChange:
+    """The parameters of `Accounts.update`, checked before the database is asked anything."""
+
+    def __init__(self, context: Context, address: str, secret: Secret | None, fields: Mapping[str, Any]) -> None:
+        self._context = context
+        self._address = address
+        self._fields = fields
+        self._columns = account_columns(context, fields)
+        if secret:
+            self._columns["password"] = secret.hash
+        self._aliases = named(fields.get("aliases"), alias_address)
+        self._forwarding = _checked_forwarding(fields.get("forwarding", Edit()))
+
+    @property
+    def new_aliases(self) -> tuple[str, ...]:
+        """The aliases that the account shall have and may not have yet."""
+        names = self._aliases
+        return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
+
+    @property
+    def needs_domain(self) -> bool:
+        """Whether the domain has to be locked besides the account: rows of aliases change."""
+        return bool({"aliases", "forwarding", "keep_copy"} & self._fields.keys())
+
+    def apply(self, tx: Transaction, row: Mapping[Any, Any], names: NameSpace, expansions: Expansions) -> None:
+        """Write the change; `row` is the account's row, locked."""
+        if self._context.actor and "quota" in self._columns:
+            quota = self._columns["quota"]
+            self._context.actor.check_limits(tx, adding=0, quota=quota, instead_of=row["accountId"])
+        table = self._context.table("accounts")
+        values = dict(self._columns)
+        if "dateModified" in table.c:
+            values["dateModified"] = local_now()
+        if values:
+            tx.execute(update(table).where(table.c.accountId == row["accountId"]).values(values))
+        if not self.needs_domain:
+            return
+        forwardings, aliases = expansions.around(tx.connection, [self._address])
+        if {"forwarding", "keep_copy"} & self._fields.keys():
+            owners = partial(names.owners, tx.connection)
+            self._change_forwarding(tx, expansions, forwardings.get(self._address, []), owners)
+        if self._aliases is not None:
+            self._change_aliases(tx, names, expansions, set(aliases.get(self._address, ())))
+
+    def _change_aliases(self, tx: Transaction, names: NameSpace, expansions: Expansions, present: set[str]) -> None:
+        edit = self._aliases
+        wanted = set(edit.apply(present)) if isinstance(edit, Edit) else set(edit or ())
+        gone, new = present - wanted, sorted(wanted - present)
+        columns = expansions.columns
+        if gone:
+            expansions.remove(tx, and_(columns.AliasName.in_(gone), columns.AliasTo == self._address))
+        names.claim_aliases(tx, self._address, new)
+        expansions.add(tx, [alias_row(alias, self._address) for alias in new])
+
+    def _change_forwarding(
+        self,
+        tx: Transaction,
+        expansions: Expansions,
+        rows: Iterable[tuple[str, str]],
+        owners: Callable[[Collection[str]], Owners],
+    ) -> None:
+        present = dict(rows)
+        copies = not present or DELIVER in present.values() or self._address in present
+        others = [target for target in present if target != self._address]
+        wanted = self._forwarding
+        named = wanted.add if isinstance(wanted, Edit) else tuple(wanted)
+        targets = edited(wanted, others, owners) if isinstance(wanted, Edit) else named
+        others = [target for target in dict.fromkeys(targets) if target != self._address]
+        keep_copy = self._fields.get("keep_copy", copies) or self._address in named
+        expansions.replace(tx, self._address, others, forwarding_type(keep_copy))
+
+
+def _checked_forwarding(names: Names) -> Edit | tuple[str, ...]:
+    if isinstance(names, Edit):
+        return Edit(add=addresses(names.add), remove=held_addresses(names.remove))
+    return addresses(plain(names))

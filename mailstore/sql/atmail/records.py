@@ -1,0 +1,108 @@
+"""Records of mailboxes whose accounts go, and which homes are spoken for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import date
+from itertools import chain
+
+from sqlalchemy import select
+
+from mailstore.model import DeletedMailbox
+from mailstore.driver.names import Spellings
+from mailstore.disk.neighbours import Place, refuse_occupied
+from mailstore.sql.atmail.accounts.rows import home_of
+from mailstore.sql.atmail.context import Context, labelled
+from mailstore.sql.atmail.expansions import DOMAIN, Expansions
+from mailstore.sql.atmail.homes import spellings
+from mailstore.sql.atmail.names import NameSpace
+from mailstore.sql.atmail.schema.tables import OWN_TABLES
+from mailstore.sql.engine import Transaction
+from mailstore.sql.ledger import NewRecord
+from mailstore.sql.snapshots import Row, packed, rows_of
+
+__all__ = ["Retention"]
+
+_BATCH = 500
+
+
+class Retention:
+    """Writes records with snapshots of the accounts."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._accounts = context.table("accounts")
+        self._expansions = Expansions(context)
+        self._names = NameSpace(context)
+
+    def record(self, tx: Transaction, addresses: Sequence[str], domain: str, due: date) -> list[DeletedMailbox]:
+        """Record the mailboxes of some accounts of one domain that are about to be deleted.
+
+        The number of statements depends on how many hundreds they are, not on how many.
+        """
+        made: list[DeletedMailbox] = []
+        for start in range(0, len(addresses), _BATCH):
+            batch = addresses[start : start + _BATCH]
+            made += self.record_some(tx, batch, domain, due, self._names.spellings(tx.connection, batch))
+        return made
+
+    def record_some(
+        self, tx: Transaction, addresses: Sequence[str], domain: str, due: date, spellings: Spellings
+    ) -> list[DeletedMailbox]:
+        """Record some hundred accounts at most, references to which have these `spellings`."""
+        columns = self._accounts.c
+        query = select(*labelled(self._accounts, "username", "homeDir")).where(columns.username.in_(addresses))
+        rows = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
+        snapshots = self._snapshots(tx, list(rows), spellings)
+        by = self._context.actor.username if self._context.actor else ""
+        new = [
+            NewRecord(address, domain, row["homeDir"], due, by, snapshot=snapshots[address])
+            for address, row in rows.items()
+        ]
+        return self._context.ledger.add(tx, new)
+
+    def _snapshots(self, tx: Transaction, addresses: Sequence[str], around: Spellings) -> dict[str, str]:
+        """Return what the database says about each address: its row, and the rows of aliases around it.
+
+        Rows have all their columns by the server's names, those that this driver does not know among them.
+        """
+        found: dict[str, dict[str, list[Row]]] = {address: defaultdict(list) for address in addresses}
+        accounts = self._accounts
+        account = accounts.c.username.label("_of")
+        for row in rows_of(tx, accounts, accounts.c.username.in_(addresses), also=[account]):
+            found[str(row.pop("_of")).lower()]["account"].append(row)
+        columns, alone = self._expansions.columns, self._expansions.alone().label("_alone")
+        own = columns.AliasName.in_(addresses) & (columns.aliasType != DOMAIN)
+        both = [columns.AliasName.label("_name"), columns.AliasTo.label("_to"), alone]
+        for row in rows_of(tx, self._context.table("aliases"), own | self._expansions.may_refer(around), also=both):
+            name, holder, is_alone = (
+                str(row.pop("_name")).lower(),
+                around.holder(str(row.pop("_to"))),
+                row.pop("_alone"),
+            )
+            if name in found:
+                found[name]["forwarding"].append(row)
+            if holder in found and holder != name:  # else an address that only looks like one of these
+                found[holder]["pointers"].append({**row, "_alone": is_alone})
+        return {address: packed(kept) for address, kept in found.items()}
+
+    def known_homes(self, tx: Transaction, homes: Collection[str]) -> set[str]:
+        """Return those of `homes` that belong to an account, or wait for their purge."""
+        paths = {spelling: home for home in homes for spelling in spellings(home)}
+        column = self._accounts.c.homeDir
+        used = {paths.get(path) for path in tx.execute(select(column).where(column.in_(paths))).scalars()}
+        if self._context.schema.has_records:
+            path = self._context.table(OWN_TABLES[0]).c.maildir
+            used |= {paths.get(found) for found in tx.execute(select(path).where(path.in_(paths))).scalars()}
+        return {home for home in used if home is not None}
+
+    def refuse_used_homes(self, tx: Transaction, homes: Sequence[str], *, restoring: int | None = None) -> None:
+        """Raise AlreadyExists if a home that the rule did not give touches that of an account or of a record.
+
+        `restoring` is the record whose own home it is. All rows are looked at: such homes are rare, and no index helps.
+        """
+        rows = tx.execute(select(*labelled(self._accounts, "username", "homeDir"))).mappings()
+        accounts = (Place(row["homeDir"] or "", row["username"]) for row in rows)
+        records = self._context.ledger.places(but=restoring) if self._context.schema.has_records else ()
+        refuse_occupied(homes, chain(accounts, records))

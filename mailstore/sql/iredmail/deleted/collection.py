@@ -1,0 +1,84 @@
+"""Records of deleted mailboxes in `deleted_mailboxes`: who may see them, and how an account comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, true
+
+from mailstore.address import domain_name
+from mailstore.errors import NotFound
+from mailstore.model import DeletedDomain, DeletedMailbox, Domain
+from mailstore.driver.rights import Operation, deletion
+from mailstore.driver.secret import Secret
+from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail.accounts.collection import Accounts
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.deleted.domain_restoration import DomainRestoration
+from mailstore.sql.iredmail.domains.collection import Domains
+from mailstore.sql.iredmail.accounts.new import secret
+from mailstore.sql.iredmail.deleted.restoration import Restoration
+from mailstore.sql.iredmail.records import ledger_of
+from mailstore.sql.ledger import SQLMailboxes
+
+__all__ = ["DeletedMailboxes"]
+
+
+class DeletedMailboxes(SQLMailboxes):
+    """See `mailstore.store.DeletedMailboxes`."""
+
+    def __init__(self, context: Context, accounts: Accounts) -> None:
+        super().__init__(ledger_of(context), accounts)
+        self._context = context
+
+    def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
+        address, wanted = self.get(record_id).address, deletion(Operation.RESCHEDULE, keep_mailbox_days)
+        with self._context.writing(address, *wanted):
+            return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
+
+    def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:
+        records = self._ledger.domains
+        if records is None:
+            return iter(())
+        columns: Any = self._ledger.beside.c if self._ledger.beside is not None else None
+        actor = self._context.actor
+        visible = actor.visible(columns.username) if actor else true()
+        return records.list(visible if domain is None else and_(visible, columns.username == domain_name(domain)))
+
+    def restore_domain(self, domain: str) -> Domain:
+        name, records = domain_name(domain), self._ledger.domains
+        found = next(self.domains(domain=name), None)
+        if found is None or records is None:
+            raise NotFound(f"there is no record of a deleted domain {name}; create it anew", subject=name)
+        domains = Domains(self._context)
+        with self._context.writing(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME) as tx:
+            kept = records.lock(tx, found.id)
+            if kept is None:
+                raise NotFound(f"the record of the deleted domain {name} is gone", subject=name)
+            mailboxes = self._ledger.of_domain(tx, found.id)
+            self._ledger.drop(tx, [mailbox.id for mailbox, _ in mailboxes])
+            records.drop(tx, found.id)
+            restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)
+            domains.claim_back(tx, restoration.names)
+            restoration.run()
+            return domains.get(name)
+
+    def _visible(self) -> ColumnElement[bool]:
+        actor = self._context.actor
+        return actor.visible(self._ledger.records.c.domain) if actor else true()
+
+    def _require(self, *operations: Operation) -> None:
+        if self._context.actor:
+            with self._context.reading() as connection:
+                self._context.actor.require_anywhere(connection, "deleted mailboxes", *operations)
+
+    def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
+        return secret(self._context, password, password_hash)
+
+    def _restoring(self, record: DeletedMailbox) -> AbstractContextManager[Transaction]:
+        return self._context.writing(record.address, Operation.RESTORE_ACCOUNT)
+
+    def _bring_back(self, tx: Transaction, record: DeletedMailbox, snapshot: str | None, secret: Secret | None) -> None:
+        Restoration(self._context, tx, record, snapshot).run(secret)
