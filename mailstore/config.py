@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from mailstore.driver.urls import shown
 from mailstore.errors import ConfigurationError, InvalidPassword, InvalidQuota
 from mailstore.passwords import WRITABLE_SCHEMES, check_scheme
 from mailstore.quota import Quota
-from mailstore.driver.urls import shown
 
 __all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
 

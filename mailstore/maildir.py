@@ -25,10 +25,10 @@ from pathlib import Path
 from mailstore.disk import dirfd
 from mailstore.disk.dirfd import Removed
 from mailstore.disk.errors import reporting, tell
-from mailstore.disk.search import MAILDIR_PARTS, TRASH, homes_below
-from mailstore.disk.mounts import mounts_below
-from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
 from mailstore.disk.layout import normal_home
+from mailstore.disk.mounts import mounts_below
+from mailstore.disk.search import MAILDIR_PARTS, TRASH, homes_below
+from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
 from mailstore.model import Usage
 
 __all__ = ["TRASH", "CreatedHome", "Homes", "Trashed"]

@@ -55,7 +55,8 @@ UNSET: Final = Unset.UNSET
 class Edit:
     """A change to a set of names, where a plain list would replace the whole set. What is removed may be absent.
 
-    An address is removed in every spelling that leads to its mailbox here, as far as the store knows: see `mailstore.driver.names`.
+    An address is removed in every spelling that leads to its mailbox here, as far as the store knows: see
+    `mailstore.driver.names`.
     """
 
     add: Collection[str] = ()

@@ -18,10 +18,10 @@ from datetime import UTC, date, datetime
 from itertools import chain, takewhile
 from typing import Literal
 
+from mailstore.disk.neighbours import Neighbours, Place, places_at, spelt
 from mailstore.errors import ConfigurationError, HomeError, InvalidValue, MailstoreError, NotFound
 from mailstore.maildir import Homes, Trashed
 from mailstore.model import DeletedMailbox, Usage
-from mailstore.disk.neighbours import Neighbours, Place, places_at, spelt
 from mailstore.store import Claim, Store
 
 __all__ = ["Outcome", "find_mail", "purge_due", "take_from_trash", "trash_key"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from mailstore.driver import urls
 from mailstore.config import LayoutConfig, StoreConfig, convert
+from mailstore.driver import urls
 from mailstore.errors import ConfigurationError
 
 if TYPE_CHECKING:

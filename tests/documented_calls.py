@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import mailstore
 from mailstore import Capability
-from mailstore.ldap.iredmail.export.tree import exporter
+from mailstore.ldap.iredmail.export.exporter import exporter
 from tests.test_cli_rig import run
 
 if TYPE_CHECKING:

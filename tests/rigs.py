@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event, selec
 
 from mailstore import open_store
 from mailstore.config import StoreConfig
-from mailstore.sql.iredmail.store import IRedMailStore, create_schema
 from mailstore.sql.iredmail.schema.tables import define
+from mailstore.sql.iredmail.store import IRedMailStore, create_schema
 from tests.servers.database import DatabaseServer
 from tests.servers.process import make_directory
 

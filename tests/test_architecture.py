@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 import mailstore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PROJECT = Path(__file__).resolve().parent.parent
 LIBRARY = PROJECT / "mailstore"
@@ -23,51 +24,7 @@ DAEMON = PROJECT / "daemon"
 
 TOOLKITS = ("sql", "ldap")
 """Folders that hold a toolkit, and below it packages of drivers, which must not know each other."""
-CONTRACT = {
-    "mailstore",
-    "mailstore.disk.dirfd",
-    "mailstore.disk.errors",
-    "mailstore.disk.search",
-    "mailstore.disk.mounts",
-    "mailstore.address",
-    "mailstore.driver.bulk",
-    "mailstore.config",
-    "mailstore.errors",
-    "mailstore.driver.findings",
-    "mailstore.fields",
-    "mailstore.driver.forks",
-    "mailstore.disk.layout",
-    "mailstore.driver.logins",
-    "mailstore.maildir",
-    "mailstore.model",
-    "mailstore.disk.neighbours",
-    "mailstore.driver.notices",
-    "mailstore.passwords",
-    *(f"mailstore.passwords.{path.stem}" for path in (LIBRARY / "passwords").glob("[!_]*.py")),
-    "mailstore.policies",
-    "mailstore.quota",
-    "mailstore.driver.readings",
-    "mailstore.driver.rights",
-    "mailstore.driver.secret",
-    "mailstore.store",
-    *(f"mailstore.store.{path.stem}" for path in (LIBRARY / "store").glob("[!_]*.py")),
-    "mailstore.driver.urls",
-    "mailstore.driver.values",
-}
-"""What everything else may build on; of these modules none imports a driver, a toolkit or the command line."""
-SHARED = CONTRACT | {
-    "mailstore.driver.companions",
-    "mailstore.driver.drift",
-    "mailstore.driver.base",
-    "mailstore.driver.lookups",
-    "mailstore.driver.names",
-    "mailstore.driver.policy_keys",
-    "mailstore.purge",
-    "mailstore.registry",
-    "mailstore.driver.routes",
-    *(f"mailstore.iredmail.{path.stem}" for path in (LIBRARY / "iredmail").glob("[!_]*.py")),
-}
-"""The rest that drivers may use: what serves every kind of store."""
+UNSHARED = (*TOOLKITS, "cli")
 HEAVY = ("sqlalchemy", "ldap3", "rich", "click", "email_validator", "passlib", "pymysql", "psycopg", "apscheduler")
 
 
@@ -110,73 +67,85 @@ def _within(name: str, package: str) -> bool:
 
 LIBRARY_FILES = _files(LIBRARY)
 ALL_FILES = [*LIBRARY_FILES, *_files(DAEMON)]
+DRIVERS = [
+    folder for toolkit in TOOLKITS for folder in (LIBRARY / toolkit).iterdir() if (folder / "__init__.py").exists()
+]
 
 
-@pytest.mark.parametrize("path", LIBRARY_FILES, ids=_module)
-def test_the_library_knows_neither_daemon_nor_command_line(path: Path) -> None:
-    module = _module(path)
-    may_know_cli = _within(module, "mailstore.cli") or module == "mailstore.__main__"
-    for name in _imports(path):
-        assert not _within(name, "mailstored")
-        assert may_know_cli or not _within(name, "mailstore.cli")
+def _is_driver(name: str) -> bool:
+    return any(_within(name, _module(driver / "__init__.py")) for driver in DRIVERS)
 
 
-@pytest.mark.parametrize("path", _files(DAEMON), ids=_module)
-def test_the_daemon_does_not_use_the_command_line_or_drivers(path: Path) -> None:
-    for name in _imports(path):
-        assert not _within(name, "mailstore.cli")
-        assert not any(_within(name, f"mailstore.{toolkit}") for toolkit in TOOLKITS)
+def _offenders(paths: Iterable[Path], forbidden: Callable[[str, str], bool]) -> list[str]:
+    """Return who imports what it must not; `forbidden` gets the importing and the imported module."""
+    return [
+        f"{_module(path)} imports {name}" for path in paths for name in _imports(path) if forbidden(_module(path), name)
+    ]
 
 
-@pytest.mark.parametrize("name", sorted(SHARED))
-def test_what_is_shared_knows_no_driver(name: str) -> None:
-    path = LIBRARY.joinpath(*name.split(".")[1:])
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    for imported in _imports(file):
-        assert not any(_within(imported, f"mailstore.{toolkit}") for toolkit in TOOLKITS)
-        if name in CONTRACT - {"mailstore"} and _within(imported, "mailstore"):
-            assert imported in CONTRACT
+def test_the_library_knows_neither_daemon_nor_command_line() -> None:
+    def forbidden(module: str, name: str) -> bool:
+        is_cli = _within(module, "mailstore.cli") or module == "mailstore.__main__"
+        return _within(name, "mailstored") or (_within(name, "mailstore.cli") and not is_cli)
+
+    assert _offenders(LIBRARY_FILES, forbidden) == []
 
 
-def _drivers() -> list[Path]:
-    folders = [folder for toolkit in TOOLKITS for folder in (LIBRARY / toolkit).iterdir()]
-    return [folder for folder in folders if (folder / "__init__.py").exists()]
+def test_the_daemon_does_not_use_the_command_line_or_drivers() -> None:
+    assert _offenders(_files(DAEMON), lambda _, name: any(_within(name, f"mailstore.{one}") for one in UNSHARED)) == []
 
 
-def _driver_files() -> list[Path]:
-    return [path for folder in _drivers() for path in _files(folder)]
+def test_only_commands_of_products_know_a_driver() -> None:
+    commands = [path for path in _files(LIBRARY / "cli") if "products" not in path.parts]
+    assert _offenders(commands, lambda _, name: _is_driver(name)) == []
 
 
-def _toolkit_files() -> list[Path]:
-    return [path for toolkit in TOOLKITS for path in (LIBRARY / toolkit).glob("*.py")]
+def test_what_is_shared_knows_no_driver_and_no_toolkit() -> None:
+    shared = [path for path in LIBRARY_FILES if path.relative_to(LIBRARY).parts[0] not in (*UNSHARED, "__main__.py")]
+    assert _offenders(shared, lambda _, name: any(_within(name, f"mailstore.{one}") for one in UNSHARED)) == []
 
 
-TOOLKIT_MODULES = {_module(path) for path in _toolkit_files()}
+def test_homes_on_disk_and_hashes_know_no_store() -> None:
+    paths = [*_files(LIBRARY / "disk"), *_files(LIBRARY / "passwords"), LIBRARY / "maildir.py"]
+    assert _offenders(paths, lambda _, name: _within(name, "mailstore.store")) == []
 
 
-@pytest.mark.parametrize("path", _driver_files(), ids=_module)
-def test_a_driver_knows_the_contract_and_toolkits_only(path: Path) -> None:
-    own = ".".join(_module(path).split(".")[:3])
-    for name in _imports(path):
-        if _within(name, "mailstore"):
-            assert name in SHARED or name in TOOLKIT_MODULES or _within(name, own), f"{own} must not import {name}"
+def test_a_driver_knows_no_other_driver() -> None:
+    def forbidden(module: str, name: str) -> bool:
+        own = ".".join(module.split(".")[:3])
+        return _is_driver(name) and not _within(name, own)
+
+    assert _offenders([path for folder in DRIVERS for path in _files(folder)], forbidden) == []
 
 
-@pytest.mark.parametrize("path", _toolkit_files(), ids=_module)
-def test_a_toolkit_knows_no_driver(path: Path) -> None:
-    for name in _imports(path):
-        assert not any(_within(name, _module(driver / "__init__.py")) for driver in _drivers())
-        assert "sql" in path.parts or not _within(name, "mailstore.sql"), "the toolkits do not need each other"
+def test_a_toolkit_knows_no_driver_and_not_the_other_toolkit() -> None:
+    def forbidden(module: str, name: str) -> bool:
+        return _is_driver(name) or (_within(module, "mailstore.ldap") and _within(name, "mailstore.sql"))
+
+    paths = [path for toolkit in TOOLKITS for path in (LIBRARY / toolkit).glob("*.py")]
+    assert _offenders(paths, forbidden) == []
 
 
-def test_the_page_names_every_module() -> None:
+def test_no_module_imports_itself_over_others() -> None:
+    """Types and imports within functions included: a circle means that two rooms are one."""
+    names = {_module(path) for path in ALL_FILES}
+    out = {_module(path): {name for name in _imports(path) if name in names} for path in ALL_FILES}
+    order = TopologicalSorter(out)
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_page_names_every_room() -> None:
     page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    files = [*LIBRARY.glob("*.py"), *_driver_files(), *_toolkit_files()]
-    assert [
-        path.name
-        for path in files
-        if f"{path.stem}.py" not in page and f"/{path.stem}" not in page and not path.stem.startswith("__")
-    ] == []
+    rooms = {path for folder in (LIBRARY, *DRIVERS, *(LIBRARY / one for one in TOOLKITS)) for path in folder.iterdir()}
+    named = [path for path in rooms if path.suffix == ".py" or (path / "__init__.py").exists()]
+    shown = {path: f"{path.name}/" if path.is_dir() else path.name for path in named}
+    assert (
+        sorted(str(path.relative_to(LIBRARY)) for path, name in shown.items() if name not in page and name[0] != "_")
+        == []
+    )
 
 
 def test_importing_the_library_is_cheap() -> None:
@@ -204,20 +173,26 @@ def _as_ruff_sorts(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("path", [path for path in ALL_FILES if path.stem != "__main__"], ids=_module)
-def test_all_lists_what_is_there(path: Path) -> None:
-    module = importlib.import_module(_module(path))
-    for name in getattr(module, "__all__", ()):
-        assert hasattr(module, name), name
+def test_all_lists_what_is_there() -> None:
+    modules = [importlib.import_module(_module(path)) for path in ALL_FILES if path.stem != "__main__"]
+    missing = [
+        f"{module.__name__}.{name}"
+        for module in modules
+        for name in getattr(module, "__all__", ())
+        if not hasattr(module, name)
+    ]
+    assert missing == []
 
 
-@pytest.mark.parametrize("path", ALL_FILES, ids=_module)
-def test_everything_public_has_a_docstring(path: Path) -> None:
-    tree = _tree(path)
-    if not tree.body:
-        return
-    assert ast.get_docstring(tree), "the module"
-    missing = [node.name for node in _public(tree) if not ast.get_docstring(node)]
+def test_everything_public_has_a_docstring() -> None:
+    trees = {_module(path): _tree(path) for path in ALL_FILES}
+    missing = [module for module, tree in trees.items() if tree.body and not ast.get_docstring(tree)]
+    missing += [
+        f"{module}.{node.name}"
+        for module, tree in trees.items()
+        for node in _public(tree)
+        if not ast.get_docstring(node)
+    ]
     assert missing == []
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Connection, create_engine, make_url
 
-from mailstore.errors import ConfigurationError
 from mailstore.driver.lookups import PASSWORD_PLACEHOLDER, LookupFile, Reader, write
+from mailstore.errors import ConfigurationError
 from mailstore.sql.iredmail import lookups
 from mailstore.sql.iredmail.schema.detection import create, detect
 from tests.readers import (

@@ -22,8 +22,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailstore.disk import dirfd
-from mailstore.errors import ConfigurationError, HomeError, HomeRefused, InvalidAddress, InvalidValue
 from mailstore.disk.layout import Layout, has_stamp, normal_home
+from mailstore.errors import ConfigurationError, HomeError, HomeRefused, InvalidAddress, InvalidValue
 from mailstore.maildir import TRASH, Homes, Trashed
 
 VMAIL = (5000, 5000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mailstore.address import any_address, domain_name
-from mailstore.errors import InvalidAddress, InvalidValue
 from mailstore.driver.values import long_text, text
+from mailstore.errors import InvalidAddress, InvalidValue
 
 NAMES = [
     "山田\u3000太郎",

@@ -11,8 +11,8 @@ import pytest
 
 from mailstore import ConfigurationError, MailstoreError, open_store
 from mailstore.config import Config, StoreConfig, load
-from mailstore.sql.connect import native_url, open_server
 from mailstore.driver.urls import shown
+from mailstore.sql.connect import native_url, open_server
 
 SECRET = "S3cr3t"
 RAW = ["{}/x", "x/{}", "12/{}", "{}#x", "x#{}", "12#{}", "{}?x", "x?{}", "12?{}", "12?a={}", "{}@x", "x@{}", "{}[x", "x]{}",

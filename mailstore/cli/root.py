@@ -41,6 +41,8 @@ NOUNS = (
     "completion",
 )
 """The commands in the order of the help; each is ``mailstore.cli.NOUN.NOUN``, with ``_`` for ``-``."""
+_PRODUCTS = {"afterlogic": "products.afterlogic", "atmail": "products.atmail", "export": "products.ldif"}
+"""The commands that know a driver lie apart."""
 
 _EPILOG = """\
 Options of mailstore itself may also stand behind the noun or the verb, unless that has one of the same name.
@@ -68,7 +70,7 @@ class _Root(click.Group):
         if cmd_name not in NOUNS:
             return None
         name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"mailstore.cli.{name}"), name)
+        command: click.Command = getattr(import_module(f"mailstore.cli.{_PRODUCTS.get(name, name)}"), name)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

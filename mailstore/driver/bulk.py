@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from mailstore import passwords
-from mailstore.errors import AlreadyExists, BulkRefused, InvalidPassword, InvalidValue, Refused
 from mailstore.driver.secret import Secret
+from mailstore.errors import AlreadyExists, BulkRefused, InvalidPassword, InvalidValue, Refused
 
 __all__ = ["Refusals", "batches", "grouped_by_columns", "parse_accounts", "take_secrets"]
 

@@ -21,11 +21,11 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from mailstore.config import StoreConfig
+from mailstore.driver.rights import Operation
 from mailstore.errors import MailstoreError, NotFound
 from mailstore.model import Capability, Finding
 from mailstore.policies import Level
 from mailstore.registry import resolve_companion_password
-from mailstore.driver.rights import Operation
 from mailstore.store import AccessLists, Greylisting, SpamPolicies, Store, Throttles
 
 __all__ = [

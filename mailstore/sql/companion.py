@@ -26,10 +26,10 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from mailstore.driver import urls
 from mailstore.driver.companions import Directory
-from mailstore.errors import ConfigurationError, NotFound
-from mailstore.policies import Level
 from mailstore.driver.policy_keys import key_of
 from mailstore.driver.rights import Operation
+from mailstore.errors import ConfigurationError, NotFound
+from mailstore.policies import Level
 from mailstore.sql.connect import native_url, open_server
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.live import Live, read_live

@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, insert, or_, select
 
+from mailstore.driver.values import now
 from mailstore.model import DeletedDomain
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import known
-from mailstore.driver.values import now
 
 __all__ = ["DomainRecords"]
 

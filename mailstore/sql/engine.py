@@ -16,8 +16,8 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
-from mailstore.errors import ConfigurationError, StoreError, StoreUnavailable
 from mailstore.driver.forks import in_children
+from mailstore.errors import ConfigurationError, StoreError, StoreUnavailable
 from mailstore.sql.failures import translated
 from mailstore.sql.inherited import OpenConnections
 from mailstore.sql.lenient import read_leniently

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mailstore.config import StoreConfig
+from mailstore.driver.urls import shown
 from mailstore.errors import ConfigurationError
 from mailstore.sql.connect import connect
 from mailstore.sql.engine import Database
-from mailstore.driver.urls import shown
 
 __all__ = ["database", "require_file"]
 

@@ -39,18 +39,18 @@ from sqlalchemy import (
 
 from mailstore import store
 from mailstore.address import held_address, held_domain, spellings
-from mailstore.errors import InvalidValue, NotFound, NotSupported
-from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Finding, Usage
 from mailstore.disk.neighbours import Place
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import due_date, now
+from mailstore.errors import InvalidValue, NotFound, NotSupported
+from mailstore.fields import AccountFields, reject_unknown
+from mailstore.model import Account, DeletedMailbox, Finding, Usage
 from mailstore.sql.domain_records import DomainRecords
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, known
 from mailstore.sql.own_tables import ERROR_LENGTH
 from mailstore.sql.paging import pages
-from mailstore.driver.values import due_date, now
 
 __all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "without_password"]
 

@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from mailstore.model import Finding
 from mailstore.driver.readings import Readings, unreadable
+from mailstore.model import Finding
 
 __all__ = ["REPLACED", "is_text", "misplaced_values", "note_replaced", "read_leniently"]
 

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from datetime import date
 from typing import Protocol, Unpack
 
+from mailstore.disk.neighbours import Place
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedDomain, DeletedMailbox, Domain
-from mailstore.disk.neighbours import Place
 
 __all__ = ["Claim", "DeletedMailboxes"]
 

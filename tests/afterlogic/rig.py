@@ -13,8 +13,8 @@ from sqlalchemy import DateTime, Engine, MetaData, Table, create_engine, select,
 from mailstore import open_store
 from mailstore.config import StoreConfig
 from mailstore.registry import with_query_options
-from mailstore.sql.afterlogic.store import AfterLogicStore, create_schema
 from mailstore.sql.afterlogic.schema.tables import define
+from mailstore.sql.afterlogic.store import AfterLogicStore, create_schema
 from mailstore.sql.afterlogic.tokens.token import Salt
 from mailstore.sql.moments import Moment
 from tests.servers.process import make_directory

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore.sql.afterlogic.settings import AccountSettings
 from mailstore.sql.afterlogic.schema.tables import LEDGER
 from mailstore.sql.afterlogic.schema.user_data import BELONGINGS, KEPT_OF_ACCOUNTS, KEPT_OF_USERS, NOT_KEPT
+from mailstore.sql.afterlogic.settings import AccountSettings
 from tests.afterlogic.conftest import only
 from tests.afterlogic.schema_facts import NAMES, facts_of
 

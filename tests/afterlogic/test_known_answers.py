@@ -18,10 +18,9 @@ from mailstore.errors import (
     PermissionDenied,
 )
 from mailstore.sql.afterlogic import codec, rest_errors, tenants
-from mailstore.sql.afterlogic.tokens import php
-from mailstore.sql.afterlogic.tokens import xxtea
 from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.rest_errors import InvalidToken, TokenExpired, code_of
+from mailstore.sql.afterlogic.tokens import php, xxtea
 from mailstore.sql.afterlogic.tokens.token import LIFETIME, Salt, make_token, read_token
 
 if TYPE_CHECKING:

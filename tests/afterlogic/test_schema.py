@@ -10,9 +10,9 @@ from sqlalchemy import create_engine, inspect, text
 from mailstore import ConfigurationError, NotFound, NotSupported, SchemaMismatch, open_store
 from mailstore.config import StoreConfig
 from mailstore.registry import with_query_options
+from mailstore.sql.afterlogic.schema.tables import ALL, NEEDED
 from mailstore.sql.afterlogic.settings import AccountSettings, DomainSettings
 from mailstore.sql.afterlogic.store import create_own_table, create_schema
-from mailstore.sql.afterlogic.schema.tables import ALL, NEEDED
 from tests.afterlogic.conftest import only
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from sqlalchemy import table as named
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from mailstore import open_store
-from mailstore.sql.afterlogic.store import create_own_table
 from mailstore.sql.afterlogic.schema.tables import ALL, LEDGER, NEEDED, define
 from mailstore.sql.afterlogic.schema.user_data import BELONGINGS, DISOWNED
+from mailstore.sql.afterlogic.store import create_own_table
 from tests.afterlogic.conftest import only
 from tests.afterlogic.schema_facts import KINDS, NAMES, VERSIONS, Fact, facts_of, statements
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, create_engine, insert, make_url, select, text
 
 from mailstore import open_store
 from mailstore.config import AtmailConfig, StoreConfig
-from mailstore.sql.atmail.store import AtmailStore, create_schema
 from mailstore.sql.atmail.schema.tables import TableNames, define
+from mailstore.sql.atmail.store import AtmailStore, create_schema
 from tests.servers.mariadb import MariaDB
 
 __all__ = ["AtmailRig", "on_mariadb"]

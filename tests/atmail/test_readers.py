@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailstore import NotSupported, Store
-from mailstore.errors import ConfigurationError
 from mailstore.driver.lookups import LookupOptions, write
+from mailstore.errors import ConfigurationError
 from mailstore.passwords import hash_password
 from mailstore.sql.atmail import lookup_files
 from tests.servers.database import PASSWORDS

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from mailstore.passwords import hash_password
 from mailstore.driver.routes import End, Routes
+from mailstore.passwords import hash_password
 from tests.stores import empty_homes
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from mailstore.driver.values import now
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail.store import IRedMailStore
-from mailstore.driver.values import now
 from tests.rigs import Rig
 
 BOB, LIST = "bob@example.com", "all@example.com"

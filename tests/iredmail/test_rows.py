@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mailstore import AlreadyExists, Edit, NotSupported
-from mailstore.sql.iredmail.store import IRedMailStore
 from mailstore.sql.iredmail.schema.tables import OWN_TABLE
+from mailstore.sql.iredmail.store import IRedMailStore
 from tests.rigs import Rig
 
 BOB, NEW = "bob@example.com", "new@other.com"

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, text
 from mailstore import ConfigurationError, NotSupported, SchemaMismatch, open_store
 from mailstore.config import StoreConfig
 from mailstore.sql.iredmail.schema.detection import detect
-from mailstore.sql.iredmail.store import IRedMailStore, create_own_table, create_schema
 from mailstore.sql.iredmail.schema.tables import OWN_TABLE, define
+from mailstore.sql.iredmail.store import IRedMailStore, create_own_table, create_schema
 from tests.rigs import Rig
 
 NOT_IN_098 = {

@@ -11,8 +11,8 @@ from sqlalchemy import create_engine, inspect, text
 from mailstore import open_store
 from mailstore.config import StoreConfig
 from mailstore.sql.iredmail.names.references import REFERENCES
-from mailstore.sql.iredmail.store import IRedMailStore, create_schema
 from mailstore.sql.iredmail.schema.tables import OPTIONAL, OWN_TABLE, define
+from mailstore.sql.iredmail.store import IRedMailStore, create_schema
 from tests.iredmail.schema_facts import ENGINES, VERSIONS, Engine, Fact, facts_of, lacking
 from tests.rigs import Rig
 

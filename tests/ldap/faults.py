@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import event
 
-from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.ldap.iredmail.schema.tree import ADMINS, DOMAINS
+from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.ldap.names import comparable
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail.schema.tables import define

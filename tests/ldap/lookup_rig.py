@@ -14,11 +14,11 @@ from typing import Any
 
 import bcrypt
 
+from mailstore.driver.lookups import MAIN_CF, write
 from mailstore.ldap import ldif
-from mailstore.ldap.iredmail.lookups.reader import LdapReader
 from mailstore.ldap.iredmail.lookups.dovecot import dovecot
 from mailstore.ldap.iredmail.lookups.postfix import postfix
-from mailstore.driver.lookups import MAIN_CF, write
+from mailstore.ldap.iredmail.lookups.reader import LdapReader
 from mailstore.passwords import hash_password
 from tests.readers import PostfixMaps
 from tests.servers.dovecot import Dovecot

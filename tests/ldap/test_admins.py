@@ -416,7 +416,9 @@ OPERATIONS: dict[str, tuple[Work, Work, tuple[str, ...]]] = {
 def test_what_is_interrupted_is_finished_by_doing_it_again(
     operation: str, store: IRedMailDirectory, rig: LdapRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailstore.ldap.iredmail.names.locks.LIFETIME_SECONDS", -1)  # a dead process's lock is free at once
+    monkeypatch.setattr(
+        "mailstore.ldap.iredmail.names.locks.LIFETIME_SECONDS", -1
+    )  # a dead process's lock is free at once
     prepare, work, admins = OPERATIONS[operation]
     for number in count():
         for address in [admin.address for admin in store.admins.list()]:

@@ -17,7 +17,8 @@ from mailstore import Capability, Store, open_store
 from mailstore.config import StoreConfig
 from mailstore.errors import InvalidValue, NotFound, PermissionDenied
 from mailstore.ldap import ldif
-from mailstore.ldap.iredmail.export.tree import Export, exporter, text
+from mailstore.ldap.iredmail.export.base import Export
+from mailstore.ldap.iredmail.export.exporter import exporter, text
 from mailstore.ldap.iredmail.export.records import RecordExport
 from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.ldap.names import comparable

@@ -15,12 +15,12 @@ from urllib.parse import quote
 import pytest
 
 from mailstore.config import StoreConfig
+from mailstore.driver.lookups import MAIN_CF, MASTER_CF, PASSWORD_PLACEHOLDER, LookupOptions
 from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.ldap.iredmail import lookup_files
-from mailstore.ldap.iredmail.lookups.reader import LdapReader
 from mailstore.ldap.iredmail.lookups.dovecot import dovecot as dovecot_files
 from mailstore.ldap.iredmail.lookups.postfix import postfix
-from mailstore.driver.lookups import MAIN_CF, MASTER_CF, PASSWORD_PLACEHOLDER, LookupOptions
+from mailstore.ldap.iredmail.lookups.reader import LdapReader
 from tests.ldap.lookup_rig import (
     BASE,
     INNER_SERVICES,

@@ -10,7 +10,8 @@ import pytest
 from ldap3 import MODIFY_REPLACE
 
 from mailstore.ldap import ldif
-from mailstore.ldap.iredmail.export.tree import TreeExport, text
+from mailstore.ldap.iredmail.export.exporter import text
+from mailstore.ldap.iredmail.export.tree import TreeExport
 from mailstore.purge import purge_due
 from tests.ldap_schema_facts import ATTRIBUTES, CLASSES
 from tests.stores import StoreRig, empty_homes

@@ -14,6 +14,7 @@ from mailstore import open_store
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, SchemaMismatch, StoreDenied
 from mailstore.ldap import ldif
+from mailstore.ldap.iredmail.schema.tree import empty_tree, schema_files
 from mailstore.ldap.iredmail.store import (
     SERVICE_ACCOUNTS,
     IRedMailDirectory,
@@ -21,7 +22,6 @@ from mailstore.ldap.iredmail.store import (
     create_schema,
     server_files,
 )
-from mailstore.ldap.iredmail.schema.tree import empty_tree, schema_files
 from mailstore.ldap.names import DN
 from tests.ldap.rig import make_iredadmin
 from tests.servers.process import make_directory, program, run_tool

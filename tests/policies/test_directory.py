@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailstore import NotFound
-from mailstore.driver.companions import Companions, Directory, levels, open_companions
 from mailstore.config import StoreConfig
-from mailstore.policies import Level
+from mailstore.driver.companions import Companions, Directory, levels, open_companions
 from mailstore.driver.rights import Operation
+from mailstore.policies import Level
 
 if TYPE_CHECKING:
     from mailstore.store import SpamPolicies, Throttles

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailstore import Edit, InvalidValue, NotFound, PermissionDenied
-from mailstore.policies import GreylistingSetting, GreylistingVerdict
 from mailstore.driver.policy_keys import iredapd_priority
+from mailstore.policies import GreylistingSetting, GreylistingVerdict
 from tests.policies.rig import shipped
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailstore import InvalidAddress, InvalidValue, NotFound, NotSupported, PermissionDenied
-from mailstore.policies import SpamPolicy
 from mailstore.driver.policy_keys import amavisd_keys
+from mailstore.policies import SpamPolicy
 from tests.policies.rig import shipped
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailstore import InvalidValue, NotFound, PermissionDenied
-from mailstore.policies import INHERIT, NO_LIMIT, Limit, Origin, Throttle, parse_period, period_text
 from mailstore.driver.policy_keys import iredapd_keys, iredapd_priority
+from mailstore.policies import INHERIT, NO_LIMIT, Limit, Origin, Throttle, parse_period, period_text
 
 if TYPE_CHECKING:
     from mailstore import Store

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from mailstore import NotFound, PermissionDenied
-from mailstore.passwords import hash_password
 from mailstore.driver.rights import ATMAIL_ADMIN, Needs, Operation, Rule
+from mailstore.passwords import hash_password
 from mailstore.sql.atmail.admins.changes import AdminSettings
 from mailstore.sql.atmail.schema.permissions import DOMAIN_ADMIN, KNOWN_PERMISSIONS, grants
 

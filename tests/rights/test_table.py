@@ -1,4 +1,4 @@
-"""Every cell of `mailstore.driver.rights` is what the stores do: each operation, by each kind of admin, on what it manages."""
+"""Every cell of `mailstore.driver.rights` is what the stores do: each operation, by each kind of admin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailstore import Capability, Edit, NotFound, PermissionDenied, Store
-from mailstore.passwords import hash_password
 from mailstore.driver.rights import (
     ACCOUNT_PROFILES,
     DOMAIN_PROFILES,
@@ -20,6 +19,7 @@ from mailstore.driver.rights import (
     Operation,
     Rule,
 )
+from mailstore.passwords import hash_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

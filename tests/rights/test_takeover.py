@@ -219,7 +219,7 @@ def root_of(store: Store) -> str:
 
 
 def test_no_export_gives_hashes_away(store: Store, acting: Store) -> None:
-    from mailstore.ldap.iredmail.export.tree import exporter, text
+    from mailstore.ldap.iredmail.export.exporter import exporter, text
 
     def exported(store: Store, *, passwords: bool = True) -> str:
         given = {} if Capability.TRANSACTIONS not in store.capabilities else {"suffix": "dc=example"}

@@ -16,8 +16,7 @@ from mailstore.cli.session import Session, pass_session
 from mailstore.cli.terminal import progress, safe
 
 if TYPE_CHECKING:
-    from mailstore.ldap.iredmail.export.tree import Export
-    from mailstore.ldap.iredmail.export.base import Record
+    from mailstore.ldap.iredmail.export.base import Export, Record
     from mailstore.model import Finding
 
 __all__ = ["export"]
@@ -70,7 +69,7 @@ def export(
     _check_usage(ctx, as_ldif, domain, kind, name)
     if output is None and not without_passwords and sys.stdout.isatty():
         raise click.UsageError("there are password hashes in it: give --output, or --without-passwords", ctx)
-    from mailstore.ldap.iredmail.export.tree import exporter
+    from mailstore.ldap.iredmail.export.exporter import exporter
 
     notes = _Notes()
     found = exporter(
@@ -130,7 +129,7 @@ def _total(session: Session, domain: str | None, kind: str | None) -> int:
 
 
 def _write(records: Iterator[Record], stream: IO[str], advance: Callable[[int], None]) -> None:
-    from mailstore.ldap.iredmail.export.tree import text
+    from mailstore.ldap.iredmail.export.exporter import text
 
     def counted() -> Iterator[Record]:
         for dn, attributes in records:

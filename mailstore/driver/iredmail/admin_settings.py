@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mailstore.errors import InvalidQuota, LimitExceeded
 from mailstore.driver.iredmail.units import from_limit, to_limit
-from mailstore.quota import UNLIMITED, Quota
 from mailstore.driver.values import timezone
+from mailstore.errors import InvalidQuota, LimitExceeded
+from mailstore.quota import UNLIMITED, Quota
 
 __all__ = [
     "ADMIN_KEYS", "LIMIT_FIELDS", "AdminLimits", "change_admin_limits", "change_admin_settings", "check_allocation",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from mailstore import passwords
-from mailstore.model import Notice
 from mailstore.driver.secret import Secret
+from mailstore.model import Notice
 
 __all__ = ["PANEL_SCHEME", "panel_hash", "panel_notice", "panel_scheme", "panel_verifies"]
 

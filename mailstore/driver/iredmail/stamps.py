@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from mailstore.disk.layout import has_stamp
-from mailstore.maildir import Homes
 from mailstore.driver.values import now
+from mailstore.maildir import Homes
 
 __all__ = ["outlive_stamp"]
 

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mailstore.driver.companions import Companions
 from mailstore.config import StoreConfig
-from mailstore.errors import Conflict, NotFound, NotSupported
+from mailstore.driver.companions import Companions
 from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.driver.notices import Notices
+from mailstore.driver.rights import Operation
+from mailstore.driver.secret import Secret
+from mailstore.errors import Conflict, NotFound, NotSupported
 from mailstore.ldap.changes import Changes, changing
 from mailstore.ldap.connection import Change, Directory, Entry
 from mailstore.ldap.iredmail.edits import applied
@@ -19,9 +22,6 @@ from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.names import DN, equals
 from mailstore.maildir import Homes
 from mailstore.model import Notice
-from mailstore.driver.notices import Notices
-from mailstore.driver.rights import Operation
-from mailstore.driver.secret import Secret
 
 if TYPE_CHECKING:
     from mailstore.ldap.iredmail.records_database import Companion

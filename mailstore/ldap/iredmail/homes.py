@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from mailstore.errors import HomeExists, HomeRefused, InvalidValue
 from mailstore.disk.layout import Layout, normal_home
+from mailstore.disk.neighbours import Place, refuse_occupied, spelt
+from mailstore.driver.values import now
+from mailstore.errors import HomeExists, HomeRefused, InvalidValue
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.names import any_of, equals, present
 from mailstore.model import DeletedMailbox
-from mailstore.disk.neighbours import Place, refuse_occupied, spelt
-from mailstore.driver.values import now
 
 __all__ = ["ATTRIBUTE", "HAS_HOME", "HOME_ATTRIBUTES", "Homemaker", "home_in", "home_of", "recorded_home"]
 

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.ldap.endpoint import Endpoint
-from mailstore.ldap.iredmail.records_database import Companion
 from mailstore.ldap.iredmail.places import Places
+from mailstore.ldap.iredmail.records_database import Companion
 from mailstore.ldap.names import parse_dn
 from mailstore.registry import resolve_companion_password
 

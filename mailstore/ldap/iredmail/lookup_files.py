@@ -6,13 +6,13 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from mailstore.config import StoreConfig
+from mailstore.driver.lookups import LookupFile, LookupOptions
 from mailstore.errors import NotSupported
 from mailstore.ldap.iredmail.lookups import dovecot as lookups_dovecot
 from mailstore.ldap.iredmail.lookups import postfix as lookups_postfix
 from mailstore.ldap.iredmail.lookups.reader import LdapReader
 from mailstore.ldap.iredmail.store import places_of
 from mailstore.ldap.names import dn
-from mailstore.driver.lookups import LookupFile, LookupOptions
 
 __all__ = ["dovecot", "postfix"]
 

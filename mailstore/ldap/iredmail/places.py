@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from mailstore.address import domain_part
+from mailstore.config import StoreConfig
 from mailstore.ldap.names import DN, dn
 
-__all__ = ["UNITS", "Places"]
+__all__ = ["UNITS", "FileTarget", "Places", "Target"]
 
 USERS, GROUPS, ALIASES, EXTERNALS = UNITS = ("Users", "Groups", "Aliases", "Externals")
 """The four organizational units of a domain; the panel knows no others."""
@@ -65,3 +68,31 @@ class Places:
 
     def _below(self, address: str, unit: str) -> DN:
         return dn(("mail", address), base=self.unit(domain_part(address), unit))
+
+
+class Target(Protocol):
+    """A directory that an entry is made for."""
+
+    @property
+    def config(self) -> StoreConfig:
+        """The options of the store."""
+
+    def knows(self, attribute: str, *classes: str) -> bool:
+        """Tell whether an entry of one of these object classes may have an attribute."""
+
+    def require(self, attributes: Sequence[str], *classes: str) -> None:
+        """Raise NotSupported if an entry of these classes cannot have one of the attributes."""
+
+
+@dataclass(frozen=True)
+class FileTarget:
+    """A directory that nobody asks anything: its schema is taken for that of the newest iRedMail."""
+
+    config: StoreConfig
+
+    def knows(self, attribute: str, *classes: str) -> bool:  # noqa: ARG002
+        """Tell that every attribute is there."""
+        return True
+
+    def require(self, attributes: Sequence[str], *classes: str) -> None:
+        """Accept all attributes."""

@@ -12,8 +12,8 @@ from mailstore.address import domain_part
 from mailstore.errors import StoreError
 from mailstore.ldap.changes import HAS_BELOW, Changes, entries_below
 from mailstore.ldap.connection import Entry
-from mailstore.ldap.iredmail.accounts.entries import address_of
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.homes import home_of
 from mailstore.ldap.iredmail.names.references import meaning, normal, spellings_of, values_of
 from mailstore.model import DeletedMailbox, Usage

@@ -15,8 +15,8 @@ from sqlalchemy import URL, Column, MetaData, Table, delete, insert, or_, select
 
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
-from mailstore.errors import ConfigurationError, SchemaMismatch
 from mailstore.driver.iredmail.units import from_seconds
+from mailstore.errors import ConfigurationError, SchemaMismatch
 from mailstore.model import LastLogin, Usage
 from mailstore.sql.connect import DRIVERS, native_url, open_server
 from mailstore.sql.engine import Database, Transaction

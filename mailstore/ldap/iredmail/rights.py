@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailstore.address import domain_part
-from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.driver.iredmail.admin_settings import AdminLimits, check_allocation
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.iredmail.units import from_limit, from_megabytes
+from mailstore.driver.rights import Kind, Operation, iredmail_kind, refuse, stronger
+from mailstore.driver.secret import Secret
+from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.ldap.connection import Directory, Entry
-from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.iredmail.domain_facts import domain_quota, is_active
+from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.iredmail.services import ADMIN, ATTRIBUTE
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.ldap.names import DN, any_of, equals
-from mailstore.driver.rights import Kind, Operation, iredmail_kind, refuse, stronger
-from mailstore.driver.secret import Secret
 
 __all__ = ["IS_ADMIN", "RANK", "Actor"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from mailstore import passwords
 from mailstore.config import StoreConfig
-from mailstore.errors import ConfigurationError, InvalidPassword
 from mailstore.driver.iredmail.panel import panel_hash, panel_scheme, panel_verifies
 from mailstore.driver.secret import Secret
+from mailstore.errors import ConfigurationError, InvalidPassword
 
 __all__ = ["check_scheme", "panel_form", "reader_of", "scheme_for", "stored_form"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mailstore.errors import InvalidValue
 from mailstore.driver.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
+from mailstore.errors import InvalidValue
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.edits import applied, set_values
 from mailstore.model import Edit, Names

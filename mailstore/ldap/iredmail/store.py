@@ -9,26 +9,26 @@ from functools import cached_property
 from typing import Self
 
 from mailstore.address import held_address
-from mailstore.driver.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
-from mailstore.driver.drift import check_homes
 from mailstore.driver.base import Driver, homes_of
+from mailstore.driver.companions import BESIDE, Companions, WithPolicies, open_companions
+from mailstore.driver.drift import check_homes
+from mailstore.driver.rights import IREDMAIL_GLOBAL
 from mailstore.errors import ConfigurationError, NotSupported, SchemaMismatch
 from mailstore.ldap.connection import Directory
 from mailstore.ldap.iredmail.accounts.collection import Accounts
 from mailstore.ldap.iredmail.admins.collection import Admins
-from mailstore.ldap.iredmail.groups.aliases import Aliases
 from mailstore.ldap.iredmail.check.checker import Checker
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.domains.counters import repair
 from mailstore.ldap.iredmail.deleted.collection import DeletedMailboxes
 from mailstore.ldap.iredmail.domains.collection import Domains
+from mailstore.ldap.iredmail.domains.counters import repair
+from mailstore.ldap.iredmail.groups.aliases import Aliases
 from mailstore.ldap.iredmail.groups.lists import MailingLists
 from mailstore.ldap.iredmail.location import companion_of, endpoint_of, places_of, shown
 from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.iredmail.policies.directory import PolicyDirectory
 from mailstore.ldap.iredmail.rights import Actor
-from mailstore.ldap.iredmail.schemes import check_scheme
 from mailstore.ldap.iredmail.schema.setup import (
     CLASSES,
     SERVICE_ACCOUNTS,
@@ -38,9 +38,9 @@ from mailstore.ldap.iredmail.schema.setup import (
     report,
     server_files,
 )
+from mailstore.ldap.iredmail.schemes import check_scheme
 from mailstore.ldap.rehearsal import Rehearsal
 from mailstore.model import Capability, Finding, Notice
-from mailstore.driver.rights import IREDMAIL_GLOBAL
 from mailstore.store.base import RolledBack
 
 __all__ = [

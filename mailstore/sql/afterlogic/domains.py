@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
+from mailstore.driver.values import checked, due_date, flag
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Capability, Domain
@@ -25,7 +26,6 @@ from mailstore.sql.afterlogic.spelling import as_typed, canonical
 from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
-from mailstore.driver.values import checked, due_date, flag
 
 __all__ = ["DomainEntry", "Domains"]
 

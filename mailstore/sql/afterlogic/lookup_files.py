@@ -7,7 +7,6 @@ product's query for the bundle says nothing.
 
 from __future__ import annotations
 
-from mailstore.errors import NotSupported
 from mailstore.driver.lookups import (
     LookupFile,
     LookupOptions,
@@ -17,6 +16,7 @@ from mailstore.driver.lookups import (
     dovecot23_plugins,
     fill_in_note,
 )
+from mailstore.errors import NotSupported
 from mailstore.sql.afterlogic.store import AfterLogicStore
 
 __all__ = ["dovecot", "postfix"]

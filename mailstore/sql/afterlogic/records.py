@@ -13,8 +13,8 @@ from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
-from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.afterlogic.schema.user_data import KEPT_OF_ACCOUNTS, KEPT_OF_USERS, POINTERS
+from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
 from mailstore.sql.snapshots import Row, packed, rows_of

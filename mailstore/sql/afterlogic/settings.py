@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from mailstore.driver.values import Column, flag, long_text
 from mailstore.errors import InvalidValue
 from mailstore.model import Account, Domain
 from mailstore.sql.afterlogic import codec
-from mailstore.driver.values import Column, flag, long_text
 
 __all__ = ["ACCOUNT_COLUMNS", "DOMAIN_COLUMNS", "INHERITED", "AccountSettings", "DomainSettings", "columns_of"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Never, Self
 
 from mailstore.config import StoreConfig
-from mailstore.driver.drift import check_homes
 from mailstore.driver.base import homes_of
+from mailstore.driver.drift import check_homes
+from mailstore.driver.readings import unreadable_records
+from mailstore.driver.urls import shown
 from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.model import Capability, Finding
-from mailstore.driver.readings import unreadable_records
-from mailstore.sql.afterlogic.schema import detection
 from mailstore.sql.afterlogic.accounts.collection import Accounts
 from mailstore.sql.afterlogic.check import Checker
 from mailstore.sql.afterlogic.context import Context
@@ -23,10 +23,10 @@ from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.rest import Rest
+from mailstore.sql.afterlogic.schema import detection
 from mailstore.sql.afterlogic.tenants import Tenants
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
-from mailstore.driver.urls import shown
 
 __all__ = ["AfterLogicStore", "create_own_table", "create_schema", "open_store"]
 

@@ -11,12 +11,12 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from mailstore.driver.values import Column, checked, flag, optional_address, text
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, LimitExceeded
 from mailstore.fields import reject_unknown
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.rest_errors import TenantNotFound
 from mailstore.sql.engine import Transaction
-from mailstore.driver.values import Column, checked, flag, optional_address, text
 
 __all__ = ["Tenant", "TenantFields", "TenantLimits", "Tenants", "hashed"]
 

@@ -12,10 +12,6 @@ from sqlalchemy import and_, delete, insert, select, update
 from mailstore import store
 from mailstore.address import held_address
 from mailstore.driver.companions import Directory
-from mailstore.errors import InvalidValue
-from mailstore.fields import reject_unknown
-from mailstore.model import Edit, Names
-from mailstore.policies import AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
 from mailstore.driver.policy_keys import (
     amavisd_priority,
     checked_peers,
@@ -26,6 +22,10 @@ from mailstore.driver.policy_keys import (
     without_extension,
 )
 from mailstore.driver.rights import Operation
+from mailstore.errors import InvalidValue
+from mailstore.fields import reject_unknown
+from mailstore.model import Edit, Names
+from mailstore.policies import AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
 from mailstore.sql.companion import Beside, readable, writable

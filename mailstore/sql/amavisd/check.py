@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import exists, select
 
 from mailstore.driver.companions import Directory
-from mailstore.model import Finding
 from mailstore.driver.policy_keys import amavisd_priority, level_name
+from mailstore.model import Finding
 from mailstore.sql.amavisd.policy_columns import MANAGED, hides_spam, loses_mail, scores_differ
 from mailstore.sql.amavisd.tables import Tables
 from mailstore.sql.amavisd.users import NO_POLICY

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 from mailstore import store
 from mailstore.address import held_address
 from mailstore.driver.companions import Directory
-from mailstore.fields import reject_unknown
-from mailstore.policies import EffectivePolicy, Level, SpamPolicy, SpamPolicyFields
 from mailstore.driver.policy_keys import amavisd_keys, level_name
 from mailstore.driver.rights import Operation
+from mailstore.fields import reject_unknown
+from mailstore.policies import EffectivePolicy, Level, SpamPolicy, SpamPolicyFields
 from mailstore.sql.amavisd.policy_columns import (
     HEADERS,
     MANAGED,

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
 from mailstore import passwords
 from mailstore.address import unserved
 from mailstore.model import Finding
+from mailstore.sql.atmail.admins.tree import Node, faults
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, bare
 from mailstore.sql.atmail.provisioning import Provisioning
-from mailstore.sql.atmail.admins.tree import Node, faults
 
 __all__ = ["Checker"]
 

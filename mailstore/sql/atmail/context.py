@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Label, Table, true
 
 from mailstore.config import AtmailConfig, StoreConfig
+from mailstore.driver.rights import Operation
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
-from mailstore.driver.rights import Operation
 from mailstore.sql.atmail.schema.detection import Schema
 from mailstore.sql.atmail.schema.tables import OWN_TABLES
 from mailstore.sql.engine import Database, Transaction

@@ -10,18 +10,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_, select
 
 from mailstore.address import domain_part, local_part
-from mailstore.model import DeletedMailbox
 from mailstore.driver.names import Spellings, plain_local_part
-from mailstore.purge import find_mail
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret, make_secret
+from mailstore.model import DeletedMailbox
+from mailstore.purge import find_mail
 from mailstore.sql.atmail.accounts.collection import Accounts
-from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES
+from mailstore.sql.atmail.accounts.new import NewAccount
+from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions
 from mailstore.sql.atmail.homes import column_text
 from mailstore.sql.atmail.names import NameSpace
-from mailstore.sql.atmail.accounts.new import NewAccount
 from mailstore.sql.atmail.records import Retention
 from mailstore.sql.atmail.schema.units import to_local
 from mailstore.sql.engine import Transaction

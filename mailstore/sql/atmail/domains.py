@@ -10,19 +10,19 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
+from mailstore.driver.rights import Operation, deletion
+from mailstore.driver.values import due_date
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.model import Domain
-from mailstore.driver.rights import Operation, deletion
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
-from mailstore.sql.atmail.schema.permissions import ALL
 from mailstore.sql.atmail.records import Retention
 from mailstore.sql.atmail.rights import has_permission
+from mailstore.sql.atmail.schema.permissions import ALL
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
-from mailstore.driver.values import due_date
 
 __all__ = ["Domains"]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from mailstore.address import local_part
-from mailstore.errors import InvalidValue
 from mailstore.disk.layout import normal_home
+from mailstore.errors import InvalidValue
 
-__all__ = ["choose_rule", "column_text", "home_candidates", "refuse_shared", "spellings"]
+__all__ = ["choose_rule", "column_text", "home_candidates", "home_of", "refuse_shared", "spellings"]
 
 _MOST_CANDIDATES = 100
 _LEVELS = 3
@@ -85,3 +87,14 @@ def _relative(address: str, rule: str, pad: str) -> str:
 
 def _tail(home: str) -> str:
     return "/".join(home.lower().rstrip("/").split("/")[-_LEVELS - 1 :])
+
+
+_SLASHES = re.compile("/+")
+
+
+def home_of(row: Mapping[Any, Any]) -> str | None:
+    """Return the home that a row names, in the normal form of this library; None if it names none.
+
+    What cannot be a path at all is returned too: it is for `check` to find it, and not for a list to break off there.
+    """
+    return _SLASHES.sub("/", (row["homeDir"] or "").lower()).rstrip("/") or None

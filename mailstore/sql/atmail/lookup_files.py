@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.driver.lookups import (
     LookupFile,
     LookupOptions,
@@ -18,6 +17,7 @@ from mailstore.driver.lookups import (
     dovecot23_plugins,
     fill_in_note,
 )
+from mailstore.errors import ConfigurationError, NotSupported
 from mailstore.sql.atmail.schema.detection import Schema
 from mailstore.sql.atmail.store import AtmailStore
 

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, bindparam, literal, select, union_all
 
 from mailstore.address import domain_part, local_part
-from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import Operation
+from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, bare
 from mailstore.sql.engine import Transaction

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Select, delete, select, update
 
 from mailstore.address import domain_part, held_address
-from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.driver.rights import Operation
+from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.sql.atmail.context import Context, inserted_number, labelled
 from mailstore.sql.engine import Transaction
 

@@ -9,13 +9,12 @@ from itertools import chain
 
 from sqlalchemy import select
 
-from mailstore.model import DeletedMailbox
-from mailstore.driver.names import Spellings
 from mailstore.disk.neighbours import Place, refuse_occupied
-from mailstore.sql.atmail.accounts.rows import home_of
+from mailstore.driver.names import Spellings
+from mailstore.model import DeletedMailbox
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions
-from mailstore.sql.atmail.homes import spellings
+from mailstore.sql.atmail.homes import home_of, spellings
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.schema.tables import OWN_TABLES
 from mailstore.sql.engine import Transaction

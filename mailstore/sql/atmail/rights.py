@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, exists, func, literal, select, union_all
 
-from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.driver.rights import ATMAIL_ADMIN, Needs, Operation
+from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.sql.atmail.schema.permissions import ALL, grants, lacking
 from mailstore.sql.atmail.schema.units import from_account_limit, from_megabytes
 

@@ -11,29 +11,29 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from mailstore.config import StoreConfig
-from mailstore.driver.drift import check_homes
 from mailstore.driver.base import homes_of
+from mailstore.driver.drift import check_homes
+from mailstore.driver.readings import unreadable_records
+from mailstore.driver.urls import shown
 from mailstore.errors import ConfigurationError, NotFound, NotSupported
 from mailstore.model import Capability, Finding
-from mailstore.driver.readings import unreadable_records
-from mailstore.sql.atmail.schema import detection
 from mailstore.sql.atmail.accounts.collection import Accounts
-from mailstore.sql.atmail.admins.rows import login_name
 from mailstore.sql.atmail.admins.collection import Admins
-from mailstore.sql.atmail.aliases.rows import AliasRows
+from mailstore.sql.atmail.admins.roles import Permissions, Roles
+from mailstore.sql.atmail.admins.rows import login_name
 from mailstore.sql.atmail.aliases.collection import Aliases
+from mailstore.sql.atmail.aliases.rows import AliasRows
 from mailstore.sql.atmail.check import Checker
 from mailstore.sql.atmail.context import Companion, Context
 from mailstore.sql.atmail.deleted import DeletedMailboxes
 from mailstore.sql.atmail.domains import Domains
 from mailstore.sql.atmail.provisioning import Provisioning
 from mailstore.sql.atmail.rights import Actor
-from mailstore.sql.atmail.admins.roles import Permissions, Roles
+from mailstore.sql.atmail.schema import detection
 from mailstore.sql.atmail.schema.tables import API_SPECS, SPECS, Specs, TableNames
 from mailstore.sql.connect import connect
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
-from mailstore.driver.urls import shown
 
 __all__ = ["AtmailStore", "create_own_table", "create_schema", "open_store"]
 

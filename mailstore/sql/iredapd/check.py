@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Table, func, select
 
 from mailstore.driver.companions import Directory
-from mailstore.model import Finding
 from mailstore.driver.policy_keys import iredapd_priority, level_name
+from mailstore.model import Finding
 from mailstore.sql.companion import Beside, orphans
 from mailstore.sql.iredapd.tables import Tables
 from mailstore.sql.paging import pages

@@ -11,10 +11,6 @@ from sqlalchemy import Table, delete, insert, select, update
 from mailstore import store
 from mailstore.address import domain_name, held_address
 from mailstore.driver.companions import Directory
-from mailstore.errors import InvalidValue, NotSupported
-from mailstore.fields import reject_unknown
-from mailstore.model import Edit, Names
-from mailstore.policies import GreylistingFields, GreylistingSetting, GreylistingVerdict, Level
 from mailstore.driver.policy_keys import (
     EVERYBODY,
     checked_peers,
@@ -25,11 +21,15 @@ from mailstore.driver.policy_keys import (
     without_extension,
 )
 from mailstore.driver.rights import Operation
+from mailstore.driver.values import flag
+from mailstore.errors import InvalidValue, NotSupported
+from mailstore.fields import reject_unknown
+from mailstore.model import Edit, Names
+from mailstore.policies import GreylistingFields, GreylistingSetting, GreylistingVerdict, Level
 from mailstore.sql.companion import Beside, grouped, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
 from mailstore.sql.paging import pages
-from mailstore.driver.values import flag
 
 __all__ = ["Greylisting"]
 

@@ -11,6 +11,8 @@ from sqlalchemy import delete, insert, select, update
 from mailstore import store
 from mailstore.address import held_address
 from mailstore.driver.companions import Directory
+from mailstore.driver.policy_keys import ANY_CLIENT, iredapd_keys, iredapd_priority, level_name, without_extension
+from mailstore.driver.rights import Operation
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import reject_unknown
 from mailstore.policies import (
@@ -26,8 +28,6 @@ from mailstore.policies import (
     direction_of,
     parse_period,
 )
-from mailstore.driver.policy_keys import ANY_CLIENT, iredapd_keys, iredapd_priority, level_name, without_extension
-from mailstore.driver.rights import Operation
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables

@@ -12,21 +12,21 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, li
 from mailstore import store
 from mailstore.address import alias_address, any_address, domain_part, held_address, held_domain, moderator
 from mailstore.driver.companions import levels
+from mailstore.driver.names import edited
+from mailstore.driver.rights import Operation
+from mailstore.driver.values import access_policy, checked, flag, now, text
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, named, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
-from mailstore.driver.names import edited
-from mailstore.driver.rights import Operation
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.routing.forwardings import Forwardings, member_row
 from mailstore.sql.iredmail.limits import check_aliases, policy_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
+from mailstore.sql.iredmail.names.references import Cleanup
+from mailstore.sql.iredmail.routing.forwardings import Forwardings, member_row
 from mailstore.sql.iredmail.routing.shields import Shields
 from mailstore.sql.paging import pages
-from mailstore.driver.values import access_policy, checked, flag, now, text
 
 __all__ = ["Aliases"]
 

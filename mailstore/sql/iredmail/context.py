@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Insert, Table, insert
 
-from mailstore.driver.companions import Companions
 from mailstore.config import StoreConfig
-from mailstore.errors import NotSupported
+from mailstore.driver.companions import Companions
 from mailstore.driver.iredmail.policy import DomainPolicy
-from mailstore.maildir import Homes
-from mailstore.model import Notice
 from mailstore.driver.notices import Notices
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
+from mailstore.errors import NotSupported
+from mailstore.maildir import Homes
+from mailstore.model import Notice
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.iredmail.schema.detection import Schema
 

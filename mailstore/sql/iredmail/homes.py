@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from mailstore.errors import InvalidValue
 from mailstore.disk.layout import Layout, normal_home
+from mailstore.errors import InvalidValue
 
-__all__ = ["HomeColumns", "candidates", "given"]
+__all__ = ["HomeColumns", "candidates", "given", "home_of"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,14 @@ def given(root: str, home: str) -> HomeColumns:
     if not maildir:
         raise InvalidValue(f"{path}: a home needs at least three levels", subject=path)
     return HomeColumns(f"/{first}", node, f"{maildir}/")
+
+
+_SLASHES = re.compile("/+")
+
+
+def home_of(row: Mapping[Any, Any]) -> str | None:
+    """Return the home as Dovecot reads it: the three parts joined and lower-cased; None if they say nothing."""
+    parts = (row["storagebasedirectory"], row["storagenode"], row["maildir"])
+    if not all(parts):
+        return None
+    return _SLASHES.sub("/", "/".join(parts).lower()).rstrip("/")

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from mailstore.errors import LimitExceeded
 from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.errors import LimitExceeded
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.schema.settings import Settings

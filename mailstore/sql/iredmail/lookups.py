@@ -18,7 +18,6 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mailstore.errors import ConfigurationError
 from mailstore.driver.lookups import (
     LookupFile,
     PostfixTable,
@@ -31,6 +30,7 @@ from mailstore.driver.lookups import (
     postfix_connect,
     postfix_main,
 )
+from mailstore.errors import ConfigurationError
 from mailstore.sql.iredmail.schema.detection import Schema
 from mailstore.sql.iredmail.schema.tables import ENABLE_COLUMNS
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, select
 
 from mailstore.address import local_part
+from mailstore.driver.rights import Operation
 from mailstore.errors import NotFound
 from mailstore.policies import Level
-from mailstore.driver.rights import Operation
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names.name_space import DOMAIN_NAMES, NameSpace

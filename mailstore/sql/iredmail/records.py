@@ -10,17 +10,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, select
 
-from mailstore.model import DeletedMailbox, Usage
-from mailstore.driver.names import Spellings
 from mailstore.disk.neighbours import Place, refuse_occupied
+from mailstore.driver.names import Spellings
+from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.accounts.rows import home_of
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted.domain_snapshots import keep_domain
-from mailstore.sql.iredmail.homes import HomeColumns
+from mailstore.sql.iredmail.homes import HomeColumns, home_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
-from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.iredmail.schema.tables import OWN_TABLE
+from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.ledger import Ledger, NewRecord
 
 __all__ = ["Retention", "ledger_of"]

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal, select
 
 from mailstore.address import domain_part
-from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
 from mailstore.driver.iredmail.admin_settings import AdminLimits, check_allocation
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.iredmail.units import from_limit, from_megabytes
-from mailstore.quota import Quota
 from mailstore.driver.rights import Kind, Operation, iredmail_kind, refuse, stronger
 from mailstore.driver.secret import Secret
+from mailstore.errors import LimitExceeded, NotFound, PermissionDenied
+from mailstore.quota import Quota
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.schema.settings import Settings
 

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, select
 
 from mailstore.driver.names import Spellings
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup
 from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup
 from mailstore.sql.snapshots import Row, packed, rows_of
 
 __all__ = ["MADE", "UNCOPIED", "anchor", "note_anchors", "note_uncopied", "take_snapshots"]

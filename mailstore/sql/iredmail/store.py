@@ -8,27 +8,27 @@ from functools import cached_property
 from typing import Self
 
 from mailstore.address import held_address
-from mailstore.driver.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.config import StoreConfig
-from mailstore.driver.drift import check_homes
 from mailstore.driver.base import homes_of
-from mailstore.model import Capability, Finding, Notice
+from mailstore.driver.companions import BESIDE, Companions, WithPolicies, open_companions
+from mailstore.driver.drift import check_homes
 from mailstore.driver.readings import unreadable_records
 from mailstore.driver.rights import IREDMAIL_GLOBAL
+from mailstore.driver.urls import shown
+from mailstore.model import Capability, Finding, Notice
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
-from mailstore.sql.iredmail.schema import detection
 from mailstore.sql.iredmail.accounts.collection import Accounts
 from mailstore.sql.iredmail.admins.collection import Admins
 from mailstore.sql.iredmail.aliases import Aliases
 from mailstore.sql.iredmail.check.checker import Checker
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted.collection import DeletedMailboxes
-from mailstore.sql.iredmail.policies import SQLDirectory
 from mailstore.sql.iredmail.domains.collection import Domains
+from mailstore.sql.iredmail.policies import SQLDirectory
 from mailstore.sql.iredmail.records import ledger_of
 from mailstore.sql.iredmail.rights import Actor
-from mailstore.driver.urls import shown
+from mailstore.sql.iredmail.schema import detection
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 

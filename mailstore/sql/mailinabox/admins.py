@@ -9,15 +9,15 @@ from sqlalchemy import Connection, select, update
 
 from mailstore import store
 from mailstore.address import held_address
+from mailstore.driver.logins import is_right
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AdminFields, reject_unknown, reject_unsupported
-from mailstore.driver.logins import is_right
 from mailstore.model import Account, Admin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox import rights as privileges
 from mailstore.sql.mailinabox.accounts.collection import Accounts
-from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.accounts.creation import new_secret
+from mailstore.sql.mailinabox.context import Context
 
 __all__ = ["Admins"]
 

@@ -10,19 +10,19 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, ins
 
 from mailstore import store
 from mailstore.address import domain_part, held_domain
+from mailstore.driver.readings import Readings
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
-from mailstore.driver.readings import Readings
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text, note_replaced
-from mailstore.sql.mailinabox.schema import address_lists
-from mailstore.sql.mailinabox.names import name_space
 from mailstore.sql.mailinabox import rights
 from mailstore.sql.mailinabox.accounts import rules
 from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.names import name_space
 from mailstore.sql.mailinabox.names.references import References
+from mailstore.sql.mailinabox.schema import address_lists
 from mailstore.sql.paging import pages
 
 __all__ = ["Aliases"]

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 from mailstore.address import domain_name
 from mailstore.config import StoreConfig
-from mailstore.errors import ConfigurationError, InvalidAddress
 from mailstore.driver.urls import shown
+from mailstore.errors import ConfigurationError, InvalidAddress
 
-__all__ = ["BOX_CONFIG", "DATABASE", "Box"]
+__all__ = ["BOX_CONFIG", "DATABASE", "FOLDER", "Box"]
 
 BOX_CONFIG = Path("/etc/mailinabox.conf")
 """Where a box keeps its settings, as lines ``KEY=VALUE``."""
@@ -83,3 +83,7 @@ def _configured_hostname() -> str:
     if "PRIMARY_HOSTNAME" not in values:
         raise ConfigurationError(f"{BOX_CONFIG} has no PRIMARY_HOSTNAME; give the option primary_hostname")
     return values["PRIMARY_HOSTNAME"].strip().strip("'\"")
+
+
+FOLDER = ""
+"""On a box the home of an account is its Maildir."""

@@ -13,9 +13,8 @@ from mailstore.address import domain_part, unserved
 from mailstore.model import Finding
 from mailstore.sql.lenient import misplaced_values
 from mailstore.sql.mailinabox import automatic
-from mailstore.sql.mailinabox.schema import address_lists
-from mailstore.sql.mailinabox.schema import quotas
 from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.schema import address_lists, quotas
 
 __all__ = ["Checker"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Table
 
 from mailstore.config import StoreConfig
+from mailstore.driver.notices import Notices
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
-from mailstore.driver.notices import Notices
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.mailinabox.automatic import Served, refresh, served, told
 from mailstore.sql.mailinabox.box import Box

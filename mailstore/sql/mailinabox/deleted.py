@@ -10,22 +10,22 @@ from typing import Any, NoReturn, Unpack
 from sqlalchemy import ColumnElement, exists, func, insert, select, true
 
 from mailstore import store
+from mailstore.disk.neighbours import Place
+from mailstore.driver.secret import Secret
 from mailstore.errors import NotSupported
 from mailstore.fields import AccountFields
 from mailstore.model import Account, DeletedMailbox
-from mailstore.disk.neighbours import Place
 from mailstore.purge import find_mail
-from mailstore.driver.secret import Secret
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import Ledger, SQLMailboxes
-from mailstore.sql.mailinabox.names import name_space
 from mailstore.sql.mailinabox.accounts.collection import Accounts
-from mailstore.sql.mailinabox.disk.archive import archived
-from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.accounts.creation import new_secret
-from mailstore.sql.mailinabox.rights import is_admin
+from mailstore.sql.mailinabox.context import Context
+from mailstore.sql.mailinabox.disk.archive import archived
+from mailstore.sql.mailinabox.names import name_space
 from mailstore.sql.mailinabox.names.references import References
 from mailstore.sql.mailinabox.records import NO_TABLE, Retention
+from mailstore.sql.mailinabox.rights import is_admin
 from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["DeletedMailboxes", "UnrecordedMailboxes"]

@@ -13,11 +13,11 @@ from mailstore.address import domain_name, held_domain
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields
 from mailstore.model import Domain
-from mailstore.sql.mailinabox.schema import address_lists
 from mailstore.sql.mailinabox.accounts import rules
 from mailstore.sql.mailinabox.automatic import served
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.names.references import References
+from mailstore.sql.mailinabox.schema import address_lists
 
 __all__ = ["Domains"]
 

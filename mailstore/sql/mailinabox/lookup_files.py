@@ -7,7 +7,6 @@ the stage of the file's history that is there.
 
 from __future__ import annotations
 
-from mailstore.errors import NotSupported
 from mailstore.driver.lookups import (
     MAIN_CF,
     LookupFile,
@@ -18,6 +17,7 @@ from mailstore.driver.lookups import (
     dovecot23_plugins,
     postfix_connect,
 )
+from mailstore.errors import NotSupported
 from mailstore.sql.mailinabox.schema.detection import Schema
 from mailstore.sql.mailinabox.store import MailInABoxStore
 

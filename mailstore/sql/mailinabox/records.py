@@ -9,15 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from mailstore.address import domain_part
+from mailstore.driver.values import due_date
 from mailstore.errors import NotSupported
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import Ledger, NewRecord
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.names.references import References, Referring
 from mailstore.sql.mailinabox.disk.usage import usage_of
+from mailstore.sql.mailinabox.names.references import References, Referring
 from mailstore.sql.snapshots import unpacked
-from mailstore.driver.values import due_date
 
 __all__ = ["NO_TABLE", "Retention"]
 

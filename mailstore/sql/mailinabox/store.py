@@ -13,24 +13,23 @@ from mailstore import store
 from mailstore.address import held_address
 from mailstore.config import StoreConfig
 from mailstore.driver.drift import check_homes
+from mailstore.driver.readings import unreadable_records
 from mailstore.errors import NotFound, PermissionDenied
 from mailstore.model import Capability, Finding, Notice
-from mailstore.driver.readings import unreadable_records
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
 from mailstore.sql.mailinabox import rights
-from mailstore.sql.mailinabox.schema import detection
-from mailstore.sql.mailinabox.accounts.rows import FOLDER
 from mailstore.sql.mailinabox.accounts.collection import Accounts
 from mailstore.sql.mailinabox.admins import Admins
 from mailstore.sql.mailinabox.aliases import Aliases
-from mailstore.sql.mailinabox.box import Box
+from mailstore.sql.mailinabox.box import FOLDER, Box
 from mailstore.sql.mailinabox.check import Checker
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.deleted import DeletedMailboxes, UnrecordedMailboxes
-from mailstore.sql.mailinabox.domains import Domains
 from mailstore.sql.mailinabox.disk.mailboxes import open_homes
+from mailstore.sql.mailinabox.domains import Domains
 from mailstore.sql.mailinabox.records import Retention
+from mailstore.sql.mailinabox.schema import detection
 
 __all__ = ["MailInABoxStore", "create_own_table", "open_store"]
 

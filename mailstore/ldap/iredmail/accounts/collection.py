@@ -7,31 +7,32 @@ from typing import Any, Unpack
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
+from mailstore.driver.iredmail.stamps import outlive_stamp
+from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
+from mailstore.driver.values import due_date
 from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.ldap.changes import HAS_BELOW
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
-from mailstore.ldap.iredmail.accounts.changes import AccountChange, is_admin, tell_panel
-from mailstore.ldap.iredmail.accounts.entries import ACCOUNT, AccountEntries, address_of
-from mailstore.ldap.iredmail.bulk import update_all
-from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.accounts.changes import AccountChange, is_admin, tell_panel, update_all
 from mailstore.ldap.iredmail.accounts.creation import COUNTER, Creation
-from mailstore.ldap.iredmail.homes import HAS_HOME, HOME_ATTRIBUTES, home_of
-from mailstore.ldap.iredmail.names.name_space import AliasDomains, NameSpace
+from mailstore.ldap.iredmail.accounts.entries import AccountEntries
 from mailstore.ldap.iredmail.accounts.new import NewAccount, secret
-from mailstore.ldap.iredmail.places import USERS
-from mailstore.ldap.iredmail.domain_facts import check_accounts, policy_of
-from mailstore.ldap.iredmail.policies.changes import claim, clearing, names_in
-from mailstore.ldap.iredmail.names.references import References, meaning, spellings_of, to_address
 from mailstore.ldap.iredmail.accounts.renaming import AccountRenaming, is_unfinished
+from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.domain_facts import policy_of
+from mailstore.ldap.iredmail.entries import ACCOUNT, address_of
+from mailstore.ldap.iredmail.homes import HAS_HOME, HOME_ATTRIBUTES, home_of
+from mailstore.ldap.iredmail.limits import check_accounts
+from mailstore.ldap.iredmail.names.name_space import AliasDomains, NameSpace
+from mailstore.ldap.iredmail.names.references import References, meaning, spellings_of, to_address
+from mailstore.ldap.iredmail.places import USERS
+from mailstore.ldap.iredmail.policies.changes import claim, clearing, names_in
 from mailstore.ldap.iredmail.records import Retention
 from mailstore.ldap.iredmail.schemes import scheme_for, stored_form
 from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate
 from mailstore.model import Account, DeletedMailbox
-from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date
 
 __all__ = ["Accounts"]
 

@@ -8,24 +8,26 @@ from contextlib import ExitStack
 from typing import Any
 
 from mailstore.driver.bulk import Refusals, parse_accounts
-from mailstore.errors import NotFound
 from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.driver.rights import Operation
+from mailstore.driver.secret import Secret
+from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
-from mailstore.ldap.iredmail.groups.creation import forget_members, members_of
-from mailstore.ldap.iredmail.context import STAMPS, Context
-from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker
-from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.accounts.new import NewAccount
-from mailstore.ldap.iredmail.domain_facts import check_accounts, is_active, policy_of
+from mailstore.ldap.iredmail.context import STAMPS, Context
+from mailstore.ldap.iredmail.domain_facts import is_active, policy_of
+from mailstore.ldap.iredmail.groups.creation import forget_members, members_of
+from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker
+from mailstore.ldap.iredmail.limits import check_accounts
+from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
+from mailstore.ldap.iredmail.names.references import admin_of
 from mailstore.ldap.iredmail.policies.changes import claim
 from mailstore.ldap.iredmail.schemes import reader_of
-from mailstore.ldap.names import Filter, all_of, any_of, equals
-from mailstore.driver.rights import Operation
-from mailstore.driver.secret import Secret
+from mailstore.ldap.names import any_of
 
-__all__ = ["COUNTER", "Creation", "admin_of", "known_names"]
+__all__ = ["COUNTER", "Creation", "known_names"]
 
 COUNTER = "domainCurrentUserNumber"
 _AT_ONCE = 25
@@ -174,11 +176,6 @@ class Creation:
                 policy = policy_of(locks.by_domain[domain].entry)
                 quota = sum(account.quota or 0 for _, account in accounts)
                 check_accounts(self._context, policy, adding=len(accounts), quota=quota)
-
-
-def admin_of(addresses: Collection[str]) -> Filter:
-    """Return the filter for domains that list one of these addresses as an admin."""
-    return all_of(equals("objectClass", "mailDomain"), any_of(*(equals("domainAdmin", name) for name in addresses)))
 
 
 def known_names(context: Context, addresses: Collection[str]) -> set[str]:

@@ -8,24 +8,23 @@ from itertools import islice
 from typing import Any
 
 from mailstore.address import local_part
+from mailstore.driver.readings import Readings
+from mailstore.driver.values import mailbox_folder, mailbox_format
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.domain_facts import is_active
+from mailstore.ldap.iredmail.entries import _shadows, address_of, moment, own_aliases
 from mailstore.ldap.iredmail.homes import home_in, home_of, recorded_home
 from mailstore.ldap.iredmail.names.name_space import AliasDomains, NameSpace
-from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.settings import Settings
-from mailstore.ldap.names import DN, Filter, all_of, equals, negate, starts_with
+from mailstore.ldap.names import DN, Filter
 from mailstore.ldap.sorting import sorted_entries
 from mailstore.model import Account, LastLogin, Usage
 from mailstore.quota import UNLIMITED, Quota
-from mailstore.driver.readings import Readings
-from mailstore.driver.values import mailbox_folder, mailbox_format
 
-__all__ = ["ACCOUNT", "AccountEntries", "account_problems", "address_of", "moment", "own_aliases", "stamps"]
+__all__ = ["AccountEntries", "account_problems", "stamps"]
 
-ACCOUNT = all_of(equals("objectClass", "mailUser"), negate(starts_with("mail", "@")))
-"""Matches accounts, and not the catch-alls of domains."""
 _PAGE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
@@ -70,16 +69,6 @@ class AccountEntries:
                 yield _account(entry, aliases, usage.get(address), last_login.get(address))
 
 
-def address_of(entry: Entry) -> str:
-    """Return the address of an entry."""
-    return entry.first("mail").lower()
-
-
-def moment(text: str) -> datetime | None:
-    """Return a time that the server keeps, like ``20261120161500Z``, as naive UTC. Raises ValueError."""
-    return datetime.fromisoformat(f"{text[:8]}T{text[8:14]}") if text else None
-
-
 def stamps(entry: Entry, readings: Readings) -> dict[str, Any]:
     """Return when an entry was made and changed, as the records have it."""
     attributes = {"created": "createTimestamp", "modified": "modifyTimestamp"}
@@ -91,23 +80,6 @@ def account_problems(entry: Entry) -> tuple[str, ...]:
     readings = Readings()
     _odd_values(entry, readings)
     return readings.problems
-
-
-def own_aliases(entry: Entry, known: AliasDomains) -> tuple[str, ...]:
-    """Return the alias addresses of an entry without those that are there for alias domains only.
-
-    Both kinds stand in one attribute.
-    """
-    values = _shadows(entry)
-    if not values:
-        return ()
-    named = values | {address_of(entry)}
-    derived = set().union(*map(known.forms, named))
-    return tuple(sorted(values - derived - {address_of(entry)}))
-
-
-def _shadows(entry: Entry) -> set[str]:
-    return {value.lower() for value in entry.values("shadowAddress")}
 
 
 def _account(entry: Entry, known: AliasDomains, usage: Usage | None, last_login: LastLogin | None) -> Account:

@@ -8,21 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailstore.address import account_address, addresses, alias_address, domain_part, local_part
-from mailstore.errors import InvalidPassword, InvalidValue
-from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.iredmail.units import MEGABYTE, megabytes
-from mailstore.ldap.iredmail import services
-from mailstore.ldap.iredmail.schemes import reader_of, stored_form
-from mailstore.ldap.iredmail.settings import Settings
-from mailstore.ldap.iredmail.target import Target
-from mailstore.model import Edit, Names
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret, make_secret
 from mailstore.driver.values import (
     Column,
     checked,
-    flag,
     language,
     mailbox_folder,
     mailbox_format,
@@ -33,8 +25,16 @@ from mailstore.driver.values import (
     timezone,
     transport,
 )
+from mailstore.errors import InvalidPassword, InvalidValue
+from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.ldap.iredmail import services
+from mailstore.ldap.iredmail.entries import status
+from mailstore.ldap.iredmail.places import Target
+from mailstore.ldap.iredmail.schemes import reader_of, stored_form
+from mailstore.ldap.iredmail.settings import Settings
+from mailstore.model import Edit, Names
 
-__all__ = ["ATTRIBUTES", "CLASSES", "NewAccount", "Values", "days_since_epoch", "known_values", "secret", "status"]
+__all__ = ["ATTRIBUTES", "CLASSES", "NewAccount", "Values", "days_since_epoch", "known_values", "secret"]
 
 Values = dict[str, list[str]]
 """The values of attributes, by name."""
@@ -90,11 +90,6 @@ def known_values(context: Target, fields: Mapping[str, Any]) -> Mapping[str, Any
     }
     context.require([name for name, value in found.items() if value], *CLASSES)
     return found
-
-
-def status(enabled: Any) -> str:
-    """Return what ``accountStatus`` says about something that is on or off. Raises InvalidValue."""
-    return "active" if flag("enabled")(enabled) else "disabled"
 
 
 def days_since_epoch() -> int:

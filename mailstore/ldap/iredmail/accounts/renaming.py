@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mailstore.address import domain_part, local_part
-from mailstore.errors import NotFound
 from mailstore.driver.iredmail.units import MEGABYTE
+from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.accounts.changes import FORWARDING
-from mailstore.ldap.iredmail.accounts.entries import address_of, own_aliases
-from mailstore.ldap.iredmail.groups.creation import forget_members, members_of
+from mailstore.ldap.iredmail.accounts.creation import COUNTER
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.accounts.creation import COUNTER, admin_of
+from mailstore.ldap.iredmail.domain_facts import is_active, policy_of
 from mailstore.ldap.iredmail.edits import add_values, set_value, set_values
+from mailstore.ldap.iredmail.entries import address_of, own_aliases
+from mailstore.ldap.iredmail.groups.creation import forget_members, members_of
+from mailstore.ldap.iredmail.limits import check_accounts
 from mailstore.ldap.iredmail.names.name_space import AliasDomains, Locks, NameSpace
-from mailstore.ldap.iredmail.domain_facts import check_accounts, is_active, policy_of
+from mailstore.ldap.iredmail.names.references import References, admin_of, renaming, to_address
 from mailstore.ldap.iredmail.policies.changes import Clearing
-from mailstore.ldap.iredmail.names.references import References, renaming, to_address
 from mailstore.ldap.names import any_of
 
 __all__ = ["AccountRenaming", "is_unfinished"]

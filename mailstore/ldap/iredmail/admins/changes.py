@@ -7,24 +7,25 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mailstore.address import domain_name, domain_part
+from mailstore.driver.iredmail.admin_settings import LIMIT_FIELDS, change_admin_limits, clear_admin_settings
+from mailstore.driver.secret import Secret
+from mailstore.driver.values import Column, checked, flag, language, text
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import plain
-from mailstore.driver.iredmail.admin_settings import LIMIT_FIELDS, change_admin_limits, clear_admin_settings
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.changes import AccountChange
+from mailstore.ldap.iredmail.accounts.new import days_since_epoch
 from mailstore.ldap.iredmail.admins.entries import REFUSALS
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import add_values, remove_values, set_value
+from mailstore.ldap.iredmail.entries import status
 from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.names.name_space import AliasDomains, NameSpace
-from mailstore.ldap.iredmail.accounts.new import days_since_epoch, status
 from mailstore.ldap.iredmail.schemes import panel_form
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.model import Edit, Names
-from mailstore.driver.secret import Secret
-from mailstore.driver.values import Column, checked, flag, language, text
 
 __all__ = ["AdminChange", "changed_domains", "holding", "name_in_domain", "refuse_limits"]
 

@@ -8,6 +8,9 @@ from typing import Any, Unpack
 
 from mailstore import passwords, store
 from mailstore.address import any_address, domain_part, held_address, held_domain
+from mailstore.driver.logins import is_right
+from mailstore.driver.rights import Operation
+from mailstore.driver.secret import Secret
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
@@ -15,6 +18,7 @@ from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.changes import is_admin, tell_panel
 from mailstore.ldap.iredmail.accounts.collection import Accounts
+from mailstore.ldap.iredmail.accounts.new import secret
 from mailstore.ldap.iredmail.admins.changes import (
     AdminChange,
     changed_domains,
@@ -22,19 +26,14 @@ from mailstore.ldap.iredmail.admins.changes import (
     name_in_domain,
     refuse_limits,
 )
-from mailstore.ldap.iredmail.admins.entries import AdminEntries
-from mailstore.ldap.iredmail.admin_marks import demote_idle, set_mark
+from mailstore.ldap.iredmail.admins.entries import AdminEntries, demote_idle, set_mark
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.domain_facts import policy_of
 from mailstore.ldap.iredmail.edits import applied, remove_values, set_value
 from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.names.name_space import NameSpace
-from mailstore.ldap.iredmail.accounts.new import secret
-from mailstore.ldap.iredmail.domain_facts import policy_of
 from mailstore.ldap.iredmail.schemes import scheme_for
-from mailstore.driver.logins import is_right
 from mailstore.model import Admin, Edit, Names
-from mailstore.driver.rights import Operation
-from mailstore.driver.secret import Secret
 
 __all__ = ["Admins"]
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
 from mailstore.address import local_part
 from mailstore.driver.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
-from mailstore.ldap.connection import Entry
+from mailstore.driver.readings import Readings
+from mailstore.errors import NotFound
+from mailstore.ldap.changes import Changes
+from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.changes import is_admin
-from mailstore.ldap.iredmail.accounts.entries import ACCOUNT, address_of, stamps
+from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.accounts.creation import admin_of
 from mailstore.ldap.iredmail.domain_facts import is_active
+from mailstore.ldap.iredmail.edits import add_values, remove_values
+from mailstore.ldap.iredmail.entries import ACCOUNT, address_of
+from mailstore.ldap.iredmail.names.references import admin_of
+from mailstore.ldap.iredmail.services import ADMIN, ATTRIBUTE
 from mailstore.ldap.iredmail.settings import Settings
-from mailstore.ldap.names import Filter, all_of, any_of, contains, equals
+from mailstore.ldap.names import DN, Filter, all_of, any_of, contains, equals, same_dn
 from mailstore.ldap.sorting import sorted_entries
 from mailstore.model import Admin
-from mailstore.driver.readings import Readings
 
-__all__ = ["REFUSALS", "STANDALONE", "AdminEntries"]
+__all__ = ["REFUSALS", "STANDALONE", "AdminEntries", "demote_idle", "set_mark"]
 
 STANDALONE = equals("objectClass", "mailAdmin")
 _PROMOTED = all_of(
@@ -179,3 +184,28 @@ def _rights(entry: Entry, standalone: bool) -> dict[str, Any]:
 def _limits(settings: Settings, readings: Readings) -> AdminLimits:
     amount = settings.text("create_max_quota")
     return readings.read("create_max_quota", amount, lambda _: AdminLimits.read(settings), AdminLimits())
+
+
+def set_mark(context: Context, changes: Changes, address: str, *, marked: bool) -> bool:
+    """Mark an account as an admin, or take the mark from it. Returns False if there is no such account."""
+
+    def build(entry: Entry) -> list[Change]:
+        return (add_values if marked else remove_values)(entry, ATTRIBUTE, [ADMIN])
+
+    try:
+        context.edit(changes, context.places.account(address), build, NotFound(f"{address} is gone", subject=address))
+    except NotFound:
+        return False
+    return True
+
+
+def demote_idle(context: Context, changes: Changes, addresses: Iterable[str], *, besides: DN | None = None) -> None:
+    """Take the mark from those accounts that manage nothing any more, but perhaps a domain `besides` that is about to go."""
+    for address in addresses:
+        managed = context.directory.search(
+            context.places.domains, equals("domainAdmin", address), scope="one", attributes=("1.1",)
+        )
+        found = (entry for entry in managed if besides is None or not same_dn(entry.dn, besides))
+        account = context.directory.read(context.places.account(address), ("domainGlobalAdmin",))
+        if next(found, None) is None and account is not None and not account.has("domainGlobalAdmin", "yes"):
+            set_mark(context, changes, address, marked=False)

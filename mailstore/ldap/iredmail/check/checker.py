@@ -15,8 +15,7 @@ from mailstore.ldap.iredmail.accounts.changes import is_admin
 from mailstore.ldap.iredmail.admins.entries import STANDALONE
 from mailstore.ldap.iredmail.check.domains import check_domains, check_locks
 from mailstore.ldap.iredmail.check.entries import READ_BY_SERVERS, EntryChecks, panel_passwords
-from mailstore.ldap.iredmail.check.references import ReferenceChecks
-from mailstore.ldap.iredmail.check_rows import check_rows
+from mailstore.ldap.iredmail.check.references import ReferenceChecks, check_rows
 from mailstore.ldap.iredmail.check.survey import EXTERNAL, USER, Survey, kind_of, shown
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.domains.entries import DOMAIN

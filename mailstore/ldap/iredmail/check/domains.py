@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailstore.address import domain_part
+from mailstore.driver.readings import unreadable
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.check.survey import ALIAS, LIST, USER, HostedDomain, Survey
+from mailstore.ldap.iredmail.domain_facts import domain_quota
 from mailstore.ldap.iredmail.domains.counters import wrong_counters
 from mailstore.ldap.iredmail.domains.entries import domain_problems
 from mailstore.ldap.iredmail.names.locks import LIFETIME_SECONDS, lock_age
 from mailstore.ldap.iredmail.places import UNITS
-from mailstore.ldap.iredmail.domain_facts import domain_quota
 from mailstore.ldap.iredmail.settings import ATTRIBUTE, Settings
 from mailstore.model import Finding
-from mailstore.driver.readings import unreadable
 
 __all__ = ["check_domains", "check_locks"]
 

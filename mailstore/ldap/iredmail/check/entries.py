@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from mailstore import passwords
 from mailstore.address import domain_part, unserved
 from mailstore.config import StoreConfig
-from mailstore.errors import InvalidPassword, InvalidValue
 from mailstore.driver.iredmail.panel import panel_verifies
+from mailstore.driver.readings import unreadable
+from mailstore.driver.values import mailbox_folder, mailbox_format, networks, next_hop
+from mailstore.errors import InvalidPassword, InvalidValue
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.entries import account_problems
@@ -22,13 +24,11 @@ from mailstore.ldap.iredmail.check.survey import (
     Survey,
     shown,
 )
-from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.iredmail.domain_facts import is_active
+from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.iredmail.schemes import stored_form
 from mailstore.ldap.names import DN, same_dn
 from mailstore.model import Finding
-from mailstore.driver.readings import unreadable
-from mailstore.driver.values import mailbox_folder, mailbox_format, networks, next_hop
 
 __all__ = ["READ_BY_SERVERS", "EntryChecks", "panel_passwords"]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
+
+from sqlalchemy import select
 
 from mailstore.address import domain_part
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.check.survey import EXTERNAL, Survey, shown
 from mailstore.ldap.iredmail.names.references import NAMES, values_of
+from mailstore.ldap.iredmail.records_database import Companion
 from mailstore.ldap.names import is_within, rdn_value, same_dn
 from mailstore.model import Finding
 
-__all__ = ["ReferenceChecks"]
+__all__ = ["ReferenceChecks", "check_rows"]
 
 _SENDS_MAIL = frozenset(
     {
@@ -97,3 +100,15 @@ class ReferenceChecks:
 def _left_over(value: str, attribute: str, holder: str, noun: str) -> Finding:
     message = f"{attribute} of {holder} names this {noun}, which is not here; a new one of that name would get it"
     return Finding("left-over", value, message)
+
+
+def check_rows(companion: Companion, accounts: Collection[str]) -> Iterator[Finding]:
+    """Iterate over rows of nobody: a new account of that name would get them."""
+    for table, columns in companion.address_columns():
+        for column in columns:
+            with companion.db.reading() as connection:
+                found = connection.execute(select(column).distinct().order_by(column)).scalars()
+                gone = [str(name) for name in found if str(name).lower() not in accounts]
+            for name in gone:
+                message = f"{table.name}.{column.name} has a row for this address, which is not here"
+                yield Finding("left-over", name, message, "notice")

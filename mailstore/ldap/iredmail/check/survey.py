@@ -10,9 +10,9 @@ from mailstore.address import domain_part
 from mailstore.driver.iredmail.units import MEGABYTE
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.accounts.changes import is_admin
+from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.iredmail.names.name_space import AliasDomains
 from mailstore.ldap.iredmail.places import Places
-from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.names import DN, is_within, parent, rdn_value, same_dn
 
 __all__ = ["ALIAS", "CATCH_ALL", "EXTERNAL", "LIST", "USER", "HostedDomain", "Survey", "kind_of", "shown"]

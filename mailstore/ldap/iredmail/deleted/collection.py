@@ -6,14 +6,14 @@ from typing import Unpack
 
 from sqlalchemy import ColumnElement, true
 
+from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.errors import Conflict
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.ldap.iredmail.accounts.collection import Accounts
-from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.accounts.new import secret
+from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.deleted.restoration import Restoration
 from mailstore.model import Account, DeletedMailbox
-from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.sql.ledger import LedgerMailboxes, without_password
 
 __all__ = ["DeletedMailboxes"]

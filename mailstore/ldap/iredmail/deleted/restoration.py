@@ -9,28 +9,30 @@ from functools import cached_property
 from typing import Any
 
 from mailstore.address import domain_part, held_address, local_part
-from mailstore.errors import AlreadyExists, NotFound
 from mailstore.driver.iredmail.units import MEGABYTE
+from mailstore.driver.names import Spellings, plain_local_part
+from mailstore.driver.readings import Readings
+from mailstore.driver.secret import Secret
+from mailstore.errors import AlreadyExists, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import own_aliases, stamps
-from mailstore.ldap.iredmail.admin_marks import demote_idle
-from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.accounts.creation import COUNTER, admin_of
-from mailstore.ldap.iredmail.edits import add_values
-from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker, home_of
-from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
+from mailstore.ldap.iredmail.accounts.creation import COUNTER
+from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.accounts.new import NewAccount
-from mailstore.ldap.iredmail.domain_facts import check_accounts, is_active, policy_of
+from mailstore.ldap.iredmail.admins.entries import demote_idle
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import is_active, policy_of
+from mailstore.ldap.iredmail.edits import add_values
+from mailstore.ldap.iredmail.entries import own_aliases
+from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker, home_of
+from mailstore.ldap.iredmail.limits import check_accounts
+from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
+from mailstore.ldap.iredmail.names.references import NAMES, admin_of, spellings_of
 from mailstore.ldap.iredmail.policies.changes import claim, names_in
-from mailstore.ldap.iredmail.names.references import NAMES, spellings_of
 from mailstore.ldap.iredmail.records import stored_attributes, stored_below
 from mailstore.ldap.names import DN, all_of, any_of, equals, parse_dn
 from mailstore.model import DeletedMailbox
-from mailstore.driver.names import Spellings, plain_local_part
 from mailstore.purge import find_mail
-from mailstore.driver.readings import Readings
-from mailstore.driver.secret import Secret
 
 __all__ = ["Restoration"]
 

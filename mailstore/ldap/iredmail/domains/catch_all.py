@@ -11,11 +11,11 @@ from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import alias_domains, is_active
 from mailstore.ldap.iredmail.domains.changes import DomainChange
 from mailstore.ldap.iredmail.edits import set_values
-from mailstore.ldap.iredmail.names.name_space import NameSpace
-from mailstore.ldap.iredmail.domain_facts import alias_domains, is_active
 from mailstore.ldap.iredmail.groups.shields import shield_aliases
+from mailstore.ldap.iredmail.names.name_space import NameSpace
 
 __all__ = ["catch_all_attributes", "set_catch_all"]
 

@@ -7,19 +7,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from mailstore.address import addresses, held_addresses
-from mailstore.errors import InvalidValue
-from mailstore.fields import plain
 from mailstore.driver.iredmail.units import megabytes, to_limit
-from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.domains.entries import DEFAULT_SERVICES, SETTINGS_LISTS, SWITCHES
-from mailstore.ldap.iredmail.edits import set_value, set_values
-from mailstore.ldap.iredmail.accounts.new import status
-from mailstore.ldap.iredmail.domain_facts import QUOTA_KEY
-from mailstore.ldap.iredmail.settings import Settings
-from mailstore.ldap.iredmail.target import Target
-from mailstore.model import Edit, Names
 from mailstore.driver.names import Owners, edited
 from mailstore.driver.values import Column, checked, language, long_text, next_hop, optional_address, text, transport
+from mailstore.errors import InvalidValue
+from mailstore.fields import plain
+from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.iredmail.domain_facts import QUOTA_KEY
+from mailstore.ldap.iredmail.domains.entries import DEFAULT_SERVICES, SETTINGS_LISTS, SWITCHES
+from mailstore.ldap.iredmail.edits import set_value, set_values
+from mailstore.ldap.iredmail.entries import status
+from mailstore.ldap.iredmail.places import Target
+from mailstore.ldap.iredmail.settings import Settings
+from mailstore.model import Edit, Names
 
 __all__ = ["LIMITS", "DomainChange"]
 

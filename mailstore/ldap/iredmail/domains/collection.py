@@ -7,30 +7,29 @@ from typing import Unpack
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
+from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
+from mailstore.driver.values import due_date
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import ACCOUNT
+from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.iredmail.domains.alias_domains import add_alias_domains, refuse_served, remove_alias_domains
 from mailstore.ldap.iredmail.domains.catch_all import set_catch_all
-from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.domains.changes import DomainChange
 from mailstore.ldap.iredmail.domains.deletion import DomainDeletion
-from mailstore.ldap.iredmail.domains.entries import DOMAIN, DomainEntries
-from mailstore.ldap.iredmail.domain_status import spread_status
+from mailstore.ldap.iredmail.domains.entries import DOMAIN, DomainEntries, spread_status
 from mailstore.ldap.iredmail.edits import applied, set_value
+from mailstore.ldap.iredmail.entries import ACCOUNT
 from mailstore.ldap.iredmail.names.locks import UNFINISHED, Lock, is_unfinished, new_lock_value
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.places import UNITS, USERS
-from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.iredmail.policies.changes import claim, clearing
 from mailstore.ldap.iredmail.rights import IS_ADMIN, RANK
 from mailstore.ldap.iredmail.settings import ATTRIBUTE
 from mailstore.ldap.names import Filter, all_of, any_of, contains, ends_with, equals, negate, present
 from mailstore.model import Domain
-from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date
 
 __all__ = ["Domains"]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from mailstore.ldap.entry import Change, Entry
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.limits import accounts_of, count_of
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.places import ALIASES, GROUPS, USERS
-from mailstore.ldap.iredmail.domain_facts import accounts_of, count_of
 from mailstore.ldap.names import Filter, equals
 
 __all__ = ["COUNTERS", "repair", "wrong_counters"]

@@ -14,16 +14,16 @@ from mailstore.address import domain_part
 from mailstore.errors import MailstoreError, NotFound
 from mailstore.ldap.changes import HAS_BELOW, Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import ACCOUNT, address_of
-from mailstore.ldap.iredmail.admin_marks import demote_idle
-from mailstore.ldap.iredmail.domains.alias_domains import forget_names
+from mailstore.ldap.iredmail.admins.entries import demote_idle
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
-from mailstore.ldap.iredmail.edits import set_value
-from mailstore.ldap.iredmail.names.locks import Lock
-from mailstore.ldap.iredmail.places import USERS
 from mailstore.ldap.iredmail.domain_facts import alias_domains
-from mailstore.ldap.iredmail.policies.changes import Clearing, names_in
+from mailstore.ldap.iredmail.domains.alias_domains import forget_names
+from mailstore.ldap.iredmail.edits import set_value
+from mailstore.ldap.iredmail.entries import ACCOUNT, address_of
+from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.names.references import NAMES, References, to_domain
+from mailstore.ldap.iredmail.places import USERS
+from mailstore.ldap.iredmail.policies.changes import Clearing, names_in
 from mailstore.ldap.iredmail.records import Retention
 from mailstore.ldap.names import any_of, is_within, present
 

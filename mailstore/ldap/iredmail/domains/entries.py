@@ -7,18 +7,30 @@ from itertools import islice
 from typing import Any
 
 from mailstore.driver.iredmail.units import from_limit, from_megabytes
-from mailstore.ldap.connection import Entry
+from mailstore.driver.readings import Readings
+from mailstore.ldap.changes import Changes
+from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.domain_facts import QUOTA_KEY, alias_domains, domain_quota, is_active
+from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.settings import Settings
-from mailstore.ldap.names import Filter, all_of, any_of, equals
+from mailstore.ldap.names import Filter, all_of, any_of, equals, negate
 from mailstore.ldap.sorting import sorted_entries
 from mailstore.model import Domain
 from mailstore.quota import UNLIMITED
-from mailstore.driver.readings import Readings
 
-__all__ = ["DEFAULT_SERVICES", "DOMAIN", "SETTINGS_LISTS", "SWITCHES", "DomainEntries", "domain_of", "domain_problems"]
+__all__ = [
+    "DEFAULT_SERVICES",
+    "DISABLED",
+    "DOMAIN",
+    "SETTINGS_LISTS",
+    "SWITCHES",
+    "DomainEntries",
+    "domain_of",
+    "domain_problems",
+    "spread_status",
+]
 
 DOMAIN = equals("objectClass", "mailDomain")
 SWITCHES = ("mail", "domainalias", "senderbcc", "recipientbcc")
@@ -137,3 +149,20 @@ def domain_problems(entry: Entry) -> tuple[str, ...]:
 
 def _services(entry: Entry) -> tuple[str, ...]:
     return tuple(sorted(value for value in entry.values("enabledService") if value.lower() not in SWITCHES))
+
+
+DISABLED = equals("domainStatus", "disabled")
+
+
+_MARKED = ("mailUser", "mailList", "mailAlias", "mailExternalUser")
+
+
+def spread_status(context: Context, changes: Changes, lock: Lock, domain: str, *, enabled: bool) -> None:
+    """Mark everything in a domain as enabled or disabled with it. What is marked so already costs nothing."""
+    kinds = any_of(*(equals("objectClass", name) for name in _MARKED))
+    query = all_of(kinds, DISABLED if enabled else negate(DISABLED))
+    base = context.places.domain(domain)
+    for entry in list(context.directory.search(base, query, attributes=("domainStatus",))):
+        wanted = Change.replace("domainStatus", *([] if enabled else ["disabled"]))
+        changes.modify(entry.dn, [wanted], old=entry)
+        lock.keep()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from mailstore.ldap.iredmail.schemes import stored_form
 from mailstore.ldap.names import DN
 from mailstore.model import Finding
 
-__all__ = ["Maker", "Membership", "Record", "fields_of", "record_of"]
+__all__ = ["Export", "Maker", "Membership", "Record", "fields_of", "record_of"]
 
 Record = tuple[DN, Mapping[str, list[str | bytes]]]
 """An entry to be written: its name and its attributes."""
@@ -97,3 +98,42 @@ def record_of(dn: DN, attributes: Mapping[str, Collection[str]]) -> Record:
 def fields_of(record: object, known: type) -> dict[str, Any]:
     """Return the parameters that would make a record; `known` is the TypedDict that lists them."""
     return {name: getattr(record, name) for name in known.__annotations__ if hasattr(record, name)}
+
+
+class Export(ABC):
+    """Records for LDIF: a name and attributes each. What is below another entry follows it.
+
+    Every method raises NotFound where there is no such thing.
+    """
+
+    @abstractmethod
+    def everything(self) -> Iterator[Record]:
+        """Iterate over all domains with everything in them, then over the standalone admins."""
+
+    @abstractmethod
+    def whole_domain(self, domain: str) -> Iterator[Record]:
+        """Iterate over a domain and everything in it."""
+
+    @abstractmethod
+    def domain(self, domain: str) -> Iterator[Record]:
+        """Return a domain with its four organizational units, which make it possible to load it, and nothing in them."""
+
+    @abstractmethod
+    def catch_all(self, domain: str) -> Iterator[Record]:
+        """Return where the mail for unknown addresses of a domain goes; nothing if it is refused."""
+
+    @abstractmethod
+    def admin(self, address: str) -> Iterator[Record]:
+        """Return an admin of either kind; one that is an account as `account` does."""
+
+    @abstractmethod
+    def account(self, address: str) -> Iterator[Record]:
+        """Return a mail user."""
+
+    @abstractmethod
+    def mailing_list(self, address: str) -> Iterator[Record]:
+        """Return a list, and the entry with its external members. The others are named by their own entries only."""
+
+    @abstractmethod
+    def alias(self, address: str) -> Iterator[Record]:
+        """Return an alias account."""

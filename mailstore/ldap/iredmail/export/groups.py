@@ -6,17 +6,17 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mailstore.address import addresses, alias_address, moderator
-from mailstore.fields import AdminFields, AliasFields, MailingListFields
 from mailstore.driver.iredmail.admin_settings import change_admin_limits
-from mailstore.ldap.iredmail.groups.creation import SERVICES
-from mailstore.ldap.iredmail.admins.entries import REFUSALS
-from mailstore.ldap.iredmail.groups.changes import COLUMNS, EVERYBODY
-from mailstore.ldap.iredmail.export.base import Maker, Membership, Record, fields_of, record_of
+from mailstore.driver.values import Column, access_policy, checked, language
+from mailstore.fields import AdminFields, AliasFields, MailingListFields
 from mailstore.ldap.iredmail.accounts.new import Values
+from mailstore.ldap.iredmail.admins.entries import REFUSALS
+from mailstore.ldap.iredmail.export.base import Maker, Membership, Record, fields_of, record_of
+from mailstore.ldap.iredmail.groups.changes import COLUMNS, EVERYBODY
+from mailstore.ldap.iredmail.groups.creation import SERVICES
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
 from mailstore.ldap.iredmail.settings import Settings
 from mailstore.model import Admin, Alias, MailingList
-from mailstore.driver.values import Column, access_policy, checked, language
 
 __all__ = ["GroupMaker"]
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
-from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.driver.iredmail.service_names import FAMILIES, neutral
-from mailstore.ldap.iredmail.export.tree import Export
-from mailstore.ldap.iredmail.export.base import Membership, Record
+from mailstore.errors import InvalidValue, NotFound, NotSupported
+from mailstore.ldap.iredmail.export.base import Export, Membership, Record
 from mailstore.ldap.iredmail.export.entries import EntryMaker
 from mailstore.ldap.iredmail.export.groups import GroupMaker
 from mailstore.ldap.iredmail.names.name_space import AliasDomains

@@ -6,113 +6,26 @@ moved into a directory by a file. Everything is written as it is read, in memory
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from mailstore.address import held_address, held_domain
-from mailstore.config import StoreConfig, convert
-from mailstore.errors import InvalidValue, NotFound
-from mailstore.ldap import ldif
+from mailstore.driver.rights import Operation
+from mailstore.errors import NotFound
 from mailstore.ldap.entry import Entry
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.export.base import Record
-from mailstore.ldap.iredmail.places import UNITS, Places
+from mailstore.ldap.iredmail.export.base import Export, Record
+from mailstore.ldap.iredmail.places import UNITS
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
 from mailstore.ldap.iredmail.settings import LOCK_KEY
-from mailstore.ldap.names import DN, parse_dn, present, same_dn
+from mailstore.ldap.names import DN, present
 from mailstore.ldap.sorting import sorted_entries
-from mailstore.model import Finding
-from mailstore.driver.rights import Operation
-from mailstore.store import Store
 
-__all__ = ["Export", "TreeExport", "exporter", "text"]
+__all__ = ["TreeExport"]
 
 _PASSWORD = "userPassword"  # noqa: S105 the name of an attribute
 _CHILDREN = "hasSubordinates"
 _ALL = ("*", _CHILDREN)
 _THINGS = present("objectClass")
-
-
-class Export(ABC):
-    """Records for LDIF: a name and attributes each. What is below another entry follows it.
-
-    Every method raises NotFound where there is no such thing.
-    """
-
-    @abstractmethod
-    def everything(self) -> Iterator[Record]:
-        """Iterate over all domains with everything in them, then over the standalone admins."""
-
-    @abstractmethod
-    def whole_domain(self, domain: str) -> Iterator[Record]:
-        """Iterate over a domain and everything in it."""
-
-    @abstractmethod
-    def domain(self, domain: str) -> Iterator[Record]:
-        """Return a domain with its four organizational units, which make it possible to load it, and nothing in them."""
-
-    @abstractmethod
-    def catch_all(self, domain: str) -> Iterator[Record]:
-        """Return where the mail for unknown addresses of a domain goes; nothing if it is refused."""
-
-    @abstractmethod
-    def admin(self, address: str) -> Iterator[Record]:
-        """Return an admin of either kind; one that is an account as `account` does."""
-
-    @abstractmethod
-    def account(self, address: str) -> Iterator[Record]:
-        """Return a mail user."""
-
-    @abstractmethod
-    def mailing_list(self, address: str) -> Iterator[Record]:
-        """Return a list, and the entry with its external members. The others are named by their own entries only."""
-
-    @abstractmethod
-    def alias(self, address: str) -> Iterator[Record]:
-        """Return an alias account."""
-
-
-def exporter(
-    store: Store,
-    *,
-    suffix: str | None = None,
-    login_by: str | None = None,
-    default_transport: str | None = None,
-    passwords: bool = True,
-    report: Callable[[Finding], None] = lambda _finding: None,
-) -> Export:
-    """Return what exports a store.
-
-    Parameters
-    ----------
-    store: any; one in a directory gives what is in it.
-    suffix: the DN at the top of the directory that the export is for; needed unless the store is in one already.
-    login_by: who verifies passwords there (see `StoreConfig`); a hash that cannot be verified is left out.
-    default_transport: for domains without any.
-    passwords: whether password hashes are exported.
-    report: called with everything that a directory cannot hold, and that is left out therefore.
-
-    Raises InvalidValue, ConfigurationError, PermissionDenied.
-    """
-    from mailstore.ldap.iredmail.export.records import RecordExport
-    from mailstore.ldap.iredmail.store import IRedMailDirectory
-
-    if isinstance(store, IRedMailDirectory):
-        context = store.context
-        if login_by is not None or (suffix is not None and not same_dn(suffix, context.places.suffix)):
-            raise InvalidValue(f"entries of a directory are exported as they are, below {context.places.suffix}")
-        return TreeExport(context, passwords=passwords)
-    if suffix is None:
-        raise InvalidValue("give the suffix of the directory that the export is for, like dc=example,dc=com")
-    options = {"login_by": login_by, "default_transport": default_transport}
-    given = {name: value for name, value in options.items() if value is not None}
-    config = convert({"url": store.name, **given}, StoreConfig, "the export")
-    return RecordExport(store, Places(parse_dn(suffix)), config, passwords=passwords, report=report)
-
-
-def text(records: Iterator[Record], *, version: bool = False) -> Iterator[str]:
-    """Return records as pieces of an LDIF file. The line with the version is what slapadd refuses and others ignore."""
-    return ldif.document((ldif.record(*record) for record in records), version=version)
 
 
 class TreeExport(Export):

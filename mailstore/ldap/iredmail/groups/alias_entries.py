@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailstore.address import addresses
+from mailstore.driver.readings import Readings
+from mailstore.driver.values import access_policy
 from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import address_of, stamps
+from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.edits import set_value, set_values
+from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.groups.changes import (
     EVERYBODY,
     checked_names,
@@ -25,11 +29,8 @@ from mailstore.ldap.iredmail.groups.changes import (
     resulting,
 )
 from mailstore.ldap.iredmail.groups.kinds import ALIAS
-from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.groups.shields import or_itself, without_itself
 from mailstore.model import Alias
-from mailstore.driver.readings import Readings
-from mailstore.driver.values import access_policy
 
 __all__ = ["AliasChange", "alias_of"]
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mailstore.address import held_addresses, moderator
+from mailstore.driver.names import edited
+from mailstore.driver.values import ACCESS_POLICIES, Column, checked, text
 from mailstore.fields import plain
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.edits import set_value
+from mailstore.ldap.iredmail.entries import status
 from mailstore.ldap.iredmail.names.name_space import NameSpace
-from mailstore.ldap.iredmail.accounts.new import status
 from mailstore.model import Edit, Names
-from mailstore.driver.names import edited
-from mailstore.driver.values import ACCESS_POLICIES, Column, checked, text
 
 __all__ = [
     "COLUMNS",

@@ -8,10 +8,11 @@ from mailstore.address import domain_part
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import is_active, policy_of
 from mailstore.ldap.iredmail.edits import remove_values
 from mailstore.ldap.iredmail.groups.kinds import Entries, Kind
+from mailstore.ldap.iredmail.limits import check_number
 from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
-from mailstore.ldap.iredmail.domain_facts import check_number, is_active, policy_of
 from mailstore.ldap.iredmail.policies.changes import claim
 from mailstore.ldap.names import Filter, any_of, equals
 

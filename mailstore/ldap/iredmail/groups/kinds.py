@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mailstore.address import alias_address, domain_part, held_domain
-from mailstore.errors import InvalidAddress, NotFound
 from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.errors import InvalidAddress, NotFound
 from mailstore.ldap.connection import Entry
-from mailstore.ldap.iredmail.accounts.entries import address_of
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
+from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.places import ALIASES, GROUPS, Places
 from mailstore.ldap.names import DN, Filter, all_of, any_of, contains, equals, negate
 from mailstore.ldap.sorting import sorted_entries

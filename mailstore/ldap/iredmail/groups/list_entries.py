@@ -13,12 +13,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mailstore.address import addresses
+from mailstore.driver.readings import Readings
+from mailstore.driver.values import access_policy
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import MailingListFields, plain, reject_unknown
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import address_of, stamps
+from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.edits import set_value, set_values
+from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.groups.changes import (
     EVERYBODY,
     checked_names,
@@ -29,11 +33,8 @@ from mailstore.ldap.iredmail.groups.changes import (
     resulting,
 )
 from mailstore.ldap.iredmail.groups.kinds import LIST
-from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.services import ATTRIBUTE as SERVICE
 from mailstore.model import MailingList, Names
-from mailstore.driver.readings import Readings
-from mailstore.driver.values import access_policy
 
 __all__ = ["ListChange", "is_managed", "list_of", "refuse_managed"]
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mailstore.driver.names import Spellings
 from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.edits import add_values
-from mailstore.ldap.iredmail.groups.renaming import EntryRenaming
 from mailstore.ldap.iredmail.groups.list_entries import refuse_managed
 from mailstore.ldap.iredmail.groups.members import GROUP, is_external
-from mailstore.ldap.iredmail.domain_facts import is_active
+from mailstore.ldap.iredmail.groups.renaming import EntryRenaming
 from mailstore.ldap.iredmail.names.references import to_address
 from mailstore.ldap.iredmail.settings import ATTRIBUTE, Settings
 from mailstore.ldap.names import DN, Filter, all_of, any_of, contains, equals
-from mailstore.driver.names import Spellings
 
 __all__ = ["ListRenaming", "change_default_list", "concerned"]
 

@@ -12,21 +12,21 @@ from typing import Unpack
 
 from mailstore import store
 from mailstore.address import held_address
+from mailstore.driver.rights import Operation
 from mailstore.fields import MailingListFields
 from mailstore.ldap.connection import Entry
-from mailstore.ldap.iredmail.accounts.entries import address_of
-from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied
+from mailstore.ldap.iredmail.entries import address_of
+from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name
 from mailstore.ldap.iredmail.groups.kinds import LIST, Entries, group_address
 from mailstore.ldap.iredmail.groups.list_entries import ListChange, is_managed, list_of, refuse_managed
 from mailstore.ldap.iredmail.groups.list_renaming import ListRenaming, change_default_list, concerned
 from mailstore.ldap.iredmail.groups.members import GROUP, LIST_PAGE, Members, is_external
 from mailstore.ldap.iredmail.names.name_space import NameSpace
-from mailstore.ldap.iredmail.policies.changes import clearing, names_in
 from mailstore.ldap.iredmail.names.references import References, meaning, spellings_of
+from mailstore.ldap.iredmail.policies.changes import clearing, names_in
 from mailstore.model import Edit, MailingList
-from mailstore.driver.rights import Operation
 
 __all__ = ["MailingLists"]
 

@@ -17,13 +17,13 @@ from mailstore.address import domain_part
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import address_of
-from mailstore.ldap.iredmail.groups.creation import SERVICES
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.edits import add_values, remove_values
-from mailstore.ldap.iredmail.groups.changes import resulting
-from mailstore.ldap.iredmail.names.name_space import HOLDER, Locks
 from mailstore.ldap.iredmail.domain_facts import is_active
+from mailstore.ldap.iredmail.edits import add_values, remove_values
+from mailstore.ldap.iredmail.entries import address_of
+from mailstore.ldap.iredmail.groups.changes import resulting
+from mailstore.ldap.iredmail.groups.creation import SERVICES
+from mailstore.ldap.iredmail.names.name_space import HOLDER, Locks
 from mailstore.ldap.iredmail.names.references import EXTERNALS
 from mailstore.ldap.names import DN, Filter, all_of, any_of, equals
 from mailstore.model import Edit, Names

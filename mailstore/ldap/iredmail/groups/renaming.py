@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mailstore.address import domain_part
+from mailstore.driver.names import Spellings
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.accounts.entries import own_aliases
-from mailstore.ldap.iredmail.groups.creation import check_limit, require_primary, take_name
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.edits import add_values, set_value, set_values
+from mailstore.ldap.iredmail.entries import own_aliases
+from mailstore.ldap.iredmail.groups.creation import check_limit, require_primary, take_name
 from mailstore.ldap.iredmail.groups.kinds import Entries
 from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
-from mailstore.ldap.iredmail.domain_facts import is_active
-from mailstore.ldap.iredmail.policies.changes import Clearing
 from mailstore.ldap.iredmail.names.references import References, renaming, to_address
+from mailstore.ldap.iredmail.policies.changes import Clearing
 from mailstore.ldap.names import Filter
-from mailstore.driver.names import Spellings
 
 __all__ = ["EntryRenaming"]
 

@@ -19,10 +19,10 @@ import os
 import re
 from typing import Literal
 
+from mailstore.driver.lookups import LookupFile, checked_directory, dovecot23_plugins, dovecot_delivery
 from mailstore.errors import ConfigurationError
 from mailstore.ldap.iredmail.lookups.reader import FILE_MODE, LdapReader, has, kind, lines, live, serves
 from mailstore.ldap.names import Filter, all_of, any_of
-from mailstore.driver.lookups import LookupFile, checked_directory, dovecot23_plugins, dovecot_delivery
 
 __all__ = ["DOVECOT_DIRECTORY", "dovecot"]
 

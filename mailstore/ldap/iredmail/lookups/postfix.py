@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from typing import Literal, NamedTuple
 
+from mailstore.driver.lookups import LookupFile, PostfixTable, checked_directory, postfix_main
 from mailstore.errors import ConfigurationError
 from mailstore.ldap.iredmail.lookups.reader import (
     ACTIVE,
@@ -26,7 +27,6 @@ from mailstore.ldap.iredmail.lookups.reader import (
     serves,
 )
 from mailstore.ldap.names import Filter, all_of, any_of, negate
-from mailstore.driver.lookups import LookupFile, PostfixTable, checked_directory, postfix_main
 
 __all__ = ["POSTFIX_DIRECTORY", "postfix"]
 

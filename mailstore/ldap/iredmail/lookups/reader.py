@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from mailstore.driver.lookups import PASSWORD_PLACEHOLDER
 from mailstore.errors import ConfigurationError, InvalidValue
 from mailstore.ldap.names import Filter, any_of, negate, parse_dn
-from mailstore.driver.lookups import PASSWORD_PLACEHOLDER
 
 __all__ = [
     "ACTIVE",

@@ -11,13 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from mailstore.address import domain_part, local_part
+from mailstore.driver.names import Spellings
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.iredmail.names.locks import Lock, lock
 from mailstore.ldap.iredmail.domain_facts import alias_domains
+from mailstore.ldap.iredmail.names.locks import Lock, lock
 from mailstore.ldap.names import Filter, all_of, any_of, equals, present, same_dn
-from mailstore.driver.names import Spellings
 
 __all__ = ["HOLDER", "AliasDomains", "Locks", "NameSpace", "forms"]
 

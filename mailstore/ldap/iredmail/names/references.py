@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from mailstore.address import domain_part, local_part
+from mailstore.driver.names import DELIMITER, Spellings
 from mailstore.errors import Conflict, InvalidValue, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
@@ -17,7 +18,6 @@ from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import set_values
 from mailstore.ldap.iredmail.groups.shields import FORWARDING, is_alias, or_itself
 from mailstore.ldap.names import DN, Filter, all_of, any_of, between, ends_with, equals, negate, parse_dn, same_dn
-from mailstore.driver.names import DELIMITER, Spellings
 
 __all__ = [
     "ADDRESSES",
@@ -25,6 +25,7 @@ __all__ = [
     "MAILED",
     "NAMES",
     "References",
+    "admin_of",
     "meaning",
     "normal",
     "renaming",
@@ -179,3 +180,8 @@ def _replaced(entry: Entry, new: Callable[[str], str | None]) -> list[Change]:
         kept = [value if then == key else then for value, key, then in found if then is not None]
         changes += set_values(entry, attribute, kept)
     return changes
+
+
+def admin_of(addresses: Collection[str]) -> Filter:
+    """Return the filter for domains that list one of these addresses as an admin."""
+    return all_of(equals("objectClass", "mailDomain"), any_of(*(equals("domainAdmin", name) for name in addresses)))

@@ -7,15 +7,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from mailstore.address import local_part
+from mailstore.driver.rights import Operation
 from mailstore.errors import NotFound
-from mailstore.ldap.iredmail.accounts.entries import ACCOUNT
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.entries import ACCOUNT
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.rights import IS_ADMIN, RANK
 from mailstore.ldap.names import all_of, any_of, equals
 from mailstore.ldap.rehearsal import Rehearsal
 from mailstore.policies import Level
-from mailstore.driver.rights import Operation
 
 __all__ = ["PolicyDirectory"]
 

@@ -13,17 +13,17 @@ from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from mailstore.config import StoreConfig
+from mailstore.driver.lookups import LookupFile
 from mailstore.errors import ConfigurationError, SchemaMismatch, StoreDenied
 from mailstore.ldap import ldif
 from mailstore.ldap.changes import changing
 from mailstore.ldap.connection import Directory
 from mailstore.ldap.entry import Entry
-from mailstore.ldap.iredmail.schema import tree
 from mailstore.ldap.iredmail.location import companion_of, endpoint_of, places_of
 from mailstore.ldap.iredmail.places import Places
+from mailstore.ldap.iredmail.schema import tree
 from mailstore.ldap.names import DN, is_within, parse_dn, same_dn
 from mailstore.ldap.schema import Schema
-from mailstore.driver.lookups import LookupFile
 
 __all__ = ["CLASSES", "SERVICE_ACCOUNTS", "SchemaReport", "create_own_table", "create_schema", "report", "server_files"]
 

@@ -8,18 +8,18 @@ from typing import Any
 from sqlalchemy import select, update
 
 from mailstore.address import alias_address, domain_part
+from mailstore.driver.values import checked, now
 from mailstore.errors import InvalidValue
 from mailstore.fields import named
 from mailstore.model import Edit
+from mailstore.sql.afterlogic.accounts.new import COLUMNS, require_supported, stored_password
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.accounts.new import COLUMNS, require_supported, stored_password
 from mailstore.sql.afterlogic.settings import ACCOUNT_COLUMNS, CAPABILITIES, INHERITED, AccountSettings, columns_of
 from mailstore.sql.afterlogic.spelling import canonical
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
-from mailstore.driver.values import checked, now
 
 __all__ = ["AccountChange"]
 

@@ -10,25 +10,25 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 
 from mailstore import passwords, store
 from mailstore.address import domain_part, held_address, held_domain
+from mailstore.driver.values import due_date, flag
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.accounts.changes import AccountChange, Parts
+from mailstore.sql.afterlogic.accounts.creation import Creation
+from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
 from mailstore.sql.afterlogic.accounts.pages import AccountEntry, Page
 from mailstore.sql.afterlogic.accounts.rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
-from mailstore.sql.afterlogic.accounts.creation import Creation
 from mailstore.sql.afterlogic.deletion import Deletion
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
 from mailstore.sql.afterlogic.rest_errors import AccountNotFound
 from mailstore.sql.afterlogic.settings import AccountSettings
 from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
-from mailstore.driver.values import due_date, flag
 
 __all__ = ["Accounts"]
 

@@ -11,12 +11,12 @@ from sqlalchemy import func, insert, select, update
 from mailstore.address import domain_part
 from mailstore.driver.bulk import Refusals, batches
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
+from mailstore.sql.afterlogic.accounts.new import NewAccount
 from mailstore.sql.afterlogic.belongings import Belongings
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.effective import effective
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.accounts.new import NewAccount
 from mailstore.sql.afterlogic.rest_errors import AccountNotFound
 from mailstore.sql.afterlogic.spelling import spellings
 from mailstore.sql.afterlogic.tenants import TenantLimits

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mailstore.address import account_address, alias_address, any_address, domain_part, local_part, login_address
+from mailstore.driver.values import Column, checked, flag, now, text
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
 from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.passwords import check_hash
@@ -22,7 +23,6 @@ from mailstore.sql.afterlogic.settings import (
     columns_of,
 )
 from mailstore.sql.afterlogic.spelling import as_typed
-from mailstore.driver.values import Column, checked, flag, now, text
 
 __all__ = ["COLUMNS", "NewAccount", "from_kilobytes", "require_supported", "stored_password", "to_kilobytes"]
 

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, or_, select
 
 from mailstore.model import Account, Usage
+from mailstore.sql.afterlogic.accounts.new import NewAccount, from_kilobytes
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
-from mailstore.sql.afterlogic.accounts.new import NewAccount, from_kilobytes
 from mailstore.sql.afterlogic.spelling import canonical
 from mailstore.sql.paging import pages
 

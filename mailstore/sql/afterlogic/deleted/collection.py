@@ -6,15 +6,15 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import ColumnElement, true
 
-from mailstore.model import DeletedMailbox
 from mailstore.driver.secret import Secret
+from mailstore.model import DeletedMailbox
 from mailstore.sql.afterlogic.accounts.collection import Accounts
-from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.accounts.creation import Creation
+from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
+from mailstore.sql.afterlogic.context import Context
+from mailstore.sql.afterlogic.deleted.restoration import Restoration
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
-from mailstore.sql.afterlogic.deleted.restoration import Restoration
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import SQLMailboxes
 

@@ -13,12 +13,12 @@ from sqlalchemy import and_, exists, insert, select
 from mailstore.address import domain_part
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
+from mailstore.sql.afterlogic.accounts.new import NewAccount
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
-from mailstore.sql.afterlogic.accounts.new import NewAccount
-from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.afterlogic.schema.user_data import KEPT_OF_ACCOUNTS, KEPT_OF_USERS, POINTERS
+from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
 from mailstore.sql.snapshots import Restored, unpacked
 

@@ -11,9 +11,8 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 
-from mailstore.sql.afterlogic.tokens import php
-from mailstore.sql.afterlogic.tokens import xxtea
 from mailstore.sql.afterlogic.rest_errors import InvalidToken, TokenExpired
+from mailstore.sql.afterlogic.tokens import php, xxtea
 
 __all__ = ["LIFETIME", "Grant", "Salt", "make_token", "read_token"]
 

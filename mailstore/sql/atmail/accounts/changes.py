@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import and_, update
 
 from mailstore.address import addresses, alias_address, held_addresses
-from mailstore.fields import named, plain
-from mailstore.model import Edit, Names
 from mailstore.driver.names import Owners, edited
 from mailstore.driver.secret import Secret
+from mailstore.fields import named, plain
+from mailstore.model import Edit, Names
+from mailstore.sql.atmail.accounts.new import account_columns, forwarding_type
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, Expansions, alias_row
 from mailstore.sql.atmail.names import NameSpace
-from mailstore.sql.atmail.accounts.new import account_columns, forwarding_type
 from mailstore.sql.atmail.schema.units import local_now
 from mailstore.sql.engine import Transaction
 

@@ -10,24 +10,25 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, upd
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
-from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
-from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Usage
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret, make_secret
+from mailstore.driver.values import due_date
+from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
+from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
+from mailstore.model import Account, DeletedMailbox, Usage
 from mailstore.sql.atmail.accounts.changes import AccountChange
-from mailstore.sql.atmail.accounts.rows import AccountRows, home_of
-from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES, Creation
-from mailstore.sql.atmail.expansions import Expansions
-from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.accounts.new import NewAccount, account_columns
+from mailstore.sql.atmail.accounts.rows import AccountRows
+from mailstore.sql.atmail.context import Context, labelled
+from mailstore.sql.atmail.expansions import Expansions
+from mailstore.sql.atmail.homes import home_of
+from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.records import Retention
 from mailstore.sql.atmail.schema.units import local_now
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
-from mailstore.driver.values import due_date
 
 __all__ = ["Accounts", "GeneratedAccount"]
 

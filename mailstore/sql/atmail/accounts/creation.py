@@ -7,18 +7,18 @@ from typing import Any
 
 from sqlalchemy import select
 
-from mailstore.driver.bulk import Refusals, batches, grouped_by_columns, take_secrets
-from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
 from mailstore.disk.layout import normal_home
+from mailstore.driver.bulk import Refusals, batches, grouped_by_columns, take_secrets
 from mailstore.driver.rights import Operation
+from mailstore.driver.values import now
+from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
+from mailstore.sql.atmail.accounts.new import NewAccount
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import Expansions
 from mailstore.sql.atmail.homes import choose_rule, column_text, home_candidates, refuse_shared
 from mailstore.sql.atmail.names import NameSpace
-from mailstore.sql.atmail.accounts.new import NewAccount
 from mailstore.sql.atmail.records import Retention
 from mailstore.sql.engine import Transaction
-from mailstore.driver.values import now
 
 __all__ = ["SALT_BYTES", "Creation"]
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailstore.address import account_address, addresses, alias_address, domain_part
-from mailstore.errors import InvalidPassword, NotSupported
-from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import Column, checked, flag, text
+from mailstore.errors import InvalidPassword, NotSupported
+from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, LOCAL, alias_row
 from mailstore.sql.atmail.schema.units import local_now, megabytes
-from mailstore.driver.values import Column, checked, flag, text
 
 __all__ = ["NewAccount", "account_columns", "forwarding_type"]
 

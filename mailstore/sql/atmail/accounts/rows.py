@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select
 
-from mailstore.model import Account
 from mailstore.driver.rights import Operation
+from mailstore.model import Account
+from mailstore.sql.atmail.accounts.new import NewAccount
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, Expansions
-from mailstore.sql.atmail.accounts.new import NewAccount
+from mailstore.sql.atmail.homes import home_of
 from mailstore.sql.atmail.schema.units import from_local, from_megabytes
 from mailstore.sql.paging import pages
 
-__all__ = ["AccountRows", "home_of"]
+__all__ = ["AccountRows"]
 
 _PAGE = 500
-_SLASHES = re.compile("/+")
 _INTERPRETED = frozenset(
     {"username", "password", "dateModified", "dateCreate", "userStatus", "homeDir", "quota", "firstName", "lastName"}
 )
-
-
-def home_of(row: Mapping[Any, Any]) -> str | None:
-    """Return the home that a row names, in the normal form of this library; None if it names none.
-
-    What cannot be a path at all is returned too: it is for `check` to find it, and not for a list to break off there.
-    """
-    return _SLASHES.sub("/", (row["homeDir"] or "").lower()).rstrip("/") or None
 
 
 class AccountRows:

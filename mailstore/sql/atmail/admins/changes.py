@@ -9,15 +9,15 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from mailstore.address import held_domain
+from mailstore.driver.values import Column, checked, language, optional_address, text
 from mailstore.errors import InvalidValue, LimitExceeded, NotFound, NotSupported
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.model import UNSET, Edit, Names, Unset
+from mailstore.sql.atmail.admins.roles import Roles, permission_ids
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.schema.permissions import ALL, DOMAIN_ADMIN
-from mailstore.sql.atmail.admins.roles import Roles, permission_ids
 from mailstore.sql.atmail.schema.units import UNLIMITED_ACCOUNTS, account_limit, megabytes
 from mailstore.sql.engine import Transaction
-from mailstore.driver.values import Column, checked, language, optional_address, text
 
 __all__ = ["AdminChange", "AdminSettings"]
 

@@ -10,20 +10,20 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tr
 
 from mailstore import passwords, store
 from mailstore.address import held_domain
-from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound, NotSupported, PermissionDenied
-from mailstore.fields import AdminFields, plain
 from mailstore.driver.logins import is_right
-from mailstore.model import Admin
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret, make_secret
+from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound, NotSupported, PermissionDenied
+from mailstore.fields import AdminFields, plain
+from mailstore.model import Admin
+from mailstore.sql.atmail.accounts.creation import SALT_BYTES
 from mailstore.sql.atmail.admins.changes import AdminChange, AdminSettings
 from mailstore.sql.atmail.admins.rows import AdminRows, login_name
-from mailstore.sql.atmail.context import Context
-from mailstore.sql.atmail.accounts.creation import SALT_BYTES
-from mailstore.sql.atmail.names import NameSpace
-from mailstore.sql.atmail.schema.permissions import grants
-from mailstore.sql.atmail.rights import effective_permissions
 from mailstore.sql.atmail.admins.tree import Tree, parent_of
+from mailstore.sql.atmail.context import Context
+from mailstore.sql.atmail.names import NameSpace
+from mailstore.sql.atmail.rights import effective_permissions
+from mailstore.sql.atmail.schema.permissions import grants
 from mailstore.sql.atmail.schema.units import UNLIMITED_ACCOUNTS, local_now
 from mailstore.sql.engine import Transaction
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from mailstore.driver.rights import Operation
+from mailstore.driver.values import text
 from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.fields import plain
-from mailstore.driver.rights import Operation
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.engine import Transaction
-from mailstore.driver.values import text
 
 __all__ = ["Permission", "Permissions", "Role", "Roles", "permission_ids"]
 

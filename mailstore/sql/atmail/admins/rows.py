@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, or_, select, true
 
 from mailstore.address import any_address
+from mailstore.driver.values import text
 from mailstore.errors import InvalidValue
 from mailstore.model import Admin
 from mailstore.sql.atmail.context import Context, labelled
-from mailstore.sql.atmail.schema.permissions import ALL, grants
 from mailstore.sql.atmail.rights import has_permission
+from mailstore.sql.atmail.schema.permissions import ALL, grants
 from mailstore.sql.atmail.schema.units import from_account_limit, from_local, from_megabytes
 from mailstore.sql.paging import pages
-from mailstore.driver.values import text
 
 __all__ = ["AdminRows", "login_name"]
 

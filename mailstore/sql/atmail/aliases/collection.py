@@ -15,11 +15,11 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, null, sele
 
 from mailstore import store
 from mailstore.address import addresses, alias_address, domain_part, held_address, held_domain
+from mailstore.driver.names import edited
+from mailstore.driver.rights import Operation
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AliasFields, plain, reject_unknown
 from mailstore.model import Alias, Edit, Names
-from mailstore.driver.names import edited
-from mailstore.driver.rights import Operation
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions, alias_row
 from mailstore.sql.atmail.names import NameSpace

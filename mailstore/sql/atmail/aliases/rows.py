@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from mailstore.address import alias_address, any_address, domain_name, domain_part
-from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.driver.rights import Operation
+from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DELIVER, DOMAIN, LOCAL, Expansions, alias_row
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace

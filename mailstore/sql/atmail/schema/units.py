@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from mailstore.driver.values import now
 from mailstore.errors import InvalidQuota, InvalidValue
 from mailstore.quota import UNLIMITED, Quota, QuotaLike
-from mailstore.driver.values import now
 
 __all__ = [
     "MEGABYTE", "UNLIMITED_ACCOUNTS", "account_limit", "from_account_limit", "from_local", "from_megabytes",

@@ -6,30 +6,31 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
+from mailstore import passwords
 from mailstore.address import addresses, alias_address, held_addresses
 from mailstore.driver.companions import levels
-from mailstore.fields import named
 from mailstore.driver.iredmail.panel import panel_hash, panel_notice, panel_verifies
 from mailstore.driver.iredmail.policy import DomainPolicy
-from mailstore.model import Edit
 from mailstore.driver.names import edited
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import checked, now, timezone
+from mailstore.fields import named
+from mailstore.model import Edit
 from mailstore.sql.engine import Transaction
+from mailstore.sql.iredmail.accounts.new import COLUMNS
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.routing.forwardings import Forwardings, alias_row, forwarding_row
 from mailstore.sql.iredmail.limits import check_accounts
 from mailstore.sql.iredmail.names.name_space import NameSpace
-from mailstore.sql.iredmail.accounts.new import COLUMNS, pointers_from
-from mailstore.sql.iredmail.routing.pointers import set_pointers
+from mailstore.sql.iredmail.routing.forwardings import Forwardings, alias_row, forwarding_row
+from mailstore.sql.iredmail.routing.pointers import pointers_from, set_pointers
 from mailstore.sql.iredmail.routing.services import Services
-from mailstore.sql.iredmail.schema.settings import Settings
 from mailstore.sql.iredmail.routing.shields import Shields
-from mailstore.driver.values import checked, now, timezone
+from mailstore.sql.iredmail.schema.settings import Settings
 
-__all__ = ["AccountChange"]
+__all__ = ["AccountChange", "set_all_passwords", "switch_all"]
 
 
 class AccountChange:
@@ -161,3 +162,29 @@ def switch(tx: Transaction, forwardings: Forwardings, address: str, active: int)
     columns = forwardings.columns
     own = or_(columns.address == address, (columns.forwarding == address) & (columns.is_alias == 1))
     forwardings.set_active(tx, own, active)
+
+
+def switch_all(context: Context, tx: Transaction, domain: str, active: int) -> None:
+    """Switch the forwardings and aliases of all accounts of a domain on or off, as for a single account."""
+    mailbox, rows = context.table("mailbox"), context.table("forwardings")
+    accounts = select(mailbox.c.username).where(mailbox.c.domain == domain)
+    own = or_(
+        rows.c.address.in_(accounts) & (rows.c.is_forwarding == 1),
+        rows.c.forwarding.in_(accounts) & (rows.c.is_alias == 1),
+    )
+    tx.execute(update(rows).where(own).values(active=active))
+
+
+def set_all_passwords(context: Context, tx: Transaction, domain: str, password: str) -> None:
+    """Give every account of a domain this password, each with a salt of its own."""
+    mailbox = context.table("mailbox")
+    admin_mark = ((mailbox.c.isadmin == 1) | (mailbox.c.isglobaladmin == 1)).label("is_admin")
+    accounts = tx.execute(select(mailbox.c.username, admin_mark).where(mailbox.c.domain == domain)).all()
+    hashes = passwords.hash_many([password] * len(accounts), context.config.password_scheme)
+    change = update(mailbox).where(mailbox.c.username == bindparam("account")).values(password=bindparam("hash"))
+    rows = [
+        {"account": account, "hash": panel_hash(Secret(hashed, password)) if is_admin else hashed}
+        for (account, is_admin), hashed in zip(accounts, hashes, strict=True)
+    ]
+    if rows:
+        tx.execute(change, rows)

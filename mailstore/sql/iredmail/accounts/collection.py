@@ -10,30 +10,30 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tr
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
 from mailstore.driver.companions import levels
-from mailstore.errors import NotFound
-from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.driver.iredmail.panel import panel_scheme
 from mailstore.driver.iredmail.stamps import outlive_stamp
-from mailstore.model import Account, DeletedMailbox
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import checked, due_date, now
+from mailstore.errors import NotFound
+from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
+from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.accounts.changes import AccountChange
-from mailstore.sql.iredmail.accounts.rows import AccountRows, home_of
-from mailstore.sql.iredmail.bulk import set_all_passwords, switch_all
-from mailstore.sql.iredmail.names.references import Cleanup
-from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.accounts.changes import AccountChange, set_all_passwords, switch_all
 from mailstore.sql.iredmail.accounts.creation import Creation
-from mailstore.sql.iredmail.routing.forwardings import Forwardings
+from mailstore.sql.iredmail.accounts.new import COLUMNS, NewAccount, secret
+from mailstore.sql.iredmail.accounts.rows import AccountRows
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.homes import home_of
 from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
-from mailstore.sql.iredmail.accounts.new import COLUMNS, NewAccount, secret
+from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.records import Retention
+from mailstore.sql.iredmail.routing.forwardings import Forwardings
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.routing.shields import Shields
 from mailstore.sql.paging import pages
-from mailstore.driver.values import checked, due_date, now
 
 __all__ = ["Accounts"]
 

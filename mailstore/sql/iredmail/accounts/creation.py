@@ -9,24 +9,24 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
+from mailstore.disk.layout import Layout
 from mailstore.driver.bulk import Refusals, batches, grouped_by_columns, parse_accounts
 from mailstore.driver.companions import levels
-from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
 from mailstore.driver.iredmail.policy import DomainPolicy
-from mailstore.disk.layout import Layout
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import now
+from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
-from mailstore.sql.iredmail.names.references import Cleanup
+from mailstore.sql.iredmail.accounts.new import NewAccount
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
-from mailstore.sql.iredmail.accounts.new import NewAccount
+from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.records import Retention
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.routing.shields import Shields
-from mailstore.driver.values import now
 
 __all__ = ["Creation"]
 

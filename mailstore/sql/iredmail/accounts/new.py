@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailstore.address import account_address, addresses, alias_address, domain_part
-from mailstore.errors import InvalidPassword
-from mailstore.fields import AccountFields, plain, reject_unknown
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.iredmail.units import megabytes
-from mailstore.model import Edit, Names
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret, make_secret
-from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.routing.forwardings import alias_row, forwarding_row
-from mailstore.sql.iredmail.routing.pointers import POINTERS, pointer_rows
-from mailstore.sql.iredmail.routing.services import Services
-from mailstore.sql.iredmail.schema.settings import Settings
 from mailstore.driver.values import (
     Column,
     checked,
@@ -32,8 +24,16 @@ from mailstore.driver.values import (
     timezone,
     transport,
 )
+from mailstore.errors import InvalidPassword
+from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.model import Edit, Names
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.routing.forwardings import alias_row, forwarding_row
+from mailstore.sql.iredmail.routing.pointers import pointer_rows, pointers_from
+from mailstore.sql.iredmail.routing.services import Services
+from mailstore.sql.iredmail.schema.settings import Settings
 
-__all__ = ["COLUMNS", "NewAccount", "pointers_from", "secret"]
+__all__ = ["COLUMNS", "NewAccount", "secret"]
 
 COLUMNS: Mapping[str, Column] = {
     "name": ("name", text("name")),
@@ -53,11 +53,6 @@ COLUMNS: Mapping[str, Column] = {
     "mailbox_folder": ("mailboxfolder", mailbox_folder),
 }
 """The parameters that are one column of `mailbox` each: the column and the check."""
-
-
-def pointers_from(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the checked bcc addresses and relay among the parameters in `fields`."""
-    return {name: check(fields[name]) for name, check in POINTERS.items() if name in fields}
 
 
 def secret(context: Context, password: str | None, password_hash: str | None) -> Secret | None:

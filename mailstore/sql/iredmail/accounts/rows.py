@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, null, select, union_all
 
+from mailstore.disk.layout import normal_home
 from mailstore.driver.iredmail.admin_settings import ADMIN_KEYS
 from mailstore.driver.iredmail.units import from_megabytes, from_seconds
-from mailstore.disk.layout import normal_home
+from mailstore.driver.readings import Readings
 from mailstore.model import Account, LastLogin, Usage
 from mailstore.quota import UNLIMITED
-from mailstore.driver.readings import Readings
-from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.routing.forwardings import split_forwarding
 from mailstore.sql.iredmail.accounts.new import NewAccount
+from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.homes import home_of
+from mailstore.sql.iredmail.routing.forwardings import split_forwarding
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.schema.settings import Settings
 from mailstore.sql.iredmail.schema.tables import ENABLE_COLUMNS, LETTER_COLUMNS
 from mailstore.sql.paging import pages
 
-__all__ = ["AccountRows", "home_of"]
+__all__ = ["AccountRows"]
 
 _UNREAD = frozenset({"password", "disclaimer", "birthday", "rank", "expired", *ENABLE_COLUMNS, *LETTER_COLUMNS})
 _KNOWN_SETTINGS = ("timezone", *ADMIN_KEYS)
 _PAGE = 500
-_SLASHES = re.compile("/+")
 _NEVER = LastLogin()
-
-
-def home_of(row: Mapping[Any, Any]) -> str | None:
-    """Return the home as Dovecot reads it: the three parts joined and lower-cased; None if they say nothing."""
-    parts = (row["storagebasedirectory"], row["storagenode"], row["maildir"])
-    if not all(parts):
-        return None
-    return _SLASHES.sub("/", "/".join(parts).lower()).rstrip("/")
 
 
 def _checked_home(home: str | None) -> str | None:

@@ -9,24 +9,24 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, se
 
 from mailstore import passwords, store
 from mailstore.address import any_address, domain_part, held_address, held_domain
-from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
-from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.driver.iredmail.admin_settings import change_admin_settings, clear_admin_settings
 from mailstore.driver.iredmail.panel import panel_hash, panel_notice, panel_scheme, panel_verifies
 from mailstore.driver.logins import is_right
-from mailstore.model import Admin, Edit, Names
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import checked, flag, language, now, text
+from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
+from mailstore.fields import AdminFields, plain, reject_unknown
+from mailstore.model import Admin, Edit, Names
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.collection import Accounts
+from mailstore.sql.iredmail.accounts.new import secret
 from mailstore.sql.iredmail.admins.rows import AdminRows, demote_idle, mark_admins
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names.name_space import DOMAIN_NAMES, NameSpace
-from mailstore.sql.iredmail.accounts.new import secret
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.schema.settings import Settings
-from mailstore.driver.values import checked, flag, language, now, text
 
 __all__ = ["Admins"]
 

@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, literal, or_, select, true, union_all, update
 
 from mailstore.driver.iredmail.admin_settings import ADMIN_KEYS, AdminLimits, clear_admin_settings
-from mailstore.model import Admin
 from mailstore.driver.readings import Readings
+from mailstore.driver.values import now
+from mailstore.model import Admin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.schema.settings import Settings
 from mailstore.sql.paging import pages
-from mailstore.driver.values import now
 
 __all__ = ["AdminRows", "demote_idle", "mark_admins"]
 

@@ -21,15 +21,15 @@ from sqlalchemy import (
 
 from mailstore import passwords
 from mailstore.address import unserved
-from mailstore.errors import InvalidPassword
 from mailstore.driver.iredmail.panel import panel_verifies
+from mailstore.errors import InvalidPassword
 from mailstore.model import Finding
 from mailstore.sql.iredmail.check.routes import RouteChecks
-from mailstore.sql.iredmail.names.references import REFERENCES, Reference
 from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.names.references import REFERENCES, Reference
 from mailstore.sql.iredmail.rights import GLOBAL
-from mailstore.sql.iredmail.schema.settings import unreadable
 from mailstore.sql.iredmail.routing.shields import Shields
+from mailstore.sql.iredmail.schema.settings import unreadable
 
 __all__ = ["Checker"]
 

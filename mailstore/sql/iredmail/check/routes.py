@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator
 from sqlalchemy import Connection, select
 
 from mailstore.address import domain_part, local_part
-from mailstore.model import Finding
 from mailstore.driver.names import DELIMITER, plain_local_part
 from mailstore.driver.routes import Routes
+from mailstore.model import Finding
 from mailstore.sql.iredmail.context import Context
 
 __all__ = ["RouteChecks"]

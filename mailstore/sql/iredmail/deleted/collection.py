@@ -9,17 +9,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, true
 
 from mailstore.address import domain_name
-from mailstore.errors import NotFound
-from mailstore.model import DeletedDomain, DeletedMailbox, Domain
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret
+from mailstore.errors import NotFound
+from mailstore.model import DeletedDomain, DeletedMailbox, Domain
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.collection import Accounts
+from mailstore.sql.iredmail.accounts.new import secret
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted.domain_restoration import DomainRestoration
-from mailstore.sql.iredmail.domains.collection import Domains
-from mailstore.sql.iredmail.accounts.new import secret
 from mailstore.sql.iredmail.deleted.restoration import Restoration
+from mailstore.sql.iredmail.domains.collection import Domains
 from mailstore.sql.iredmail.records import ledger_of
 from mailstore.sql.ledger import SQLMailboxes
 

@@ -16,11 +16,11 @@ from mailstore.driver.companions import levels
 from mailstore.model import DeletedDomain, DeletedMailbox
 from mailstore.purge import find_mail
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.names.references import FORWARDERS, Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted.domain_snapshots import once
-from mailstore.sql.iredmail.names.name_space import NameSpace
 from mailstore.sql.iredmail.deleted.restoration import take_copies
+from mailstore.sql.iredmail.names.name_space import NameSpace
+from mailstore.sql.iredmail.names.references import FORWARDERS, Cleanup
 from mailstore.sql.iredmail.records import Retention
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.routing.shields import Shields

@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from mailstore.address import domain_part
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.names.references import NEVER, Cleanup, Reference
 from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.names.references import NEVER, Cleanup, Reference
 from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, note_anchors, note_uncopied
 from mailstore.sql.snapshots import Row, packed, rows_of
 

@@ -9,27 +9,27 @@ from sqlalchemy import delete, exc, exists, select
 
 from mailstore.address import domain_part, local_part
 from mailstore.driver.companions import levels
-from mailstore.errors import AlreadyExists
 from mailstore.driver.iredmail.policy import DomainPolicy
-from mailstore.model import DeletedMailbox
 from mailstore.driver.names import Spellings, plain_local_part
-from mailstore.purge import find_mail
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import now
+from mailstore.errors import AlreadyExists
+from mailstore.model import DeletedMailbox
+from mailstore.purge import find_mail
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.admins.rows import demote_idle
-from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup, Reference
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.routing.forwardings import forwarding_row
 from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
+from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup, Reference
 from mailstore.sql.iredmail.records import Retention
 from mailstore.sql.iredmail.rights import GLOBAL, Actor
+from mailstore.sql.iredmail.routing.forwardings import forwarding_row
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.routing.shields import Shields
 from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, anchor
 from mailstore.sql.snapshots import Restored, unpacked
-from mailstore.driver.values import now
 
 __all__ = ["Restoration", "take_copies"]
 

@@ -7,21 +7,20 @@ from functools import partial
 from typing import Any
 
 from mailstore.address import addresses, held_addresses
+from mailstore.driver.iredmail.units import megabytes, to_limit
+from mailstore.driver.names import edited
+from mailstore.driver.values import Column, checked, flag, language, long_text, next_hop, now, text, transport
 from mailstore.errors import InvalidValue
 from mailstore.fields import plain
-from mailstore.driver.iredmail.units import megabytes, to_limit
 from mailstore.model import Edit
-from mailstore.driver.names import edited
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.domains.rows import SETTINGS_LISTS
-from mailstore.sql.iredmail.routing.forwardings import Forwardings, catch_all_row
 from mailstore.sql.iredmail.names.name_space import NameSpace
-from mailstore.sql.iredmail.accounts.new import pointers_from
-from mailstore.sql.iredmail.routing.pointers import set_pointers
-from mailstore.sql.iredmail.schema.settings import Settings
+from mailstore.sql.iredmail.routing.forwardings import Forwardings, catch_all_row
+from mailstore.sql.iredmail.routing.pointers import pointers_from, set_pointers
 from mailstore.sql.iredmail.routing.shields import Shields
-from mailstore.driver.values import Column, checked, flag, language, long_text, next_hop, now, text, transport
+from mailstore.sql.iredmail.schema.settings import Settings
 
 __all__ = ["DomainChange"]
 

@@ -10,22 +10,22 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.companions import levels
+from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
+from mailstore.driver.values import due_date, now
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, reject_unknown
 from mailstore.model import Domain
-from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.admins.rows import demote_idle
-from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.domains.changes import DomainChange
 from mailstore.sql.iredmail.domains.rows import DomainRows
-from mailstore.sql.iredmail.routing.forwardings import Forwardings
 from mailstore.sql.iredmail.names.name_space import DOMAIN_NAMES, NameSpace
+from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.records import Retention
 from mailstore.sql.iredmail.rights import GLOBAL
-from mailstore.driver.values import due_date, now
+from mailstore.sql.iredmail.routing.forwardings import Forwardings
 
 __all__ = ["Domains"]
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, literal, select, union_all
 
 from mailstore.driver.iredmail.units import from_limit, from_megabytes
+from mailstore.driver.readings import Readings
 from mailstore.model import Domain
 from mailstore.quota import UNLIMITED
-from mailstore.driver.readings import Readings
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.schema.settings import Settings

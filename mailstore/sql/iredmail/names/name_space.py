@@ -24,11 +24,11 @@ from sqlalchemy import (
 
 from mailstore.address import domain_part, local_part
 from mailstore.driver.companions import levels
-from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.driver.names import Spellings
+from mailstore.errors import AlreadyExists, InvalidValue, NotFound
 from mailstore.sql.engine import Transaction
-from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.context import Context
+from mailstore.sql.iredmail.names.references import Cleanup
 
 __all__ = ["DOMAIN_NAMES", "NameSpace"]
 

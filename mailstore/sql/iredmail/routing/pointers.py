@@ -8,11 +8,15 @@ from typing import Any
 from sqlalchemy import delete, insert, update
 
 from mailstore.address import domain_part
+from mailstore.driver.values import (
+    next_hop,
+    now,
+    optional_address,
+)
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
-from mailstore.driver.values import next_hop, now, optional_address
 
-__all__ = ["POINTERS", "pointer_rows", "set_pointers"]
+__all__ = ["POINTERS", "pointer_rows", "pointers_from", "set_pointers"]
 
 _Check = Callable[[str], str]
 
@@ -67,3 +71,8 @@ def _columns_beside(name: str, owner: str) -> dict[str, Any]:
     if name == "outbound_relay":
         return {}
     return {"created": now(), **({"domain": domain_part(owner)} if "@" in owner else {})}
+
+
+def pointers_from(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the checked bcc addresses and relay among the parameters in `fields`."""
+    return {name: check(fields[name]) for name, check in POINTERS.items() if name in fields}

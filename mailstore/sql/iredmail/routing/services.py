@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, Table, cast, func
 
-from mailstore.errors import InvalidValue, NotSupported
 from mailstore.driver.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
+from mailstore.errors import InvalidValue, NotSupported
 from mailstore.model import Edit, Names
 from mailstore.sql.iredmail.schema.detection import Schema
 from mailstore.sql.iredmail.schema.tables import ENABLE_COLUMNS, LETTER_COLUMNS

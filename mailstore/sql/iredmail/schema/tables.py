@@ -1,7 +1,7 @@
 """iRedMail's `vmail` database: the tables and columns of its current schema, for all engines.
 
-`define` gives the complete tables, from which `schema create` makes a database. `mailstore.sql.iredmail.schema.detection` leaves
-out of them what a live server does not have, so that no statement ever names a column that is not there.
+`define` gives the complete tables, from which `schema create` makes a database. `detection` beside it leaves out of them
+what a live server does not have, so that no statement ever names a column that is not there.
 """
 
 from __future__ import annotations

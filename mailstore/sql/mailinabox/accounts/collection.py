@@ -21,17 +21,17 @@ from sqlalchemy import (
 
 from mailstore import passwords, store
 from mailstore.address import held_address, held_domain
+from mailstore.driver.secret import Secret
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account, DeletedMailbox
-from mailstore.driver.secret import Secret
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text
 from mailstore.sql.mailinabox import rights
+from mailstore.sql.mailinabox.accounts.creation import BLANK, Creation, columns_of, new_secret
 from mailstore.sql.mailinabox.accounts.rows import AccountRows
 from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.accounts.creation import BLANK, Creation, columns_of, new_secret
 from mailstore.sql.mailinabox.names.references import References
 from mailstore.sql.mailinabox.records import Retention
 from mailstore.sql.paging import pages

@@ -9,18 +9,18 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from mailstore.driver.bulk import Refusals, take_secrets
+from mailstore.driver.secret import Secret, make_secret
 from mailstore.errors import AlreadyExists, InvalidAddress, InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account
-from mailstore.driver.secret import Secret, make_secret
 from mailstore.sql.engine import Transaction
+from mailstore.sql.mailinabox.accounts import rules
+from mailstore.sql.mailinabox.box import FOLDER
+from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.disk import mailboxes
 from mailstore.sql.mailinabox.names import name_space
-from mailstore.sql.mailinabox.accounts import rules
-from mailstore.sql.mailinabox.accounts.rows import FOLDER
-from mailstore.sql.mailinabox.context import Context
-from mailstore.sql.mailinabox.schema.quotas import to_text
 from mailstore.sql.mailinabox.records import Retention
+from mailstore.sql.mailinabox.schema.quotas import to_text
 
 __all__ = ["BLANK", "Creation", "NewUser", "columns_of", "new_secret"]
 

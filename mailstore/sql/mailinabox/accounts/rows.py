@@ -8,19 +8,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from mailstore.disk.layout import normal_home
-from mailstore.model import Account
 from mailstore.driver.readings import Readings
+from mailstore.model import Account
 from mailstore.sql.lenient import note_replaced
 from mailstore.sql.mailinabox import rights as privileges
-from mailstore.sql.mailinabox.schema import quotas
+from mailstore.sql.mailinabox.box import FOLDER
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.disk.usage import usage_of
+from mailstore.sql.mailinabox.schema import quotas
 from mailstore.sql.paging import pages
 
-__all__ = ["FOLDER", "AccountRows"]
+__all__ = ["AccountRows"]
 
-FOLDER = ""
-"""On a box the home of an account is its Maildir."""
 _READ = ("email", "privileges", "quota")
 _PAGE = 500
 

@@ -10,8 +10,7 @@ from mailstore.maildir import Homes
 from mailstore.model import DeletedMailbox
 from mailstore.purge import take_from_trash
 from mailstore.sql.engine import Transaction
-from mailstore.sql.mailinabox.accounts.rows import FOLDER
-from mailstore.sql.mailinabox.box import Box
+from mailstore.sql.mailinabox.box import FOLDER, Box
 from mailstore.sql.mailinabox.context import Context
 
 __all__ = ["make_or_adopt", "open_homes"]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, union_all
 
-from mailstore.errors import AlreadyExists
 from mailstore.driver.names import Owners, Spellings
+from mailstore.errors import AlreadyExists
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox.automatic import served
 from mailstore.sql.mailinabox.schema.detection import Schema

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from mailstore.driver import names
 from mailstore.address import local_part
+from mailstore.driver import names
 from mailstore.model import Edit, Names
 
 __all__ = ["edited", "joined", "moved", "renamed", "shown", "split", "without"]
