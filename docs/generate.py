@@ -23,7 +23,7 @@ import click
 import msgspec
 
 from mailstore.cli.root import root
-from mailstore.config import AtmailConfig, Config, DaemonConfig, LayoutConfig, StoreConfig
+from mailstore.config import AtmailConfig, Config, DaemonConfig, DialectConfig, HttpConfig, LayoutConfig, StoreConfig
 from mailstore.driver.rights import KINDS, Needs, Operation, Rule
 from mailstored.events import EVENTS
 from mailstored.metrics import Metrics
@@ -58,7 +58,8 @@ def cli_page() -> str:
     context = click.Context(root, info_name="mailstore")
     parts = [_CLI_INTRO, _options(context), f"{_plain(root.epilog or '')}\n\n"]
     parts += (_command(inner) for inner in _commands(context))
-    return "".join(parts) + _daemon_help()
+    parts += [_service_help("mailstored", "The daemon."), "\n", _service_help("mailstore-http", "The HTTP service.")]
+    return "".join(parts)
 
 
 def _commands(context: click.Context) -> Iterator[click.Context]:
@@ -103,12 +104,12 @@ def _options(context: click.Context) -> str:
     return _table(("Option", "Meaning"), options) if options else ""
 
 
-def _daemon_help() -> str:
-    command = [sys.executable, "-m", "mailstored", "--help"]
+def _service_help(name: str, what: str) -> str:
+    command = [sys.executable, "-m", name.replace("-", "_"), "--help"]
     shown = subprocess.run(  # noqa: S603 a fixed command
         command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"}
     ).stdout
-    return f"## mailstored\n\nThe daemon.\n\n```text\n{shown.rstrip()}\n```\n"
+    return f"## {name}\n\n{what}\n\n```text\n{shown.rstrip()}\n```\n"
 
 
 # --- the configuration ------------------------------------------------------------------------------------------------
@@ -148,7 +149,12 @@ _TABLES: Mapping[str, type[msgspec.Struct]] = {
     "[stores.NAME.layout]": LayoutConfig,
     "[stores.NAME.atmail]": AtmailConfig,
     "[daemon]": DaemonConfig,
+    "[http]": HttpConfig,
+    "[http.dialects.NAME]": DialectConfig,
 }
+
+
+_TABLES_BY_NAME = {(Config, "stores"), (HttpConfig, "dialects")}
 
 
 def configuration_page() -> str:
@@ -164,8 +170,8 @@ def _keys(kind: type[msgspec.Struct]) -> str:
     hints = typing.get_type_hints(kind, include_extras=True)
     rows = []
     for field in msgspec.structs.fields(kind):
-        if isinstance(field.default, msgspec.Struct) or (field.name == "stores" and kind is Config):
-            continue  # a table of its own
+        if isinstance(field.default, msgspec.Struct) or (kind, field.name) in _TABLES_BY_NAME:
+            continue  # tables of their own
         type_, meta = _parts(hints[field.name])
         rows.append((f"`{field.name}`", type_, _default(field), meta.description or ""))
     return _table(("Key", "Type", "Default", "Meaning"), rows)

@@ -21,7 +21,18 @@ from mailstore.errors import ConfigurationError, InvalidPassword, InvalidQuota
 from mailstore.passwords import WRITABLE_SCHEMES, check_scheme
 from mailstore.quota import Quota
 
-__all__ = ["AtmailConfig", "Config", "DaemonConfig", "LayoutConfig", "StoreConfig", "convert", "default_path", "load"]
+__all__ = [
+    "AtmailConfig",
+    "Config",
+    "DaemonConfig",
+    "DialectConfig",
+    "HttpConfig",
+    "LayoutConfig",
+    "StoreConfig",
+    "convert",
+    "default_path",
+    "load",
+]
 
 _T = TypeVar("_T")
 _DURATION = "^[1-9][0-9]{0,5}[smhd]$"
@@ -283,6 +294,76 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = "1h"
 
 
+class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One API that `mailstore-http` answers, on one store. See docs/http.md."""
+
+    api: Annotated[
+        Literal["iredadmin"],
+        Meta(description="Whose API: iredadmin for iRedAdmin-Pro's RESTful API."),
+    ]
+    store: Annotated[str, Meta(description="Name of the store that it works on. Empty: the default one.")] = ""
+    prefixes: Annotated[
+        list[str],
+        Meta(description="Paths below which it is served. Default: /api, /iredadmin/api and /admin/api."),
+    ] = msgspec.field(default_factory=list)
+    clients: Annotated[
+        list[str], Meta(description="Addresses and networks that may use it, to log in, too. Empty: all.")
+    ] = msgspec.field(default_factory=list)
+    session_idle: Annotated[
+        str, Meta(description="A session ends when it is not used for so long.", pattern=_DURATION)
+    ] = "30m"
+    session_keeps_address: Annotated[
+        bool, Meta(description="Whether a session ends when the client's address changes.")
+    ] = True
+    cookie: Annotated[
+        str,
+        Meta(
+            description="iredadmin: name of the cookie. Default: iRedAdmin-Pro-MYSQL, -PGSQL, -LDAP or -SQLITE.",
+            pattern=r"^[A-Za-z0-9_.-]*$",
+        ),
+    ] = ""
+    secure_cookie: Annotated[bool, Meta(description="iredadmin: whether the cookie is for TLS only.")] = False
+    old_envelope: Annotated[
+        bool, Meta(description="iredadmin: success and msg, as before 2.5.0, instead of _success and _msg.")
+    ] = False
+
+
+class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The service `mailstore-http`. See docs/http.md."""
+
+    listen: Annotated[
+        str, Meta(description="address:port, or unix:/path/of/a/socket that its user and group may use.", min_length=1)
+    ] = "127.0.0.1:8025"
+    plain_http_outside: Annotated[
+        bool, Meta(description="Allow another address than that of the machine itself, where passwords can be read.")
+    ] = False
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(description="Addresses and networks, or unix, whose X-Forwarded-For tells the address of the client."),
+    ] = msgspec.field(default_factory=list)
+    threads: Annotated[int, Meta(description="So many calls are worked on at once.", ge=1, le=15)] = 8
+    connections: Annotated[int, Meta(description="So many connections are held at once.", ge=10, le=10_000)] = 200
+    max_body: Annotated[int, Meta(description="The largest body of a request, in bytes.", ge=1024)] = 1 << 20
+    max_header: Annotated[int, Meta(description="The largest header of a request, in bytes.", ge=1024)] = 1 << 16
+    idle_timeout: Annotated[
+        str, Meta(description="A connection on which nothing comes for so long is closed.", pattern=_DURATION)
+    ] = "30s"
+    stop_timeout: Annotated[
+        str, Meta(description="How long calls in hand may take when the service stops.", pattern=_DURATION)
+    ] = "30s"
+    state: Annotated[
+        str,
+        Meta(description="Directory for the sessions. Default: $STATE_DIRECTORY, which systemd sets."),
+    ] = ""
+    log_format: Annotated[str, Meta(description="json or text.", pattern="^(json|text)$")] = "json"
+    log_level: Annotated[
+        str, Meta(description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$")
+    ] = "info"
+    dialects: Annotated[
+        dict[str, DialectConfig], Meta(description="The APIs by a name of your own: [http.dialects.NAME].")
+    ] = msgspec.field(default_factory=dict)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration file."""
 
@@ -291,9 +372,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         default_factory=dict
     )
     daemon: Annotated[DaemonConfig, Meta(description="The service mailstored.")] = DaemonConfig()
+    http: Annotated[HttpConfig, Meta(description="The service mailstore-http.")] = HttpConfig()
 
     def __post_init__(self) -> None:
-        for name in [*self.daemon.stores, *([self.default] if self.default else [])]:
+        served = [dialect.store for dialect in self.http.dialects.values()]
+        for name in [*self.daemon.stores, *served, self.default]:
+            if not name:
+                continue
             if name not in self.stores:
                 raise ValueError(f"there is no [stores.{name}]")
 

@@ -86,7 +86,8 @@ def _offenders(paths: Iterable[Path], forbidden: Callable[[str, str], bool]) -> 
 def test_the_library_knows_neither_daemon_nor_command_line() -> None:
     def forbidden(module: str, name: str) -> bool:
         is_cli = _within(module, "mailstore.cli") or module == "mailstore.__main__"
-        return _within(name, "mailstored") or (_within(name, "mailstore.cli") and not is_cli)
+        is_service = _within(name, "mailstored") or _within(name, "mailstore_http")
+        return is_service or (_within(name, "mailstore.cli") and not is_cli)
 
     assert _offenders(LIBRARY_FILES, forbidden) == []
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self, TypeAlias
 
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
@@ -19,7 +19,10 @@ from mailstore.store.domains import Domains
 from mailstore.store.lists import MailingLists
 from mailstore.store.policies import AccessLists, Greylisting, SpamPolicies, Throttles
 
-__all__ = ["RolledBack", "Store"]
+__all__ = ["RecordKind", "RolledBack", "Store"]
+
+RecordKind: TypeAlias = Literal["domain", "account", "admin", "list", "alias"]
+"""What `Store.record` shows."""
 
 
 class RolledBack(Exception):
@@ -98,6 +101,23 @@ class Store(ABC):
         return NotSupported(
             f"{self.name} has no {feature}: the option {option}=, the URL of that database, is not given"
         )
+
+    def record(self, kind: RecordKind, name: str) -> Mapping[str, Any]:
+        """Return the store's own record of something, for programs that know the store rather than this library.
+
+        A database gives the columns of the row by name, a directory the values of each attribute as a list of text, both in
+        the store's own units. What is secret is left out. Raises NotFound and PermissionDenied as reading it does otherwise,
+        NotSupported in a store that has no record of that kind.
+        """
+        raise NotSupported(f"{self.name} does not show its own records: {kind} {name}")
+
+    def ldif(self, kind: RecordKind | Literal["catch-all"], name: str) -> str:
+        """Return what a directory holds of something as LDIF, password hashes among it; empty for a catch-all that is none.
+
+        Raises NotFound, PermissionDenied, NotSupported in a store that is no directory; `mailstore export` makes LDIF out
+        of any.
+        """
+        raise NotSupported(f"{self.name} is no directory and has no LDIF: {kind} {name}")
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:

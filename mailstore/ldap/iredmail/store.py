@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Literal, Self
 
 from mailstore.address import held_address
 from mailstore.config import StoreConfig
@@ -14,7 +14,8 @@ from mailstore.driver.base import Driver, homes_of
 from mailstore.driver.companions import BESIDE, Companions, WithPolicies, open_companions
 from mailstore.driver.drift import check_homes
 from mailstore.driver.rights import IREDMAIL_GLOBAL
-from mailstore.errors import ConfigurationError, NotSupported, SchemaMismatch
+from mailstore.errors import ConfigurationError, NotFound, NotSupported, SchemaMismatch
+from mailstore.ldap import ldif
 from mailstore.ldap.connection import Directory
 from mailstore.ldap.iredmail.accounts.collection import Accounts
 from mailstore.ldap.iredmail.admins.collection import Admins
@@ -23,6 +24,7 @@ from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.deleted.collection import DeletedMailboxes
 from mailstore.ldap.iredmail.domains.collection import Domains
 from mailstore.ldap.iredmail.domains.counters import repair
+from mailstore.ldap.iredmail.export.tree import TreeExport
 from mailstore.ldap.iredmail.groups.aliases import Aliases
 from mailstore.ldap.iredmail.groups.lists import MailingLists
 from mailstore.ldap.iredmail.location import companion_of, endpoint_of, places_of, shown
@@ -39,9 +41,11 @@ from mailstore.ldap.iredmail.schema.setup import (
     server_files,
 )
 from mailstore.ldap.iredmail.schemes import check_scheme
+from mailstore.ldap.iredmail.settings import LOCK_KEY
+from mailstore.ldap.names import DN
 from mailstore.ldap.rehearsal import Rehearsal
 from mailstore.model import Capability, Finding, Notice
-from mailstore.store.base import RolledBack
+from mailstore.store.base import RecordKind, RolledBack
 
 __all__ = [
     "SERVICE_ACCOUNTS",
@@ -133,6 +137,39 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
         with closing(context.directory), suppress(RolledBack), context.companion.db.writing():
             yield type(self)(_with_policies(context, context.policies))
             raise RolledBack
+
+    def record(self, kind: RecordKind, name: str) -> Mapping[str, Any]:
+        entry = self._context.directory.read(self._place(kind, name))
+        if entry is None:  # it was there a moment ago
+            raise NotFound(f"there is no {kind} {name} any more", subject=name)
+        lock = f"{LOCK_KEY}:".lower()
+        return {
+            key: [value for value in entry.values(key) if not value.lower().startswith(lock)]
+            for key in entry.raw
+            if key.lower() != "userpassword"
+        }
+
+    def _place(self, kind: RecordKind, name: str) -> DN:
+        """Return where the record of something is, if the actor may see it."""
+        places = self._context.places
+        if kind == "domain":
+            return places.domain(self.domains.get(name).domain)
+        if kind == "alias":
+            return places.alias(self.aliases.get(name).address)
+        if kind == "list":
+            return places.mailing_list(self.lists.get(name).address)
+        if kind == "admin":
+            admin = self.admins.get(name)
+            return places.admin(admin.address) if admin.kind == "standalone" else places.account(admin.address)
+        return places.account(self.accounts.get(name).address)
+
+    def ldif(self, kind: RecordKind | Literal["catch-all"], name: str) -> str:
+        found = TreeExport(self._context)
+        reading = {
+            "domain": found.domain, "catch-all": found.catch_all, "admin": found.admin, "account": found.account,
+            "list": found.mailing_list, "alias": found.alias,
+        }[kind]  # fmt: skip
+        return "".join(ldif.document((ldif.record(*entry) for entry in reading(name)), version=False))
 
     def acting_as(self, admin: str) -> Self:
         actor = Actor(self._context.directory, self._context.places, held_address(admin))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
+
+from sqlalchemy import select
 
 from mailstore.address import held_address
 from mailstore.config import StoreConfig
@@ -15,6 +17,7 @@ from mailstore.driver.drift import check_homes
 from mailstore.driver.readings import unreadable_records
 from mailstore.driver.rights import IREDMAIL_GLOBAL
 from mailstore.driver.urls import shown
+from mailstore.errors import NotFound
 from mailstore.model import Capability, Finding, Notice
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
@@ -29,6 +32,7 @@ from mailstore.sql.iredmail.policies import SQLDirectory
 from mailstore.sql.iredmail.records import ledger_of
 from mailstore.sql.iredmail.rights import Actor
 from mailstore.sql.iredmail.schema import detection
+from mailstore.store.base import RecordKind
 
 __all__ = ["IRedMailStore", "create_own_table", "create_schema", "open_store"]
 
@@ -76,6 +80,13 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
         db.close()
 
 
+_RECORDS = {
+    "domain": ("domain", "domain"), "account": ("mailbox", "username"), "alias": ("alias", "address"),
+    "standalone": ("admin", "username"),
+}  # fmt: skip
+"""The table and key column of what `IRedMailStore.record` shows; an admin may be a standalone one or an account."""
+
+
 class IRedMailStore(SQLDriver[Context], WithPolicies):
     """See `mailstore.store.Store`."""
 
@@ -102,6 +113,30 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
     @property
     def capabilities(self) -> frozenset[Capability]:
         return (frozenset(Capability) - _MISSING) | self.companions.capabilities
+
+    def record(self, kind: RecordKind, name: str) -> Mapping[str, Any]:
+        if kind == "list":
+            return super().record(kind, name)
+        key, place = self._record_of(kind, name)
+        table, column = _RECORDS[place]
+        columns = [each for each in self._context.table(table).c if each.name != "password"]
+        query = select(*columns).where(self._context.table(table).c[column] == key)
+        with self._context.db.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:  # it was there a moment ago
+            raise NotFound(f"there is no {kind} {key} any more", subject=key)
+        return dict(row)
+
+    def _record_of(self, kind: RecordKind, name: str) -> tuple[str, str]:
+        """Return the key of a record and what it is, in the spelling of the store, if the actor may see it."""
+        if kind == "domain":
+            return self.domains.get(name).domain, kind
+        if kind == "alias":
+            return self.aliases.get(name).address, kind
+        if kind == "admin":
+            admin = self.admins.get(name)
+            return admin.address, admin.kind
+        return self.accounts.get(name).address, kind
 
     def acting_as(self, admin: str) -> Self:
         actor = Actor(self._context.schema, held_address(admin))

@@ -1,0 +1,5 @@
+"""``python -m mailstore_http``."""
+
+from mailstore_http.main import main
+
+main()

@@ -1,0 +1,149 @@
+"""The configuration of the service, completely checked before it listens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailstore import config
+from mailstore.config import Config, DialectConfig, HttpConfig, StoreConfig
+from mailstore.errors import ConfigurationError
+from mailstore.registry import DRIVERS, with_query_options
+from mailstore_http.networks import Networks, is_inside
+
+__all__ = ["DialectSettings", "Settings", "load", "seconds"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PREFIXES = {"iredadmin": ("/api", "/iredadmin/api", "/admin/api")}
+_BACKENDS = {"iredadmin": ("iredmail+",)}
+"""How the URLs of stores begin whose panel has such an API."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialectSettings:
+    """One API: what the file says of it, the store that it works on, and who may use it."""
+
+    name: str
+    config: DialectConfig
+    store: str
+    kind: str
+    prefixes: tuple[str, ...]
+    clients: Networks
+    idle: int
+    state: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the file says. ``socket`` is the path of a Unix socket, else empty and ``host`` and ``port`` count."""
+
+    http: HttpConfig
+    socket: str
+    host: str
+    port: int
+    proxies: Networks
+    stores: Mapping[str, StoreConfig]
+    dialects: tuple[DialectSettings, ...]
+
+
+def load(path: Path | None) -> Settings:
+    """Read the file. Raises ConfigurationError that names the key and what is wrong with it."""
+    path = path or config.default_path()
+    whole = config.load(path)
+    try:
+        return _settings(whole)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def seconds(text: str) -> int:
+    """Return a duration that the configuration has checked, such as ``30m``."""
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+def _settings(whole: Config) -> Settings:
+    http = whole.http
+    if not http.dialects:
+        raise ConfigurationError("http.dialects: no API is configured; add a [http.dialects.NAME]")
+    socket, host, port = _listen(http)
+    stores: dict[str, StoreConfig] = {}
+    dialects = []
+    for name, dialect in http.dialects.items():
+        store = dialect.store or _only(whole)
+        stores[store] = with_query_options(whole.store(store))
+        dialects.append(_dialect(name, dialect, store, stores[store], _state(http)))
+    _require_distinct(dialects)
+    return Settings(
+        http=http,
+        socket=socket,
+        host=host,
+        port=port,
+        proxies=Networks("http.trusted_proxies", http.trusted_proxies),
+        stores=stores,
+        dialects=tuple(dialects),
+    )
+
+
+def _only(whole: Config) -> str:
+    chosen = whole.store()
+    return next(name for name, store in whole.stores.items() if store is chosen)
+
+
+def _listen(http: HttpConfig) -> tuple[str, str, int]:
+    if http.listen.startswith("unix:"):
+        path = http.listen.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise ConfigurationError(f"http.listen: {path!r} is no absolute path")
+        return path, "", 0
+    host, _, port = http.listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigurationError(f"http.listen: {http.listen!r} is not address:port, such as 127.0.0.1:8025")
+    if not is_inside(host) and not http.plain_http_outside:
+        raise ConfigurationError(
+            f"http.listen: passwords could be read on the way to {host}; listen on 127.0.0.1 behind a proxy that speaks "
+            "TLS, or set plain_http_outside"
+        )
+    return "", host, int(port)
+
+
+def _state(http: HttpConfig) -> Path:
+    # systemd joins several directories with colons.
+    place = http.state or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if not place:
+        raise ConfigurationError("http.state: give a directory for the sessions ($STATE_DIRECTORY is not set either)")
+    return Path(place)
+
+
+def _dialect(name: str, dialect: DialectConfig, store: str, options: StoreConfig, state: Path) -> DialectSettings:
+    where = f"http.dialects.{name}"
+    if not name.isidentifier():
+        raise ConfigurationError(f"{where}: a name holds letters, digits and _ only")
+    kind = options.url.partition(":")[0]
+    if kind not in DRIVERS or not kind.startswith(_BACKENDS[dialect.api]):
+        raise ConfigurationError(f"{where}: the API {dialect.api} does not go with a store of the kind {kind}")
+    prefixes = tuple(prefix.rstrip("/") for prefix in dialect.prefixes) or _PREFIXES[dialect.api]
+    for prefix in prefixes:
+        if prefix and not prefix.startswith("/"):
+            raise ConfigurationError(f"{where}.prefixes: {prefix!r} must begin with a slash")
+    return DialectSettings(
+        name=name,
+        config=dialect,
+        store=store,
+        kind=kind,
+        prefixes=prefixes,
+        clients=Networks(f"{where}.clients", dialect.clients),
+        idle=seconds(dialect.session_idle),
+        state=state / name,
+    )
+
+
+def _require_distinct(dialects: list[DialectSettings]) -> None:
+    seen: dict[str, str] = {}
+    for dialect in dialects:
+        for prefix in dialect.prefixes:
+            other = seen.setdefault(prefix, dialect.name)
+            if other != dialect.name:
+                raise ConfigurationError(f"http.dialects: {other} and {dialect.name} are both served below {prefix!r}")
