@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from mailstore.address import held_addresses
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.model import Edit, Names
-from mailstore.quota import QuotaLike
+from mailstore.quota import Quota, QuotaLike
 
 __all__ = [
     "AccountFields",
@@ -20,6 +20,7 @@ __all__ = [
     "BulkAccountFields",
     "DomainFields",
     "MailingListFields",
+    "is_so",
     "named",
     "plain",
     "reject_unknown",
@@ -141,7 +142,9 @@ def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
         raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")
 
 
-def reject_unsupported(fields: Mapping[str, Any], supported: Collection[str], blank: object, store: str) -> None:
+def reject_unsupported(
+    fields: Mapping[str, Any], supported: Collection[str], blank: object, store: str, *, instead: str = "leave it out"
+) -> None:
     """Raise NotSupported for a parameter that a store has no place for, unless it asks for what is so anyway.
 
     Parameters
@@ -149,14 +152,24 @@ def reject_unsupported(fields: Mapping[str, Any], supported: Collection[str], bl
     supported: the parameters that the store keeps.
     blank: a record of the store with nothing set; it tells what is so anyway.
     store: its name, for the message.
+    instead: what to do, for the message.
     """
     for name in sorted(fields.keys() - set(supported)):
-        value = fields[name]
-        is_so = getattr(blank, name)
-        if not (
-            value == is_so or (isinstance(is_so, tuple) and not isinstance(value, str) and not tuple(plain(value)))
-        ):
-            raise NotSupported(f"{store} has no place for {name}")
+        if not is_so(fields[name], getattr(blank, name)):
+            raise NotSupported(f"{store} has no place for {name}; {instead}")
+
+
+def is_so(value: object, present: object) -> bool:
+    """Tell whether a parameter asks for what a record says already: a limit in any form, a set of names in any order.
+
+    Raises InvalidQuota for a limit that is none.
+    """
+    if isinstance(present, Quota) and isinstance(value, str | int):
+        return Quota.parse(value) == present
+    if isinstance(present, tuple) and isinstance(value, Iterable | Edit) and not isinstance(value, str):
+        names = tuple(value.apply(present) if isinstance(value, Edit) else value)
+        return all(name in present for name in names) and all(name in names for name in present)
+    return type(value) is type(present) and value == present
 
 
 def named(names: Names | None, new: Callable[[str], str]) -> Names | None:

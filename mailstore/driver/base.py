@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
@@ -12,7 +13,7 @@ from mailstore.maildir import Homes
 from mailstore.model import Finding
 from mailstore.store import Store
 
-__all__ = ["Driver", "Shared", "homes_of"]
+__all__ = ["Driver", "Keyed", "Shared", "homes_of"]
 
 
 class Shared(Protocol):
@@ -31,6 +32,20 @@ class Shared(Protocol):
 
     @property
     def homes(self) -> Homes | None: ...
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class Keyed:
+    """A context whose key follows from the name of the store, which is its URL without secrets."""
+
+    @property
+    def key(self: _Named) -> str:
+        """A short name of the store, for the trash of its purges."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
 
 def homes_of(config: StoreConfig) -> Homes | None:

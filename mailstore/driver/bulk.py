@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from mailstore import passwords
 from mailstore.driver.secret import Secret
 from mailstore.errors import AlreadyExists, BulkRefused, InvalidPassword, InvalidValue, Refused
+from mailstore.fields import is_so
+from mailstore.model import Account
 
-__all__ = ["Refusals", "batches", "grouped_by_columns", "parse_accounts", "take_secrets"]
+__all__ = ["Hashing", "Refusals", "batches", "grouped_by_columns", "parse_accounts"]
 
 _T = TypeVar("_T")
 _BATCH = 1000
 
 
 class _HasAddress(Protocol):
-    address: str
+    @property
+    def address(self) -> str: ...
 
 
 _New = TypeVar("_New", bound=_HasAddress)
-_Parse = Callable[[str, Secret | None, dict[str, Any], str | None], _New]
+_Stored = TypeVar("_Stored")
+_BLANK = Account(address="")
+_SET_AFTERWARDS = ("aliases", "forwarding", "keep_copy")
+"""What takes locks and rows of its own for each account."""
 
 
 class Refusals:
@@ -50,26 +57,28 @@ class Refusals:
 
 
 def parse_accounts(
-    accounts: Iterable[Mapping[str, Any]], scheme: str, reader: str, parse: _Parse[_New], refusals: Refusals
+    accounts: Iterable[Mapping[str, Any]],
+    take: Callable[[Sequence[dict[str, Any]], Refusals], Mapping[int, _Stored]],
+    parse: Callable[[str, _Stored | None, dict[str, Any], str | None], _New],
+    refusals: Refusals,
 ) -> list[tuple[int, _New]]:
     """Return the accounts of a bulk call that are well-formed, with their index.
 
     Parameters
     ----------
-    scheme: what plain passwords are hashed with, all of them together.
-    reader: who must be able to verify ready hashes (`passwords.READERS`).
-    parse: makes a driver's new account of ``(address, secret, fields, home)``.
+    take: takes the passwords out of the rows and returns what is stored for each, by index, as `Hashing.take` does.
+    parse: makes a driver's new account of ``(address, what is stored for its password, fields, home)``.
     """
     given = [dict(account) for account in accounts]
-    secrets = take_secrets(given, scheme, reader, refusals)
+    stored = take(given, refusals)
     new: list[tuple[int, _New]] = []
     seen: set[str] = set()
     for index, fields in enumerate(given):
         with refusals.collect(index):
-            if {"aliases", "forwarding", "keep_copy"} & fields.keys():
-                raise InvalidValue("aliases and forwarding cannot be set in bulk; update the account afterwards")
             address, home = fields.pop("address", ""), fields.pop("home", None)
-            account = parse(address, secrets.get(index), fields, home)
+            account = parse(address, stored.get(index), fields, home)
+            if not all(is_so(fields[name], getattr(_BLANK, name)) for name in _SET_AFTERWARDS if name in fields):
+                raise InvalidValue("aliases and forwarding cannot be set in bulk; update the account afterwards")
             if account.address in seen:
                 raise AlreadyExists(f"{account.address} stands twice in this list", subject=account.address)
             seen.add(account.address)
@@ -77,26 +86,42 @@ def parse_accounts(
     return new
 
 
-def take_secrets(
-    given: Sequence[dict[str, Any]], scheme: str, reader: str, refusals: Refusals, *, salt_bytes: int | None = None
-) -> dict[int, Secret]:
-    """Take the passwords and hashes out of `given`; return what to store, by index."""
-    ready: dict[int, Secret] = {}
-    plain: dict[int, str] = {}
-    for index, fields in enumerate(given):
-        password, hashed = fields.pop("password", None), fields.pop("password_hash", None)
-        with refusals.collect(index):
-            if password is not None and hashed is not None:
-                raise InvalidPassword("give a password or a ready hash, not both")
-            if hashed is not None:
-                ready[index] = Secret(passwords.check_hash(hashed, reader))
-            elif password is not None:
-                passwords.check_password(password, scheme)
-                plain[index] = password
-    made = passwords.hash_many(list(plain.values()), scheme, salt_bytes=salt_bytes)
-    return ready | {
-        index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)
-    }
+@dataclass(frozen=True)
+class Hashing:
+    """How passwords are taken out of the rows of a bulk call that a store keeps as hashes.
+
+    Parameters
+    ----------
+    scheme, salt_bytes: what plain passwords are hashed with, all of them together.
+    reader: who must be able to verify ready hashes (`passwords.READERS`).
+    check: raises InvalidPassword for a plain one that the store does not take.
+    """
+
+    scheme: str
+    reader: str
+    salt_bytes: int | None = None
+    check: Callable[[str], object] | None = None
+
+    def take(self, given: Sequence[dict[str, Any]], refusals: Refusals) -> Mapping[int, Secret]:
+        """Take the passwords and hashes out of `given`; return what to store, by index."""
+        ready: dict[int, Secret] = {}
+        plain: dict[int, str] = {}
+        for index, fields in enumerate(given):
+            password, hashed = fields.pop("password", None), fields.pop("password_hash", None)
+            with refusals.collect(index):
+                if password is not None and hashed is not None:
+                    raise InvalidPassword("give a password or a ready hash, not both")
+                if hashed is not None:
+                    ready[index] = Secret(passwords.check_hash(hashed, self.reader))
+                elif password is not None:
+                    passwords.check_password(password, self.scheme)
+                    if self.check is not None:
+                        self.check(password)
+                    plain[index] = password
+        made = passwords.hash_many(list(plain.values()), self.scheme, salt_bytes=self.salt_bytes)
+        return ready | {
+            index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)
+        }
 
 
 def batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mailstore import (
     Store,
     purge_due,
 )
+from mailstore.fields import AccountFields, AliasFields, DomainFields
 from mailstore.passwords import hash_password
 from tests.contract.hosting import credentials, host
 
@@ -147,9 +149,46 @@ class TestAccounts:
         if Capability.ALIASES in store.capabilities:
             assert store.aliases.count() == 0
 
+    def test_what_is_so_anyway_is_taken_whether_the_store_has_a_place_for_it_or_not(
+        self, store: Store, bob: str
+    ) -> None:
+        """Whoever copies accounts between stores writes whole records, most of whose values say nothing."""
+        before = store.accounts.get(bob)
+        as_it_is: Any = {name: getattr(before, name) for name in AccountFields.__annotations__}
+        assert replace(store.accounts.update(bob, **as_it_is), modified=before.modified) == before
+        blank: Any = {"department": "", "keep_copy": True, "aliases": (), "forwarding": [], "quota": "unlimited"}
+        store.accounts.create(EVE, **credentials(store), **blank)
+        row = {"address": "ann@example.com", **credentials(store), **blank}
+        assert store.accounts.create_many([row]) == 1
+        assert store.accounts.update_all("example.com", language="", transport="") == 3
+        if Capability.ACCOUNT_PROFILE not in store.capabilities:
+            for bad in ({"department": "x"}, {"sender_bcc": "x@other.org"}, {"allow_nets": ["192.0.2.1"]}):
+                given: Any = bad
+                with pytest.raises(NotSupported, match=min(bad)):
+                    store.accounts.update(bob, **given)
+
+    @pytest.mark.needs(Capability.DOMAINS)
+    def test_a_domain_is_written_back_as_it_was_read(self, store: Store) -> None:
+        before = store.domains.get("example.com")
+        as_it_is: Any = {name: getattr(before, name) for name in DomainFields.__annotations__}
+        assert replace(store.domains.update("example.com", **as_it_is), modified=before.modified) == before
+
+    @pytest.mark.parametrize("field", ["aliases", "forwarding", "keep_copy"])
+    def test_what_cannot_be_made_in_bulk_is_refused_by_row(self, store: Store, field: str) -> None:
+        value: Any = False if field == "keep_copy" else ["x@example.com"]
+        with pytest.raises(BulkRefused) as caught:
+            store.accounts.create_many([{"address": BOB, **credentials(store), field: value}])
+        assert isinstance(caught.value.rows[0][1], InvalidValue | NotSupported)
+        assert store.accounts.count() == 0
+
 
 @pytest.mark.needs(Capability.ALIASES)
 class TestAliases:
+    def test_an_alias_is_written_back_as_it_was_read(self, store: Store, bob: str) -> None:
+        made = store.aliases.create(SALES, members=[bob])
+        as_it_is: Any = {name: getattr(made, name) for name in AliasFields.__annotations__}
+        assert replace(store.aliases.update(SALES, **as_it_is), modified=made.modified) == made
+
     def test_members(self, store: Store, bob: str) -> None:
         made = store.aliases.create("Sales@Example.com", members=["Eve@other.org", "eve@OTHER.org", bob])
         assert made == store.aliases.get(SALES)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailstore.config import StoreConfig
+from mailstore.driver.base import Keyed
 from mailstore.driver.companions import Companions
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.notices import Notices
@@ -37,7 +37,7 @@ _TRIES = 20
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Keyed):
     """One opened directory as one user of the library sees it.
 
     ``companion`` is the SQL database beside it: records of deleted mailboxes, and what Dovecot notes there. ``actor`` is
@@ -53,11 +53,6 @@ class Context:
     actor: Actor | None = None
     policies: Companions = field(default_factory=Companions)
     notices: Notices = field(default_factory=Notices)
-
-    @property
-    def key(self) -> str:
-        """A short name of the directory, for the trash of its purges."""
-        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
     @property
     def deleted_by(self) -> str:

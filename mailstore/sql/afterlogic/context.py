@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, cast, fu
 
 from mailstore.address import domain_part, local_part
 from mailstore.config import StoreConfig
+from mailstore.driver.base import Keyed
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
 from mailstore.sql.afterlogic.installation import Installation
@@ -24,7 +24,7 @@ __all__ = ["Context"]
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Keyed):
     """One opened webmail database."""
 
     db: Database
@@ -33,11 +33,6 @@ class Context:
     name: str
     installation: Installation
     homes: Homes | None = None
-
-    @property
-    def key(self) -> str:
-        """A short name of the database, for the trash of its purges."""
-        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
     def table(self, name: str) -> Table:
         """Return a table with the columns that the server has."""

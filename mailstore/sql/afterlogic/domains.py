@@ -12,7 +12,7 @@ from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.values import checked, due_date, flag
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
-from mailstore.fields import DomainFields, reject_unknown
+from mailstore.fields import DomainFields, reject_unknown, reject_unsupported
 from mailstore.model import Capability, Domain
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.accounts.pages import offset
@@ -185,9 +185,9 @@ class Domains(store.Domains):
 
     def _columns(self, settings: DomainSettings, fields: Mapping[str, Any]) -> dict[str, Any]:
         reject_unknown(fields, DomainFields)
-        lacking = sorted(fields.keys() - _COLUMNS.keys())
-        if lacking:
-            raise NotSupported(f"AfterLogic keeps no {lacking[0]} of a domain; see its settings for what it keeps")
+        reject_unsupported(
+            fields, _COLUMNS, Domain(domain=""), "AfterLogic", instead="see DomainSettings for what it keeps"
+        )
         return checked(fields, _COLUMNS) | columns_of(settings, DOMAIN_COLUMNS)
 
     def _new_row(self, name: str, wanted: DomainSettings, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Label, Table, true
 
 from mailstore.config import AtmailConfig, StoreConfig
+from mailstore.driver.base import Keyed
 from mailstore.driver.rights import Operation
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
@@ -40,7 +40,7 @@ class Companion:
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Keyed):
     """One opened `mailserver` database as one user of the library sees it.
 
     ``apiserver`` is the API server's database with its schema, if the store was opened with it. ``actor`` is the admin
@@ -54,11 +54,6 @@ class Context:
     homes: Homes | None = None
     apiserver: Companion | None = None
     actor: Actor | None = None
-
-    @property
-    def key(self) -> str:
-        """A short name of the database, for the trash of its purges."""
-        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
     @property
     def options(self) -> AtmailConfig:

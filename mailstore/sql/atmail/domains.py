@@ -12,8 +12,8 @@ from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.values import due_date
-from mailstore.errors import AlreadyExists, NotFound, NotSupported
-from mailstore.fields import DomainFields, plain, reject_unknown
+from mailstore.errors import AlreadyExists, NotFound
+from mailstore.fields import DomainFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Domain
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row
@@ -196,8 +196,7 @@ class Domains(store.Domains):
 
 def _refuse_settings(fields: Mapping[str, Any]) -> None:
     reject_unknown(fields, DomainFields)
-    if fields:
-        raise NotSupported(f"atmail keeps no {min(fields)} of domains; leave it out")
+    reject_unsupported(fields, (), Domain(domain=""), "atmail")
 
 
 def _domain_names(names: Iterable[str]) -> Sequence[str]:

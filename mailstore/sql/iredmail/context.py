@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Insert, Table, insert
 
 from mailstore.config import StoreConfig
+from mailstore.driver.base import Keyed
 from mailstore.driver.companions import Companions
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.notices import Notices
@@ -30,7 +30,7 @@ __all__ = ["Context"]
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Keyed):
     """One opened `vmail` database as one user of the library sees it.
 
     ``actor`` is the admin on whose behalf everything happens; None may do everything. ``companions`` are the databases
@@ -45,11 +45,6 @@ class Context:
     actor: Actor | None = None
     companions: Companions = field(default_factory=Companions)
     notices: Notices = field(default_factory=Notices)
-
-    @property
-    def key(self) -> str:
-        """A short name of the database, for the trash of its purges."""
-        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
     def table(self, name: str) -> Table:
         """Return a table with the columns that the server has."""

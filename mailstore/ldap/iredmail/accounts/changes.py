@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mailstore import passwords
-from mailstore.address import addresses, alias_address, any_address, held_addresses, local_part
+from mailstore.address import alias_address, local_part
+from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.iredmail.panel import panel_notice, panel_verifies
 from mailstore.driver.iredmail.units import MEGABYTE, megabytes
-from mailstore.driver.names import edited
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import checked, text, timezone
@@ -75,10 +75,10 @@ class AccountChange:
         self._status = status(fields["enabled"]) if "enabled" in fields else None
         self.quota = megabytes(fields["quota"]) if "quota" in fields else None
         self.aliases = named(fields.get("aliases"), alias_address)
+        self._destinations = Forwarding.parse(fields)
         for name in ("name", "last_name"):
             text(name)(fields.get(name, ""))
         timezone(fields.get("timezone", ""))
-        _checked_destinations(fields.get("forwarding", ()))
 
     @property
     def sets_password(self) -> bool:
@@ -153,24 +153,10 @@ class AccountChange:
         return set_values(entry, "shadowAddress", sorted(self.served_after(entry, known) - {self._address}))
 
     def _forwarding(self, entry: Entry) -> list[Change]:
-        own = self._address
-        present = [value.lower() for value in entry.values(FORWARDING)] or [own]
-        wanted = self._fields.get("forwarding", Edit())
-        if isinstance(wanted, Edit):
-            edit = Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove))
-            named, destinations = tuple(edit.add), edited(edit, present, NameSpace(self._context).owners)
-        else:
-            # The copy stays as it was, unless the caller names the account itself or says keep_copy.
-            named = addresses(wanted)
-            destinations = (*named, *((own,) if own in present else ()))
-        others = [destination for destination in dict.fromkeys(destinations) if destination != own]
-        keep_copy = self._fields.get("keep_copy", own in destinations) or own in named
-        targets = [*([own] if keep_copy else ()), *others]
+        present = [value.lower() for value in entry.values(FORWARDING)]
+        others, keep_copy = self._destinations.after(self._address, present, NameSpace(self._context).owners)
+        targets = [*([self._address] if keep_copy else ()), *others]
         return set_values(entry, FORWARDING, targets if others else ())
-
-
-def _checked_destinations(names: Names) -> None:
-    named(names, any_address)
 
 
 _READ = (

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from mailstore.driver.bulk import Refusals, parse_accounts
+from mailstore.driver.bulk import Hashing, Refusals, parse_accounts
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
@@ -58,9 +58,9 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts, or none. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = parse_accounts(
-            accounts, self._context.config.password_scheme, reader_of(self._context.config), self._parse, refusals
-        )
+        config = self._context.config
+        hashing = Hashing(config.password_scheme, reader_of(config))
+        new = parse_accounts(accounts, hashing.take, self._parse, refusals)
         with ExitStack() as stack:
             locks = self._lock_all(stack, new, refusals)
             ready = [(index, account) for index, account in new if account.domain in locks.by_domain]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mailstore.address import account_address, addresses, alias_address, domain_part, local_part
+from mailstore.address import account_address, alias_address, domain_part, local_part
+from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.iredmail.units import MEGABYTE, megabytes
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
@@ -141,8 +142,7 @@ class NewAccount:
         given = {name: [str(value)] if value else [] for name, value in known_values(context, fields).items()}
         settings = Settings()
         settings.put("timezone", timezone(fields.get("timezone", "")))
-        forwarding = addresses(plain(fields.get("forwarding", ())))
-        others = tuple(destination for destination in forwarding if destination != address)
+        others, keep_copy = Forwarding.parse(fields).of_new(address)
         wanted, local = fields.get("services"), local_part(address)
         if wanted is not None:
             wanted = wanted if isinstance(wanted, Edit) else tuple(plain(wanted))
@@ -158,7 +158,7 @@ class NewAccount:
                 **given,
             },
             forwarding=others,
-            keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
+            keep_copy=keep_copy,
             aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
             services=wanted,
             quota=megabytes(fields["quota"]) if "quota" in fields else None,

@@ -17,7 +17,7 @@ from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.accounts.changes import AccountChange, Parts
 from mailstore.sql.afterlogic.accounts.creation import Creation
-from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
+from mailstore.sql.afterlogic.accounts.new import NewAccount, require_supported, stored_password
 from mailstore.sql.afterlogic.accounts.pages import AccountEntry, Page
 from mailstore.sql.afterlogic.accounts.rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
@@ -59,9 +59,8 @@ class Accounts(store.Accounts):
         settings: AccountSettings | None = None,
         **fields: Unpack[AccountFields],
     ) -> Account:
-        if home is not None:
-            raise NotSupported("the webmail has no column for homes; the mail server derives them from the address")
-        new = NewAccount.parse(address, password, password_hash, {**fields, "settings": settings})
+        stored = stored_password(password, password_hash)
+        new = NewAccount.parse(address, stored, {**fields, "settings": settings}, home)
         with self._context.db.writing(new.address) as tx:
             self._creation.one(tx, new)
             if new.parent:
@@ -148,13 +147,13 @@ class Accounts(store.Accounts):
 
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)
-        if {"language", "transport"} & fields.keys():
-            raise NotSupported("AfterLogic keeps no language or transport of an account in these terms")
+        given: dict[str, Any] = dict(fields)
+        stored = stored_password(given.pop("password", None), given.pop("password_hash", None))
+        require_supported(given)
         name = held_domain(domain)
         values: dict[str, Any] = {}
         if "enabled" in fields:
             values["deleted"] = 1 - flag("enabled")(fields["enabled"])
-        stored = stored_password(fields.get("password"), fields.get("password_hash"))
         if stored is not None:
             values["mail_inc_pass"] = stored
         with self._context.db.writing(name) as tx:

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from mailstore.address import domain_part
-from mailstore.driver.bulk import Refusals, batches
+from mailstore.driver.bulk import Refusals, batches, parse_accounts
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
-from mailstore.sql.afterlogic.accounts.new import NewAccount
+from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
 from mailstore.sql.afterlogic.belongings import Belongings
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.effective import effective
@@ -63,7 +63,7 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = self._parsed(accounts, refusals)
+        new = parse_accounts(accounts, _take_passwords, self._parse, refusals)
         with self._context.db.writing() as tx:
             self._lock_outside(tx, [account for _, account in new])
             for batch in batches(new):
@@ -134,23 +134,11 @@ class Creation:
 
     # --- many
 
-    def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: Refusals) -> list[tuple[int, NewAccount]]:
-        new: list[tuple[int, NewAccount]] = []
-        seen: set[str] = set()
-        for index, given in enumerate(accounts):
-            fields = dict(given)
-            address = fields.pop("address", "")
-            password, ready = fields.pop("password", None), fields.pop("password_hash", None)
-            with refusals.collect(index):
-                if fields.pop("home", None) is not None:
-                    raise NotSupported("the webmail has no column for homes; the mail server derives them")
-                account = NewAccount.parse(address, password, ready, fields)
-                if account.aliases or account.parent:
-                    raise InvalidValue("aliases and linked accounts cannot be made in bulk; add them afterwards")
-                if account.address in seen:
-                    raise AlreadyExists(f"{account.address} stands twice in this list", subject=account.address)
-                seen.add(account.address)
-                new.append((index, account))
+    @staticmethod
+    def _parse(address: str, stored: str | None, fields: dict[str, Any], home: str | None) -> NewAccount:
+        new = NewAccount.parse(address, stored, fields, home)
+        if new.parent:
+            raise InvalidValue("linked accounts cannot be made in bulk; add them afterwards")
         return new
 
     def _check_batch(self, tx: Transaction, batch: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:
@@ -199,3 +187,15 @@ class Creation:
         users = tx.execute(select(columns.id_user).where(*mine).order_by(columns.id_user)).scalars().all()
         tx.execute(update(self._users).where(*mine).values(deleted=0))
         return users
+
+
+def _take_passwords(given: Sequence[dict[str, Any]], refusals: Refusals) -> Mapping[int, str]:
+    """Take the passwords out of the rows of a bulk call; return their stored forms, by index."""
+    found: dict[int, str] = {}
+    for index, fields in enumerate(given):
+        password, ready = fields.pop("password", None), fields.pop("password_hash", None)
+        with refusals.collect(index):
+            stored = stored_password(password, ready)
+            if stored is not None:
+                found[index] = stored
+    return found

@@ -10,7 +10,8 @@ from typing import Any
 from mailstore.address import account_address, alias_address, any_address, domain_part, local_part, login_address
 from mailstore.driver.values import Column, checked, flag, now, text
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
-from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.fields import AccountFields, plain, reject_unknown, reject_unsupported
+from mailstore.model import Account
 from mailstore.passwords import check_hash
 from mailstore.quota import Quota, QuotaLike
 from mailstore.sql.afterlogic import codec
@@ -30,7 +31,9 @@ _UNIT = 1024
 _UNLIMITED = 104_857_600
 """What the product writes for "no limit"; everything from there on reads back as none."""
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 naive UTC, as everywhere in stores
-_KEPT = frozenset({"name", "enabled", "quota", "aliases"})
+_SUPPORTED = frozenset({"name", "enabled", "quota", "aliases"})
+_BLANK = Account(address="", mailbox_folder="")
+"""What an account always is, in what the webmail does not keep; its home itself is the Maildir."""
 _NO_LANGUAGE = "Autodetect"
 
 
@@ -59,9 +62,7 @@ COLUMNS: Mapping[str, Column] = {
 def require_supported(fields: Mapping[str, Any]) -> None:
     """Raise TypeError for an unknown parameter, NotSupported for one that the webmail has no room for."""
     reject_unknown(fields, AccountFields)
-    lacking = sorted(fields.keys() - _KEPT)
-    if lacking:
-        raise NotSupported(f"AfterLogic keeps no {lacking[0]} of an account; see its settings for what it keeps")
+    reject_unsupported(fields, _SUPPORTED, _BLANK, "AfterLogic", instead="see AccountSettings for what it keeps")
 
 
 def stored_password(password: str | None, password_hash: str | None) -> str | None:
@@ -89,16 +90,18 @@ class NewAccount:
     internal: bool = False
 
     @classmethod
-    def parse(
-        cls, address: str, password: str | None, password_hash: str | None, fields: Mapping[str, Any]
-    ) -> NewAccount:
-        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError."""
+    def parse(cls, address: str, stored: str | None, fields: Mapping[str, Any], home: str | None = None) -> NewAccount:
+        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError.
+
+        `stored` is the stored form of its password.
+        """
+        if home is not None:
+            raise NotSupported("the webmail has no column for homes; the mail server derives them from the address")
         fields = dict(fields)
         settings = fields.pop("settings", None) or AccountSettings()
         # Outside of all domains it is somebody's mailbox anywhere; `finish` is stricter with the product's own server.
         anywhere = settings.default_domain or settings.parent
         address = login_address(address) if anywhere else any_address(address)
-        stored = stored_password(password, password_hash)
         if stored is None:
             raise InvalidPassword(f"{address}: a new account needs a password", subject=address)
         require_supported(fields)

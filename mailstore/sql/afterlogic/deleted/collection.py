@@ -46,5 +46,5 @@ class DeletedMailboxes(SQLMailboxes):
             restoration.run(snapshot)
         elif secret is not None:
             restoration.find_mail()
-            new = NewAccount.parse(record.address, secret.password, None, {})
+            new = NewAccount.parse(record.address, secret.hash, {})
             Creation(self._context, self._names, self._server).one(tx, new, restoring=True)

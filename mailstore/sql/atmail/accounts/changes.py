@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import and_, update
 
-from mailstore.address import addresses, alias_address, held_addresses
-from mailstore.driver.names import Owners, edited
+from mailstore.address import alias_address
+from mailstore.driver.forwarding import Forwarding
+from mailstore.driver.names import Owners
 from mailstore.driver.secret import Secret
-from mailstore.fields import named, plain
-from mailstore.model import Edit, Names
+from mailstore.fields import named
+from mailstore.model import Edit
 from mailstore.sql.atmail.accounts.new import account_columns, forwarding_type
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, Expansions, alias_row
@@ -34,7 +35,7 @@ class AccountChange:
         if secret:
             self._columns["password"] = secret.hash
         self._aliases = named(fields.get("aliases"), alias_address)
-        self._forwarding = _checked_forwarding(fields.get("forwarding", Edit()))
+        self._forwarding = Forwarding.parse(fields)
 
     @property
     def new_aliases(self) -> tuple[str, ...]:
@@ -85,17 +86,6 @@ class AccountChange:
         owners: Callable[[Collection[str]], Owners],
     ) -> None:
         present = dict(rows)
-        copies = not present or DELIVER in present.values() or self._address in present
-        others = [target for target in present if target != self._address]
-        wanted = self._forwarding
-        named = wanted.add if isinstance(wanted, Edit) else tuple(wanted)
-        targets = edited(wanted, others, owners) if isinstance(wanted, Edit) else named
-        others = [target for target in dict.fromkeys(targets) if target != self._address]
-        keep_copy = self._fields.get("keep_copy", copies) or self._address in named
+        copy = (self._address,) if DELIVER in present.values() else ()
+        others, keep_copy = self._forwarding.after(self._address, (*present, *copy), owners)
         expansions.replace(tx, self._address, others, forwarding_type(keep_copy))
-
-
-def _checked_forwarding(names: Names) -> Edit | tuple[str, ...]:
-    if isinstance(names, Edit):
-        return Edit(add=addresses(names.add), remove=held_addresses(names.remove))
-    return addresses(plain(names))

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select
 
 from mailstore.disk.layout import normal_home
-from mailstore.driver.bulk import Refusals, batches, grouped_by_columns, take_secrets
+from mailstore.driver.bulk import Hashing, Refusals, batches, grouped_by_columns, parse_accounts
 from mailstore.driver.rights import Operation
+from mailstore.driver.secret import Secret
 from mailstore.driver.values import now
 from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
 from mailstore.sql.atmail.accounts.new import NewAccount
@@ -53,7 +54,9 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = self._parsed(accounts, refusals)
+        config = self._context.config
+        hashing = Hashing(config.password_scheme, config.password_reader, SALT_BYTES)
+        new = parse_accounts(accounts, hashing.take, self._parse, refusals)
         with self._context.db.writing() as tx:
             for batch in batches(new):
                 self._check_batch(tx, batch, refusals)
@@ -65,23 +68,8 @@ class Creation:
                     self._context.insert(tx, "accounts", alike)
         return len(new)
 
-    def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: Refusals) -> list[tuple[int, NewAccount]]:
-        given = [dict(account) for account in accounts]
-        config = self._context.config
-        hashes = take_secrets(given, config.password_scheme, config.password_reader, refusals, salt_bytes=SALT_BYTES)
-        new: list[tuple[int, NewAccount]] = []
-        seen: set[str] = set()
-        for index, fields in enumerate(given):
-            with refusals.collect(index):
-                if {"aliases", "forwarding", "keep_copy"} & fields.keys():
-                    raise InvalidValue("aliases and forwarding cannot be set in bulk; update the account afterwards")
-                address, home = fields.pop("address", ""), fields.pop("home", None)
-                account = NewAccount.parse(self._context, address, hashes.get(index), fields, home)
-                if account.address in seen:
-                    raise AlreadyExists(f"{account.address} stands twice in this list", subject=account.address)
-                seen.add(account.address)
-                new.append((index, account))
-        return new
+    def _parse(self, address: str, hashed: Secret | None, fields: dict[str, Any], home: str | None) -> NewAccount:
+        return NewAccount.parse(self._context, address, hashed, fields, home)
 
     def _check_batch(self, tx: Transaction, batch: Sequence[tuple[int, NewAccount]], refusals: Refusals) -> None:
         domains = self._lock_domains(tx, {account.domain for _, account in batch})

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailstore.address import account_address, addresses, alias_address, domain_part
+from mailstore.address import account_address, alias_address, domain_part
+from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import Column, checked, flag, text
-from mailstore.errors import InvalidPassword, NotSupported
-from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.errors import InvalidPassword
+from mailstore.fields import AccountFields, plain, reject_unknown, reject_unsupported
+from mailstore.model import Account
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, LOCAL, alias_row
 from mailstore.sql.atmail.schema.units import local_now, megabytes
@@ -23,7 +25,8 @@ _COLUMNS: Mapping[str, Column] = {
     "last_name": ("lastName", text("last_name")),
     "quota": ("quota", megabytes),
 }
-_KNOWN = frozenset({*_COLUMNS, "name", "enabled", "forwarding", "keep_copy", "aliases"})
+_SUPPORTED = frozenset({*_COLUMNS, "name", "enabled", "forwarding", "keep_copy", "aliases"})
+_BLANK = Account(address="")
 _enabled = flag("enabled")
 _name = text("name")
 
@@ -34,9 +37,7 @@ def account_columns(context: Context, fields: Mapping[str, Any]) -> dict[str, An
     There is no column for a whole name: it is the first and the last name, parted at the last blank.
     """
     reject_unknown(fields, AccountFields)
-    unknown = sorted(fields.keys() - _KNOWN)
-    if unknown:
-        raise NotSupported(f"atmail keeps no {unknown[0]} of accounts; leave it out")
+    reject_unsupported(fields, _SUPPORTED, _BLANK, "atmail")
     columns: dict[str, Any] = {}
     if "name" in fields:
         first, _, last = _name(fields["name"]).rpartition(" ")
@@ -81,8 +82,7 @@ class NewAccount:
         columns = account_columns(context, fields)
         if hashed is None:
             raise InvalidPassword(f"{address}: a new account needs a password, or a ready hash", subject=address)
-        forwarding = addresses(plain(fields.get("forwarding", ())))
-        others = tuple(destination for destination in forwarding if destination != address)
+        others, keep_copy = Forwarding.parse(fields).of_new(address)
         moment = local_now()
         defaults = {
             "username": address, "password": hashed.hash, "userStatus": 0, "dateCreate": moment, "dateModified": moment,
@@ -94,7 +94,7 @@ class NewAccount:
             secret=hashed,
             row={**defaults, **columns},
             forwarding=others,
-            keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
+            keep_copy=keep_copy,
             aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
             home=home,
             operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),

@@ -10,9 +10,9 @@ from sqlalchemy import delete, select
 
 from mailstore.address import held_domain
 from mailstore.driver.values import Column, checked, language, optional_address, text
-from mailstore.errors import InvalidValue, LimitExceeded, NotFound, NotSupported
-from mailstore.fields import AdminFields, plain, reject_unknown
-from mailstore.model import UNSET, Edit, Names, Unset
+from mailstore.errors import InvalidValue, LimitExceeded, NotFound
+from mailstore.fields import AdminFields, plain, reject_unknown, reject_unsupported
+from mailstore.model import UNSET, Admin, Edit, Names, Unset
 from mailstore.sql.atmail.admins.roles import Roles, permission_ids
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.schema.permissions import ALL, DOMAIN_ADMIN
@@ -27,7 +27,9 @@ _COLUMNS: Mapping[str, Column] = {
     "max_accounts": ("numUsers", account_limit),
     "max_quota": ("quota", megabytes),
 }
-_KNOWN = frozenset({*_COLUMNS, "global_admin", "domains"})
+_SUPPORTED = frozenset({*_COLUMNS, "global_admin", "domains"})
+_BLANK = Admin(address="", max_domains=-1)
+"""What is so of every admin; how many domains it may create is not among it, but follows from its permissions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +59,7 @@ class AdminChange:
 
     def __init__(self, context: Context, fields: Mapping[str, Any], settings: AdminSettings | None) -> None:
         reject_unknown(fields, AdminFields)
-        unknown = sorted(fields.keys() - _KNOWN)
-        if unknown:
-            raise NotSupported(f"atmail keeps no {unknown[0]} of admins; leave it out, or see AdminSettings")
+        reject_unsupported(fields, _SUPPORTED, _BLANK, "atmail", instead="leave it out, or see AdminSettings")
         self._context = context
         self._fields = fields
         self._settings = settings or AdminSettings()

@@ -17,8 +17,8 @@ from mailstore import store
 from mailstore.address import addresses, alias_address, domain_part, held_address, held_domain
 from mailstore.driver.names import edited
 from mailstore.driver.rights import Operation
-from mailstore.errors import InvalidValue, NotFound, NotSupported
-from mailstore.fields import AliasFields, plain, reject_unknown
+from mailstore.errors import InvalidValue, NotFound
+from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions, alias_row
@@ -180,9 +180,7 @@ class Aliases(store.Aliases):
 def _members(fields: Mapping[str, Any]) -> Edit | tuple[str, ...]:
     """Return the members that parameters name. Raises NotSupported for what atmail keeps nothing of."""
     reject_unknown(fields, AliasFields)
-    unknown = sorted(fields.keys() - {"members"})
-    if unknown:
-        raise NotSupported(f"atmail keeps no {unknown[0]} of aliases; leave it out")
+    reject_unsupported(fields, {"members"}, Alias(address=""), "atmail")
     names: Names = fields.get("members", Edit())
     if isinstance(names, Edit):
         return Edit(add=addresses(names.add), remove=addresses(names.remove))

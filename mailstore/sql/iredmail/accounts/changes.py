@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, or_, select, update
 
 from mailstore import passwords
-from mailstore.address import addresses, alias_address, held_addresses
+from mailstore.address import alias_address
 from mailstore.driver.companions import levels
+from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.iredmail.panel import panel_hash, panel_notice, panel_verifies
 from mailstore.driver.iredmail.policy import DomainPolicy
-from mailstore.driver.names import edited
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import checked, now, timezone
@@ -44,7 +44,7 @@ class AccountChange:
         self._columns = checked(fields, COLUMNS)
         context.require(self._columns, "mailbox")
         self._pointers = pointers_from(fields)
-
+        self._forwarding = Forwarding.parse(fields)
         self._aliases = named(fields.get("aliases"), alias_address)
 
     @property
@@ -139,18 +139,8 @@ class AccountChange:
     def _change_forwarding(self, tx: Transaction, forwardings: Forwardings, names: NameSpace, active: int) -> None:
         condition = forwardings.of_account(self._address)
         present = forwardings.destinations(tx, condition)
-        wanted = self._fields.get("forwarding", Edit())
-        if isinstance(wanted, Edit):
-            edit = Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove))
-            named, destinations = edit.add, edited(edit, present, partial(names.owners, tx.connection))
-        else:
-            # The copy stays as it was, unless the caller names the account itself or says keep_copy.
-            kept = (self._address,) if self._address in present or not present else ()
-            named = addresses(wanted)
-            destinations = (*named, *kept)
-        others = [destination for destination in dict.fromkeys(destinations) if destination != self._address]
-        keep_copy = self._fields.get("keep_copy", self._address in destinations) or self._address in named or not others
-        targets = [self._address] * bool(keep_copy) + others
+        others, keep_copy = self._forwarding.after(self._address, present, partial(names.owners, tx.connection))
+        targets = [self._address] * keep_copy + list(others)
         forwardings.replace(tx, condition, [forwarding_row(self._address, target, active) for target in targets])
 
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import select
 
 from mailstore.disk.layout import Layout
-from mailstore.driver.bulk import Refusals, batches, grouped_by_columns, parse_accounts
+from mailstore.driver.bulk import Hashing, Refusals, batches, grouped_by_columns, parse_accounts
 from mailstore.driver.companions import levels
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.rights import Operation
@@ -64,9 +64,9 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = parse_accounts(
-            accounts, self._context.config.password_scheme, self._context.config.password_reader, self._parse, refusals
-        )
+        config = self._context.config
+        hashing = Hashing(config.password_scheme, config.password_reader)
+        new = parse_accounts(accounts, hashing.take, self._parse, refusals)
         with self._context.db.writing() as tx:
             for batch in batches(new):
                 self._check_batch(tx, batch, refusals)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailstore.address import account_address, addresses, alias_address, domain_part
+from mailstore.address import account_address, alias_address, domain_part
+from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.iredmail.units import megabytes
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
@@ -94,15 +95,14 @@ class NewAccount:
         context.require(columns, "mailbox")
         settings = Settings("")
         settings.put("timezone", timezone(fields.get("timezone", "")))
-        forwarding = addresses(plain(fields.get("forwarding", ())))
-        others = tuple(destination for destination in forwarding if destination != address)
+        others, keep_copy = Forwarding.parse(fields).of_new(address)
         services = fields.get("services")
         return cls(
             address=address,
             secret=hashed,
             mailbox={**columns, "settings": context.settings_text(str(settings))},
             forwarding=others,
-            keep_copy=bool(fields.get("keep_copy", True)) or address in forwarding or not others,
+            keep_copy=keep_copy,
             aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
             pointers=pointers_from(fields),
             services=services if services is None or isinstance(services, Edit) else tuple(plain(services)),

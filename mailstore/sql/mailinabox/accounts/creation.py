@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from mailstore.driver.bulk import Refusals, take_secrets
+from mailstore.driver.bulk import Hashing, Refusals, parse_accounts
 from mailstore.driver.secret import Secret, make_secret
-from mailstore.errors import AlreadyExists, InvalidAddress, InvalidPassword, NotSupported
+from mailstore.errors import InvalidAddress, InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account
 from mailstore.sql.engine import Transaction
@@ -99,7 +99,9 @@ class Creation:
     def many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Write many accounts in one transaction. Raises BulkRefused with all rows that were refused."""
         refusals = Refusals()
-        new = self._parsed(accounts, refusals)
+        config = self._context.config
+        hashing = Hashing(config.password_scheme, config.password_reader, check=self._check_password)
+        new = parse_accounts(accounts, hashing.take, self._parse, refusals)
         if not new:
             refusals.stop_if_any()
             return 0
@@ -117,25 +119,11 @@ class Creation:
             self._write(tx, [user for _, user in new])
         return len(new)
 
-    def _parsed(self, accounts: Iterable[Mapping[str, Any]], refusals: Refusals) -> list[tuple[int, NewUser]]:
-        given = [dict(account) for account in accounts]
-        for index, fields in enumerate(given):
-            with refusals.collect(index):
-                rules.check_new_password(fields.get("password"), self._context.config.min_password_length)
-        secrets = take_secrets(
-            given, self._context.config.password_scheme, self._context.config.password_reader, refusals
-        )
-        new: list[tuple[int, NewUser]] = []
-        seen: set[str] = set()
-        for index, fields in enumerate(given):
-            with refusals.collect(index):
-                address, home = fields.pop("address", ""), fields.pop("home", None)
-                user = NewUser.parse(self._context, address, secrets.get(index), home, fields)
-                if user.address in seen:
-                    raise AlreadyExists(f"{user.address} stands twice in this list", subject=user.address)
-                seen.add(user.address)
-                new.append((index, user))
-        return new
+    def _parse(self, address: str, secret: Secret | None, fields: dict[str, Any], home: str | None) -> NewUser:
+        return NewUser.parse(self._context, address, secret, home, fields)
+
+    def _check_password(self, password: str) -> None:
+        rules.check_new_password(password, self._context.config.min_password_length)
 
     def _is_empty(self, tx: Transaction) -> bool:
         """Tell whether the box has no user yet: its first one may have any name."""
