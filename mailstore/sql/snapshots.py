@@ -169,7 +169,7 @@ def _value(value: Any, type_: str) -> Any:
     """Return a kept value as the driver takes it for a column. Records of earlier versions hold JSON and arrays as such."""
     if isinstance(value, dict):
         return base64.b64decode(value[_BYTES]) if value.keys() == {_BYTES} else json.dumps(value)
-    return json.dumps(value) if isinstance(value, list) and type_ != "array" else value
+    return json.dumps(value) if isinstance(value, list) and not type_.endswith("[]") else value
 
 
 def _type(table: Table, name: str, value: Any) -> Any:

@@ -70,7 +70,7 @@ def test_admins(cli: Cli, store: AtmailStore) -> None:
         "a@b.org", "--parent", "root",
     )  # fmt: skip
     assert store.admins.login("sub", made["generated_password"]) is not None
-    assert (made["max_accounts"], made["max_quota"], made["settings"]["company"]) == (5, "1G", "Sons")
+    assert (made["max_accounts"], made["max_quota"], made["settings"]["company"]) == (5, 1 << 30, "Sons")
     rights = cli("atmail", "admin-rights", "sub")
     assert rights["effective"] == ["account.add", "account.view"]
     cli("atmail", "admin-update", "sub", "--name", "Sub", "--role", "subadmin")

@@ -119,7 +119,7 @@ class TestDovecot:
         self, store: Store, dovecot: Dovecot, shared: LdapRig, scheme: str
     ) -> None:
         if scheme == "argon2id" and shared.shared.config.login_by == "bind":
-            with pytest.raises(InvalidPassword, match="slapd could not verify"):
+            with pytest.raises(InvalidPassword, match="slapd cannot verify"):
                 store.accounts.create(BOB, password_hash=hashed(scheme))
             return
         store.accounts.create(BOB, password_hash=hashed(scheme))

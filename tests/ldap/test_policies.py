@@ -349,7 +349,7 @@ def test_the_databases_go_down_when_the_directory_is_changed(
     prig.server.start()
     if name == "rename":
         assert content(store, prig, NEW) == had
-    assert {finding.code for finding in store.check()} == {"left-over"}
+    assert {finding.code for finding in store.check() if finding.severity == "error"} == {"left-over"}
     with pytest.raises(NotFound):
         OPERATIONS[name](store)
     if name == "delete domain":  # nobody knows any more what aliases its accounts had elsewhere

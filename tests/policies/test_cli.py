@@ -75,7 +75,7 @@ def test_throttle(command: Command, prig: PolicyRig) -> None:
         f"max_quota\t2G\t15m\t{BOB}\t", "max_recipients\tunlimited\t1h\texample.com\t",
     ]  # fmt: skip
     shown: Any = json.loads(command(f"throttle show {BOB} outbound", "json"))
-    assert (shown["period"], shown["max_quota"], shown["max_msgs"]) == (900, "2G", "inherit")
+    assert (shown["period"], shown["max_quota"], shown["max_msgs"]) == (900, 2 << 30, "inherit")
     command(f"throttle reset {BOB}")
     command(f"throttle delete {BOB} outbound")
     assert "no limit" in command("throttle set global inbound --period 1h --max-msgs 10M", code=2)
