@@ -298,8 +298,8 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One API that `mailstore-http` answers, on one store. See docs/http.md."""
 
     api: Annotated[
-        Literal["iredadmin"],
-        Meta(description="Whose API: iredadmin for iRedAdmin-Pro's RESTful API."),
+        Literal["iredadmin", "mailinabox"],
+        Meta(description="Whose API: iRedAdmin-Pro's RESTful API, or the mail API of Mail-in-a-Box."),
     ]
     store: Annotated[str, Meta(description="Name of the store that it works on. Empty: the default one.")] = ""
     prefixes: Annotated[
@@ -310,10 +310,15 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         list[str], Meta(description="Addresses and networks that may use it, to log in, too. Empty: all.")
     ] = msgspec.field(default_factory=list)
     session_idle: Annotated[
-        str, Meta(description="A session ends when it is not used for so long.", pattern=_DURATION)
-    ] = "30m"
+        str,
+        Meta(
+            description="A session ends when it is not used for so long: a number and s, m, h or d. Default: 30m for "
+            "iredadmin, 2d for mailinabox.",
+            pattern=f"{_DURATION}|^$",
+        ),
+    ] = ""
     session_keeps_address: Annotated[
-        bool, Meta(description="Whether a session ends when the client's address changes.")
+        bool, Meta(description="iredadmin: whether a session ends when the client's address changes.")
     ] = True
     cookie: Annotated[
         str,

@@ -1,7 +1,8 @@
 """Slowing down whoever guesses passwords: per address of the client, and per account.
 
 Nobody is locked out. After some failures an attempt counts only when a pause is over, which doubles with each failure; what
-comes before is refused without a look at the password. No thread waits meanwhile.
+comes before is refused without a look at the password. No thread waits meanwhile. A client that has logged in to an account
+is not slowed down by what others try there, else a guesser could keep its owner out.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 __all__ = ["FailedLogins", "printable"]
 
+_T = TypeVar("_T")
 _FREE = {"client": 10, "account": 5}
 """So many failures of one client, or for one account, are without consequence: people mistype."""
 _LONGEST = 60.0
 _FORGOTTEN_AFTER = 600.0
+_KNOWN_FOR = 24 * 3600.0
+"""So long a client that has logged in is known to be the owner of the account."""
 _MOST = 20_000
 """So many clients and accounts are remembered, the latest ones: memory must not be a guesser's to fill."""
 
@@ -38,25 +42,32 @@ class FailedLogins:
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()
         self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def wait(self, client: str, account: str) -> float:
         """Return for how many seconds from now on an attempt would not be looked at; 0 if it may be made."""
         now = self._clock()
+        of_client, of_account = _keys(client, account)
         with self._lock:
-            return max(self._pause(key, now) for key in _keys(client, account))
+            since = self._known.get((client, of_account[1]))
+            counted = (of_client,) if since is not None and now - since < _KNOWN_FOR else (of_client, of_account)
+            return max(self._pause(key, now) for key in counted)
+
+    def succeeded(self, client: str, account: str) -> None:
+        """Note that a client has logged in to an account."""
+        with self._lock:
+            _add(self._known, (client, _keys(client, account)[1][1]), self._clock())
 
     def note(self, client: str, account: str, line: str) -> None:
         """Count a failure, and write `line`, by which fail2ban finds it, to standard error."""
         now = self._clock()
         with self._lock:
             for key in _keys(client, account):
-                record = self._records.pop(key, None)
+                record = self._records.get(key)
                 if record is None or now - record.last > _FORGOTTEN_AFTER:
                     record = _Record()
                 record.failures, record.last = record.failures + 1, now
-                self._records[key] = record
-            while len(self._records) > _MOST:
-                self._records.popitem(last=False)
+                _add(self._records, key, record)
             self._stream.write(f"{line}\n")
             self._stream.flush()
 
@@ -70,7 +81,15 @@ class FailedLogins:
         return max(0.0, record.last + min(_LONGEST, 2.0 ** min(beyond, 10)) - now)
 
 
-def _keys(client: str, account: str) -> tuple[tuple[str, str], ...]:
+def _add(records: OrderedDict[tuple[str, str], _T], key: tuple[str, str], value: _T) -> None:
+    """Put what is new at the end, and forget the oldest if there are too many."""
+    records[key] = value
+    records.move_to_end(key)
+    while len(records) > _MOST:
+        records.popitem(last=False)
+
+
+def _keys(client: str, account: str) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("client", client), ("account", account.strip().lower()[:254])
 
 

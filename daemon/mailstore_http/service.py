@@ -20,6 +20,7 @@ from mailstore.version import __version__
 from mailstore_http.app import Application, Dialect
 from mailstore_http.failures import FailedLogins
 from mailstore_http.iredadmin.dialect import IRedAdmin
+from mailstore_http.mailinabox.dialect import MailInABox
 from mailstore_http.settings import DialectSettings, Settings, seconds
 from mailstore_http.stores import Stores
 from mailstored.logs import adopt_standard_logging, make_logger
@@ -46,7 +47,8 @@ def application(settings: Settings) -> tuple[Application, Stores]:
 
 
 def _dialect(settings: DialectSettings, stores: Stores, failures: FailedLogins) -> Dialect:
-    return IRedAdmin(settings, stores, failures)
+    made: type[IRedAdmin | MailInABox] = MailInABox if settings.config.api == "mailinabox" else IRedAdmin
+    return made(settings, stores, failures)
 
 
 class Service:

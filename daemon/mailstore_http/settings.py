@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from mailstore_http.networks import Networks, is_inside
 __all__ = ["DialectSettings", "Settings", "load", "seconds"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_PREFIXES = {"iredadmin": ("/api", "/iredadmin/api", "/admin/api")}
-_BACKENDS = {"iredadmin": ("iredmail+",)}
+_PREFIXES = {"iredadmin": ("/api", "/iredadmin/api", "/admin/api"), "mailinabox": ("/admin",)}
+_IDLE = {"iredadmin": "30m", "mailinabox": "2d"}
+_BACKENDS = {"iredadmin": ("iredmail+",), "mailinabox": ("mailinabox",)}
 """How the URLs of stores begin whose panel has such an API."""
 
 
@@ -29,6 +31,7 @@ class DialectSettings:
     config: DialectConfig
     store: str
     kind: str
+    hostname: str
     prefixes: tuple[str, ...]
     clients: Networks
     idle: int
@@ -67,7 +70,7 @@ def _settings(whole: Config) -> Settings:
     http = whole.http
     if not http.dialects:
         raise ConfigurationError("http.dialects: no API is configured; add a [http.dialects.NAME]")
-    socket, host, port = _listen(http)
+    path, host, port = _listen(http)
     stores: dict[str, StoreConfig] = {}
     dialects = []
     for name, dialect in http.dialects.items():
@@ -77,7 +80,7 @@ def _settings(whole: Config) -> Settings:
     _require_distinct(dialects)
     return Settings(
         http=http,
-        socket=socket,
+        socket=path,
         host=host,
         port=port,
         proxies=Networks("http.trusted_proxies", http.trusted_proxies),
@@ -133,9 +136,10 @@ def _dialect(name: str, dialect: DialectConfig, store: str, options: StoreConfig
         config=dialect,
         store=store,
         kind=kind,
+        hostname=options.primary_hostname or socket.getfqdn(),
         prefixes=prefixes,
         clients=Networks(f"{where}.clients", dialect.clients),
-        idle=seconds(dialect.session_idle),
+        idle=seconds(dialect.session_idle or _IDLE[dialect.api]),
         state=state / name,
     )
 

@@ -113,6 +113,7 @@ def test_records_of_a_directory(panel: Client, ldap: LdapRig, policies: PolicyRi
     assert panel.call("POST", lists, addresses="a@example.org,@.example.net")["_success"]
     assert panel.call("PUT", lists, addresses="a@example.org")["_success"]
     assert panel.call("GET", lists)["_data"] == ["@.example.net"]
+    assert panel.call("POST", "/wblist/outbound/whitelist/global", addresses="rubbish")["_success"] is False
     assert panel.call("DELETE", lists)["_success"]
     assert panel.call("GET", lists)["_data"] == []
     assert panel.call("PUT", f"/alias/none@{DOMAIN}", accessPolicy="domain")["_msg"] == "NO_SUCH_ACCOUNT"

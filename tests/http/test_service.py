@@ -99,6 +99,8 @@ def test_pauses_grow_and_end() -> None:
             failures.note("192.0.2.1", "a@x", "line")
         assert failures.wait("203.0.113.1", "A@x ") == 1  # the account, from elsewhere
         assert failures.wait("192.0.2.1", "b@x") == 0  # another account from there
+        failures.succeeded("198.51.100.1", "A@x")
+        assert failures.wait("198.51.100.1", "a@x") == 0  # its owner is not kept out
         for _ in range(20):
             failures.note("192.0.2.1", "a@x", "line")
         assert failures.wait("192.0.2.1", "b@x") == 60
@@ -140,7 +142,11 @@ def test_the_allow_list_is_for_the_login_too(sqlite_rig: Rig, accounts: Store, w
 
 def test_a_socket_instead_of_an_address(sqlite_rig: Rig, accounts: Store, workdir: Path) -> None:
     text = config(sqlite_rig, workdir).replace('"127.0.0.1:0"', f'"unix:{workdir}/socket"')
-    with serving(workdir, text) as service:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(workdir / "notify"))
+    manager.settimeout(20)
+    with manager, serving(workdir, text, NOTIFY_SOCKET=str(workdir / "notify")) as service:
+        assert b"READY=1" in manager.recv(4096)
         assert (workdir / "socket").stat().st_mode & 0o777 == 0o660
         answer = subprocess.run(
             [program("curl"), "-sS", "--unix-socket", str(workdir / "socket"), "http://x/readyz"],
@@ -148,6 +154,7 @@ def test_a_socket_instead_of_an_address(sqlite_rig: Rig, accounts: Store, workdi
         )  # fmt: skip
         assert answer.stdout == "ok\n"
         service.terminate()
+        assert b"STOPPING=1" in manager.recv(4096)
         assert service.wait() == 0
 
 

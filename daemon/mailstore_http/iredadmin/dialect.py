@@ -81,6 +81,7 @@ class IRedAdmin:
         if admin is None:
             self._note_failure(request, name)
             return self.refusal(200, "INVALID_CREDENTIALS")
+        self._failures.succeeded(request.client, name)
         token = self._sessions.begin(Session(admin.address, request.client))
         secure = "; Secure" if self._settings.config.secure_cookie or request.secure else ""
         cookie = f"{self._cookie}={token}; Path=/; HttpOnly; SameSite=Strict{secure}"

@@ -41,7 +41,7 @@ def word_for(error: Refused, call: Call, everything: Store) -> str:
 def _malformed(call: Call) -> str:
     """Return what is wrong with a name in the path, empty for nothing. What a store holds can be named all the same."""
     for key, value in call.path.items():
-        if key not in _NAMES:
+        if key not in _NAMES or (key == "level" and value == "global"):
             continue
         is_mail = key in {"mail", "new"} or "@" in value
         try:

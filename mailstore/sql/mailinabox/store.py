@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, select
 
 from mailstore import store
 from mailstore.address import held_address
@@ -30,6 +30,7 @@ from mailstore.sql.mailinabox.disk.mailboxes import open_homes
 from mailstore.sql.mailinabox.domains import Domains
 from mailstore.sql.mailinabox.records import Retention
 from mailstore.sql.mailinabox.schema import detection
+from mailstore.store.base import RecordKind
 
 __all__ = ["MailInABoxStore", "create_own_table", "open_store"]
 
@@ -112,6 +113,21 @@ class MailInABoxStore(SQLDriver[Context]):
         }
         return _ALWAYS | {capability for capability, is_there in present.items() if is_there}
 
+    def record(self, kind: RecordKind, name: str) -> Mapping[str, Any]:
+        if kind not in {"account", "alias"}:
+            return super().record(kind, name)
+        account = kind == "account"
+        key = self.accounts.get(name).address if account else self.aliases.get(name).address
+        table = self._context.table("users" if account else "aliases")
+        columns = [column for column in table.c if column.name != "password"]
+        with self._context.reading() as connection:
+            query = select(*columns).where(table.c["email" if account else "source"] == key)
+            row = connection.execute(query).mappings().first()
+            if row is None:  # it was there a moment ago
+                raise NotFound(f"there is no {kind} {key} any more", subject=key)
+            factors = _factors(self._context.schema, connection, row["id"]) if account else {}
+        return {**row, **factors}
+
     def acting_as(self, admin: str) -> Self:
         actor = held_address(admin)
         self._context.require("users", "privileges", "admins")
@@ -150,3 +166,11 @@ class MailInABoxStore(SQLDriver[Context]):
 
 def _database(box: Box) -> Database:
     return Database(URL.create("sqlite+pysqlite", database=str(box.database)), {"timeout": BUSY_SECONDS})
+
+
+def _factors(schema: detection.Schema, connection: Connection, user: int) -> Mapping[str, Any]:
+    """Return the kinds of second factors that a user has; their secrets are left out."""
+    if not schema.has("mfa"):
+        return {"mfa": []}
+    table = schema["mfa"]
+    return {"mfa": list(connection.execute(select(table.c.type).where(table.c.user_id == user)).scalars())}

@@ -1,0 +1,290 @@
+"""Mail-in-a-Box's mail API on a box's file: the panel's own curl lines, answers to the byte, sentences, and who may ask."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import subprocess
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlencode
+
+import pytest
+
+from mailstore.passwords import hash_password
+from tests.http.rig import Client, Reply, serving, toml
+from tests.mailinabox.rig import HOSTNAME, BoxRig
+from tests.servers.process import make_directory, program
+from tests.stores import empty_homes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mailstore import Store
+    from tests.http.rig import Service
+    from tests.stores import StoreRig
+
+ME, PASSWORD, BOB = "me@mydomain.com", "yourpassword", "bob@example.com"
+READY = hash_password(PASSWORD, "SHA512-CRYPT")
+DIALECT = '[http.dialects.box]\napi = "mailinabox"\n'
+CURL = """\
+curl -X GET https://{{hostname}}/admin/mail/users?format=json
+curl -X POST -d "email=new_user@mydomail.com" -d "password=s3curE_pa5Sw0rD" https://{{hostname}}/admin/mail/users/add
+curl -X POST -d "email=new_user@mydomail.com" -d "privilege=admin" https://{{hostname}}/admin/mail/users/privileges/add
+curl -X POST -d "email=new_user@mydomail.com" https://{{hostname}}/admin/mail/users/privileges/remove
+curl -X POST -d "email=new_user@mydomail.com" https://{{hostname}}/admin/mail/users/remove
+"""
+"""The command lines that the panel shows, in an order in which they can be run."""
+
+
+@pytest.fixture(scope="module")
+def box(rigs: Callable[[str], StoreRig]) -> BoxRig:
+    return cast("BoxRig", rigs("mailinabox"))
+
+
+@pytest.fixture(scope="module")
+def service(box: BoxRig, scratch_root: Path) -> Iterator[Service]:
+    directory = make_directory(scratch_root / "http-box")
+    options = {"homes": [str(box.root)], "home_owner": f"{box.owner[0]}:{box.owner[1]}", "primary_hostname": HOSTNAME}
+    lines = [f'url = "{box.url}"', *(f"{name} = {json.dumps(value)}" for name, value in options.items())]
+    config = toml("\n".join(lines), directory / "state", DIALECT, 'trusted_proxies = ["127.0.0.1"]')
+    with serving(directory, config) as running:
+        yield running
+    assert [line for line in running.lines if PASSWORD in line or "internal error" in line] == []
+
+
+@pytest.fixture
+def store(box: BoxRig) -> Store:
+    box.clear()
+    empty_homes(box)
+    box.shared.accounts.create(ME, password_hash=READY)
+    box.shared.admins.promote(ME, global_admin=True)
+    return box.shared
+
+
+def basic(name: str, secret: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"}
+
+
+@pytest.fixture
+def panel(service: Service, store: Store) -> Client:
+    client = service.client("/admin")
+    client.headers = basic(ME, PASSWORD)
+    return client
+
+
+def post(client: Client, path: str, **form: str) -> Reply:
+    return client.send("POST", path, urlencode(form).encode())
+
+
+def said(client: Client, path: str, **form: str) -> tuple[int, str]:
+    reply = post(client, path, **form)
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    return reply.status, reply.body.decode()
+
+
+def test_the_command_lines_of_the_panel(service: Service, store: Store) -> None:
+    answers = []
+    for line in CURL.splitlines():
+        url = line.replace("https://{{hostname}}", f"http://127.0.0.1:{service.port}")
+        command = url.replace("curl", f"{program('curl')} -sS --user {ME}:{PASSWORD}", 1)
+        answers.append(subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout)
+    assert json.loads(answers[0])[0]["users"][0]["email"] == ME
+    assert answers[1:] == ["mail user added\n", "OK", "OK", "mail user removed\n"]
+
+
+def test_answers_to_the_byte(panel: Client, store: Store) -> None:
+    assert said(panel, "/mail/users/add", email=BOB, password="long enough", quota="10g") == (200, "mail user added\n")
+    reply = panel.send("GET", "/mail/users?format=json")
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.body.endswith(b"\n]\n")
+    assert reply.body == json.dumps(reply.json, indent=2, sort_keys=True).encode() + b"\n"
+    users = {user["email"]: user for group in reply.json for user in group["users"]}
+    assert users[BOB].items() >= {"quota": "10G", "privileges": [], "status": "active"}.items()
+    assert users[ME].items() >= {"quota": "0", "privileges": ["admin"]}.items()
+    assert panel.send("GET", "/mail/users").body == f"{BOB}\n{ME}\n".encode()
+    assert panel.send("GET", f"/mail/users/quota?email={BOB}").json == {"email": BOB, "quota": "10G"}
+    assert panel.send("GET", "/mail/users/quota", f"email={BOB}&text=1".encode()).body == b"10G"
+    assert said(panel, "/mail/users/quota", email=BOB, quota="0") == (200, "OK")
+    assert panel.send("GET", f"/mail/users/quota?email={BOB}&text=1").body == b"0"
+    assert said(panel, "/mail/users/password", email=BOB, password="another one") == (200, "OK")
+    assert store.accounts.verify_password(BOB, "another one")
+    assert said(panel, "/mail/users/privileges/add", email=BOB, privileges="admin") == (200, "OK")
+    assert panel.send("GET", f"/mail/users/privileges?email={BOB}").body == b"admin"
+    assert said(panel, "/mail/users/privileges/remove", email=BOB, privilege="admin") == (200, "OK")
+    assert said(panel, "/mail/users/remove", email=BOB) == (200, "mail user removed\n")
+    group = next(
+        group for group in panel.send("GET", "/mail/users?format=json").json if group["domain"] == "example.com"
+    )
+    assert [(user["status"], "quota" in user, "mailbox" in user) for user in group["users"]] == [
+        ("inactive", False, True)
+    ]
+
+
+def test_aliases_and_domains(panel: Client, store: Store) -> None:
+    add = {"address": "Info@Example.com", "forwards_to": f"{ME},x@example.org"}
+    assert said(panel, "/mail/aliases/add", **add, permitted_senders=ME) == (200, "alias added\n")
+    assert said(panel, "/mail/aliases/add", **add) == (400, "Alias already exists (info@example.com).")
+    assert said(panel, "/mail/aliases/add", **add, update_if_exists="1") == (200, "alias updated\n")
+    assert panel.send("GET", "/mail/aliases").body == f"info@example.com\t{ME},x@example.org\t\n".encode()
+    assert panel.send("GET", "/mail/aliases?format=json").json == [
+        {
+            "domain": "example.com",
+            "aliases": [
+                {
+                    "address": "info@example.com", "address_display": "info@example.com", "auto": False, "required": False,
+                    "forwards_to": [ME, "x@example.org"], "permitted_senders": None,
+                }
+            ],
+        }
+    ]  # fmt: skip
+    assert panel.send("GET", "/mail/domains").body == b"example.com\nmydomain.com\n"
+    for form, sentence in (
+        ({"address": ""}, "No email address provided."),
+        ({"address": "x@example.com"}, "The alias must either forward to an address or have a permitted sender."),
+        ({"address": "x", "forwards_to": ME}, "Invalid email address (x)."),
+        ({"address": "x@example.com", "forwards_to": "y"}, "Invalid receiver email address (y)."),
+        ({"address": "x@example.com", "forwards_to": ME, "permitted_senders": "n@example.com"},
+         "Invalid permitted sender: n@example.com is not a user on this system."),
+    ):  # fmt: skip
+        assert said(panel, "/mail/aliases/add", **form) == (400, sentence)
+    assert said(panel, "/mail/aliases/remove", address="info@example.com") == (200, "alias removed\n")
+    assert said(panel, "/mail/aliases/remove", address="postmaster@mydomain.com") == (
+        400,
+        "That's not an alias (postmaster@mydomain.com).",
+    )
+
+
+LONG = "User account email addresses may only use the lowercase ASCII letters a-z"
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "sentence"),
+    [
+        ("add", {}, "No email address provided."),
+        ("add", {"email": "nobody"}, "Invalid email address."),
+        ("add", {"email": "Bob@example.com", "password": "x"}, LONG),
+        ("add", {"email": "postmaster@example.com"}, "You may not make a user account for that address"),
+        ("add", {"email": BOB, "password": " "}, "No password provided."),
+        ("add", {"email": BOB, "password": "short"}, "Passwords must be at least eight characters."),
+        ("add", {"email": BOB, "password": "x" * 8, "privileges": "root"}, "That's not a valid privilege (root)."),
+        ("add", {"email": ME, "password": "x" * 8, "quota": "1.5G"}, "Quotas cannot contain spaces"),
+        ("add", {"email": BOB, "password": "x" * 8, "quota": "10K"}, "Invalid quota."),
+        ("add", {"email": ME, "password": "x" * 8}, "User already exists."),
+        ("add", {"email": "bob@example.test", "password": "x" * 8}, "Invalid email address."),
+        ("remove", {"email": BOB}, f"That's not a user ({BOB})."),
+        ("password", {"email": BOB, "password": "short"}, "Passwords must be at least eight characters."),
+        ("password", {"email": BOB, "password": "x" * 8}, f"That's not a user ({BOB})."),
+        ("privileges/add", {"email": ME}, "That's not a valid privilege ()."),
+        ("privileges/remove", {"email": BOB}, f"That's not a user ({BOB})."),
+        ("quota", {"email": BOB}, "No quota provided."),
+        ("quota", {"email": BOB, "quota": "1G"}, f"That's not a user ({BOB})."),
+    ],
+)
+def test_sentences(panel: Client, box: BoxRig, path: str, form: dict[str, str], sentence: str) -> None:
+    before = box.everything()
+    status, body = said(panel, f"/mail/users/{path}", **form)
+    assert (status, body[: len(sentence)]) == (400, sentence)
+    assert box.everything() == before
+
+
+class TestWhoAsks:
+    @pytest.fixture
+    def anyone(self, service: Service, store: Store) -> Client:
+        store.accounts.create(BOB, password_hash=READY)
+        client = service.client("/admin")
+        client.headers["X-Forwarded-For"] = "203.0.113.9"
+        return client
+
+    @pytest.mark.parametrize(
+        ("headers", "reason"),
+        [
+            ({}, "Authorization header invalid."),
+            ({"Authorization": "Bearer x"}, "Authorization header invalid."),
+            ({"Authorization": "Basic !!"}, "Authorization header invalid."),
+            (basic(ME, ""), "Enter a password."),
+            (basic(ME, "wrong"), "Incorrect email address or password."),
+            (basic("x@x.org", PASSWORD), "Incorrect email address or password."),
+            (basic(BOB, PASSWORD), "You are not an administrator."),
+        ],
+    )
+    def test_nobody_else(self, anyone: Client, box: BoxRig, headers: dict[str, str], reason: str) -> None:
+        before = box.everything()
+        for method, path in (("GET", "/mail/users"), ("POST", "/mail/users/remove"), ("POST", "/mail/users/add")):
+            reply = anyone.send(method, path, f"email={BOB}&password=12345678".encode(), headers)
+            assert (reply.status, reply.body) == (401, f"{reason}\n".encode())
+            assert reply.headers["www-authenticate"] == 'Basic realm="Mail-in-a-Box Management Server"'
+            assert reply.headers["x-reason"] == reason
+            anyone.headers["X-Forwarded-For"] = f"203.0.113.{random.randrange(1, 255)}"  # noqa: S311
+        assert box.everything() == before
+        asked = {**headers, "X-Requested-With": "XMLHttpRequest", "Accept": "application/json"}
+        reply = anyone.send("GET", "/mail/users", None, asked)
+        assert (reply.status, reply.json) == (403, {"status": "error", "reason": reason})
+        assert "www-authenticate" not in reply.headers
+
+    def test_sessions(self, panel: Client, store: Store) -> None:
+        answer = post(panel, "/login").json
+        assert answer.keys() == {"api_key", "email", "privileges", "status"}
+        assert (answer["status"], answer["email"], answer["privileges"]) == ("ok", ME, ["admin"])
+        panel.headers = basic(ME, answer["api_key"])
+        assert panel.send("GET", "/mail/domains").status == 200
+        assert panel.send("GET", "/mail/domains", None, basic(BOB, answer["api_key"])).status == 401
+        store.accounts.update(ME, password="something else")
+        assert panel.send("GET", "/mail/domains").status == 401
+        panel.headers = basic(ME, "something else")
+        panel.headers = basic(ME, post(panel, "/login").json["api_key"])
+        assert post(panel, "/logout").json == {"status": "ok"}
+        assert panel.send("GET", "/mail/domains").status == 401
+        assert post(panel, "/login").json == {"reason": "Incorrect email address or password.", "status": "invalid"}
+
+    def test_a_second_factor_is_not_passed_over(self, panel: Client, box: BoxRig) -> None:
+        [user] = box.rows("users", email=ME)
+        box.insert("mfa", user_id=user["id"], type="totp", secret="JBSWY3DPEHPK3PXP")
+        reply = panel.send("GET", "/mail/users")
+        assert (reply.status, reply.headers["x-reason"]) == (401, "missing-totp-token")
+        assert post(panel, "/login").json["status"] == "missing-totp-token"
+
+    def test_the_boxs_own_filter_finds_failures(self, service: Service, anyone: Client) -> None:
+        anyone.headers["X-Forwarded-For"] = "198.51.100.4"
+        anyone.send("GET", "/mail/users", None, basic("guess@x.org", "wrong"))
+        line = "Mail-in-a-Box Management Daemon: Failed login attempt from ip 198.51.100.4 - timestamp "
+        assert [told for told in service.lines if told.startswith(line) and float(told.removeprefix(line))]
+
+
+def test_odd_requests_are_never_our_fault(panel: Client, store: Store) -> None:
+    chance = random.Random(7)  # noqa: S311 to be the same in each run
+    paths = ["users", "users/add", "users/remove", "users/quota", "users/privileges", "users/privileges/add", "aliases",
+             "aliases/add", "aliases/remove", "domains", "users/password", "x"]  # fmt: skip
+    values = [
+        "",
+        "a@b",
+        "@",
+        "@example.com",
+        BOB,
+        "x" * 300,
+        "\u202e@x.org",
+        "1e9",
+        "0G",
+        "9" * 40,
+        "\x00",
+        "a,b\nc",
+        "%",
+    ]
+    names = [
+        "email",
+        "password",
+        "quota",
+        "privileges",
+        "address",
+        "forwards_to",
+        "permitted_senders",
+        "format",
+        "text",
+    ]
+    for _ in range(200):
+        form = [(chance.choice(names), chance.choice(values)) for _ in range(chance.randint(0, 4))]
+        body = chance.choice([urlencode(form).encode(), bytes(chance.randrange(256) for _ in range(30))])
+        method = chance.choice(["GET", "POST", "POST", "PUT"])
+        reply = panel.send(method, f"/mail/{chance.choice(paths)}?{urlencode(form)}", body)
+        assert reply.status in {200, 400, 404, 405}, (method, form, body, reply)
