@@ -30,6 +30,8 @@ class DomainRecords:
         self._db = db
         self._table = beside
         self._own: Any = beside.c
+        self.name: ColumnElement[Any] = beside.c.username
+        """The column with the name of the domain."""
         mailbox: Any = beside.alias("of_domain").c
         self._header = and_(self._own.record_id < 0, self._own.record_id == self._own.domain_record)
         self._has_mailboxes = exists().where(

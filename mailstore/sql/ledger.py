@@ -45,7 +45,7 @@ from mailstore.driver.secret import Secret
 from mailstore.driver.values import due_date, now
 from mailstore.errors import InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Finding, Usage
+from mailstore.model import Account, DeletedDomain, DeletedMailbox, Finding, Usage
 from mailstore.sql.domain_records import DomainRecords
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, known
@@ -339,8 +339,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         self._ledger = ledger
 
     @abstractmethod
-    def _visible(self) -> ColumnElement[bool]:
-        """Return the condition that the acting admin may see a record."""
+    def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return the condition that the acting admin may see records of the domain that a column names."""
 
     def _require(self, *operations: Operation) -> None:
         """Raise PermissionDenied unless the acting admin may do these, at least to its own domains."""
@@ -354,7 +354,21 @@ class LedgerMailboxes(store.DeletedMailboxes):
         return self._ledger.count(self._condition(domain, address, due))
 
     def get(self, record_id: int) -> DeletedMailbox:
-        return self._ledger.get(record_id, self._visible())
+        return self._ledger.get(record_id, self._sees(self._ledger.records.c.domain))
+
+    def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:
+        records = self._ledger.domains
+        if records is None:
+            return iter(())
+        visible = self._sees(records.name)
+        return records.list(visible if domain is None else and_(visible, records.name == held_domain(domain)))
+
+    def _last_deleted(self, domain: str) -> tuple[DeletedDomain, DomainRecords]:
+        """Return the latest record of a deleted domain, and where it is. Raises NotFound."""
+        found = next(self.domains(domain=domain), None)
+        if found is None or self._ledger.domains is None:
+            raise NotFound(f"there is no record of a deleted domain {domain}; create it anew", subject=domain)
+        return found, self._ledger.domains
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
         due = None if keep_mailbox_days is None else due_date(keep_mailbox_days)
@@ -388,7 +402,7 @@ class LedgerMailboxes(store.DeletedMailboxes):
 
     def _condition(self, domain: str | None, address: str | None, due: date | None) -> ColumnElement[bool]:
         columns = self._ledger.records.c
-        conditions: Conditions = [self._visible(), true()]
+        conditions: Conditions = [self._sees(columns.domain), true()]
         if domain is not None:
             conditions.append(columns.domain == held_domain(domain))
         if address is not None:

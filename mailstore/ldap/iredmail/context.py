@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from mailstore.ldap.iredmail.records_database import Companion
     from mailstore.ldap.iredmail.rights import Actor
 
-__all__ = ["EVERYTHING", "STAMPS", "Context"]
+__all__ = ["EVERYTHING", "IDENTITY", "STAMPS", "Context"]
 
 STAMPS = ("createTimestamp", "modifyTimestamp", "entryCSN")
 """What the server itself notes in every write. All else that an entry has after it is known to who wrote it."""
-EVERYTHING = ("*", *STAMPS)
+IDENTITY = "entryUUID"
+"""What tells an entry from an earlier one of its name."""
+EVERYTHING = ("*", *STAMPS, IDENTITY)
 """All attributes, with the operational ones that this driver reads."""
 _TRIES = 20
 

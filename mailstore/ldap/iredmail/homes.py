@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any
 
@@ -69,7 +70,7 @@ class Homemaker:
         """
         if given is not None:
             chosen = normal_home(given)
-            self.refuse_used(chosen)
+            self.refuse_used([chosen])
             self._layout.refuse_shared(self._context.config.new_home_root(), chosen)
             disk = self._context.homes
             self._create(changes, chosen, mailbox, adopt=disk is not None and disk.is_empty(chosen))
@@ -87,17 +88,18 @@ class Homemaker:
             return f"{chosen}/"
         raise HomeRefused(f"{address}: every path for its home below {root} is in use", subject=address)
 
-    def refuse_used(self, home: str, *, restoring: DeletedMailbox | None = None) -> None:
+    def refuse_used(self, homes: Sequence[str], *, restoring: Collection[DeletedMailbox] = ()) -> None:
         """Raise AlreadyExists if a home that the layout did not give touches that of an account or of a record.
 
-        `restoring` is the record whose own home it is. All entries are looked at: such homes are rare, and no index helps.
+        `restoring` are the records whose own homes they are. All entries are looked at: such homes are rare, and no index
+        helps.
         """
         directory, places = self._context.directory, self._context.places
         found = directory.search(places.domains, HAS_HOME, attributes=("mail", *HOME_ATTRIBUTES))
         accounts = (Place(home_of(entry) or "", entry.first("mail")) for entry in found)
-        refuse_occupied(
-            [home], chain(accounts, self._context.companion.ledger.places(but=restoring.id if restoring else None))
-        )
+        own = {record.id for record in restoring}
+        records = (place for place in self._context.companion.ledger.places() if place.id not in own)
+        refuse_occupied(homes, chain(accounts, records))
 
     def _is_used(self, home: str) -> bool:
         spelled = any_of(equals(ATTRIBUTE, home), equals(ATTRIBUTE, f"{home}/"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,17 +13,18 @@ from mailstore.address import domain_part
 from mailstore.errors import StoreError
 from mailstore.ldap.changes import HAS_BELOW, Changes, entries_below
 from mailstore.ldap.connection import Entry
-from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.context import IDENTITY, STAMPS, Context
 from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.homes import home_of
 from mailstore.ldap.iredmail.names.references import meaning, normal, spellings_of, values_of
 from mailstore.model import DeletedMailbox, Usage
+from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
 
-__all__ = ["Retention", "stored_attributes", "stored_below"]
+__all__ = ["Retention", "encoded", "stored_attributes", "stored_below"]
 
 _NOTHING = Usage(0, 0)
-_OPERATIONAL = {"createtimestamp", "modifytimestamp", "entrycsn", HAS_BELOW.lower()}
+_OPERATIONAL = {name.lower() for name in (*STAMPS, IDENTITY, HAS_BELOW)}
 
 
 class Retention:
@@ -38,24 +40,35 @@ class Retention:
 
         `references` are the entries that refer to them. What an interrupted deletion recorded is replaced.
         """
+        with self._context.companion.ledger.db.writing() as tx:
+            made = self.write(tx, accounts, references, due)
+        changes.on_undo("records of deleted mailboxes", self.dropping(changes, made))
+        return made
+
+    def write(
+        self,
+        tx: Transaction,
+        accounts: Sequence[Entry],
+        references: Iterable[Entry],
+        due: date,
+        domain_record: int | None = None,
+    ) -> list[DeletedMailbox]:
+        """Do what `record` does within a transaction; whoever calls it sees to its being taken back."""
         others, with_home = list(references), [entry for entry in accounts if home_of(entry)]
         ledger = self._context.companion.ledger
         usage = self._context.companion.usage([address_of(entry) for entry in with_home])
         homes = {(address_of(entry), home_of(entry)) for entry in with_home}
-        with ledger.db.writing() as tx:
-            names = [address_of(entry) for entry in with_home]
-            former = ledger.select(ledger.records.c.username.in_(names))
-            stale = [record for record in former if (record.address, record.home) in homes]
-            usage = {record.address: record.usage for record in stale} | usage
-            earlier = {record.address: ledger.snapshot(tx.connection, record) for record in stale}
-            ledger.drop(tx, [record.id for record in stale])
-            new = [
-                self._new(entry, others, due, usage.get(address_of(entry), _NOTHING), earlier.get(address_of(entry)))
-                for entry in with_home
-            ]
-            made = ledger.add(tx, new)
-        changes.on_undo("records of deleted mailboxes", self._dropping(changes, [record.id for record in made]))
-        return made
+        names = [address_of(entry) for entry in with_home]
+        former = ledger.select(ledger.records.c.username.in_(names))
+        stale = [record for record in former if (record.address, record.home) in homes]
+        usage = {record.address: record.usage for record in stale} | usage
+        earlier = {record.address: ledger.snapshot(tx.connection, record) for record in stale}
+        ledger.drop(tx, [record.id for record in stale])
+        new = [
+            self._new(entry, others, due, usage.get(address_of(entry), _NOTHING), earlier.get(address_of(entry)))
+            for entry in with_home
+        ]
+        return ledger.add(tx, [replace(record, domain_record=domain_record) for record in new])
 
     def _new(self, entry: Entry, others: Iterable[Entry], due: date, usage: Usage, earlier: str | None) -> NewRecord:
         address = address_of(entry)
@@ -73,14 +86,19 @@ class Retention:
         """Return what lies below an account, which no tool of iRedMail does: an address book, say."""
         return entries_below(self._context.directory, entry) if entry.has(HAS_BELOW, "TRUE") else []
 
-    def _dropping(self, changes: Changes, records: Sequence[int]) -> Callable[[], None]:
-        ledger = self._context.companion.ledger
+    def dropping(
+        self, changes: Changes, records: Sequence[DeletedMailbox], domain_record: int | None = None
+    ) -> Callable[[], None]:
+        """Return what takes records back, with that of a domain if one is given."""
+        ledger, numbers = self._context.companion.ledger, [record.id for record in records]
 
         def drop() -> None:
             if changes.left:  # whoever deletes the account again needs them to know what it had
                 raise StoreError("the directory is not as it was; the records of deleted mailboxes are kept")
             with ledger.db.writing() as tx:
-                ledger.drop(tx, records)
+                ledger.drop(tx, numbers)
+                if domain_record is not None and ledger.domains is not None:
+                    ledger.domains.drop(tx, domain_record)
 
         return drop
 
@@ -96,7 +114,8 @@ def stored_below(snapshot: Mapping[str, Any]) -> list[tuple[str, dict[str, list[
     return [(below["dn"], stored_attributes(below)) for below in snapshot.get("below", ())]
 
 
-def _encoded(entry: Entry) -> dict[str, list[str]]:
+def encoded(entry: Entry) -> dict[str, list[str]]:
+    """Return what an entry has as `stored_attributes` reads it, without what the server notes."""
     return {
         name: [base64.b64encode(value).decode() for value in values]
         for name, values in entry.raw.items()
@@ -119,9 +138,9 @@ def _snapshot(entry: Entry, below: Iterable[Entry], others: Iterable[Entry], ear
     ]
     before = json.loads(earlier) if earlier else {}
     references += [each for each in before.get("references", ()) if each not in references]
-    inside = {child.dn: {"dn": child.dn, "attributes": _encoded(child)} for child in below}
+    inside = {child.dn: {"dn": child.dn, "attributes": encoded(child)} for child in below}
     inside = {each["dn"]: each for each in before.get("below", ())} | inside
-    found: dict[str, Any] = {"dn": entry.dn, "attributes": _encoded(entry), "references": references}
+    found: dict[str, Any] = {"dn": entry.dn, "attributes": encoded(entry), "references": references}
     if inside:
         found["below"] = sorted(inside.values(), key=lambda each: len(each["dn"]))
     return json.dumps(found)

@@ -12,11 +12,13 @@ from mailstore.errors import InvalidValue
 from mailstore.ldap.entry import Change, Entry
 from mailstore.ldap.iredmail.edits import set_values
 
-__all__ = ["ATTRIBUTE", "LOCK_KEY", "Settings"]
+__all__ = ["ATTRIBUTE", "LOCK_KEY", "RESTORED_KEY", "Settings"]
 
 ATTRIBUTE = "accountSetting"
 LOCK_KEY = "mailstoreLock"
-"""The one key of ours; see `mailstore.ldap.iredmail.names.locks`."""
+"""A key of ours; see `mailstore.ldap.iredmail.names.locks`."""
+RESTORED_KEY = "mailstoreRestored"
+"""The other one: of which record a domain comes from, until that is dropped."""
 
 
 class Settings:
@@ -60,7 +62,7 @@ class Settings:
 
     def others(self, known: Iterable[str]) -> Mapping[str, str]:
         """Return what is there besides the `known` keys; several values of one key are joined by commas."""
-        skipped = {key.lower() for key in (*known, LOCK_KEY)}
+        skipped = {key.lower() for key in (*known, LOCK_KEY, RESTORED_KEY)}
         found: dict[str, list[str]] = {}
         for value in self._values:
             key, _, text = value.partition(":")

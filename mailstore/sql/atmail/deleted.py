@@ -45,8 +45,8 @@ class DeletedMailboxes(SQLMailboxes):
         with self._context.writing(found.address, deletion(Operation.RESCHEDULE, keep_mailbox_days), found.domain):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
-    def _visible(self) -> ColumnElement[bool]:
-        return self._context.visible_name(self._ledger.records.c.domain)
+    def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:
+        return self._context.visible_name(domain)
 
     def _require(self, *operations: Operation) -> None:
         with self._context.reading(operations):

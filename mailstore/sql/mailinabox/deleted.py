@@ -74,7 +74,7 @@ class DeletedMailboxes(SQLMailboxes):
         with self._ledger.db.writing() as tx:
             self._retention.drop_revived(tx, list(self._ledger.select(username.in_(live))))
 
-    def _visible(self) -> ColumnElement[bool]:
+    def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:
         actor = self._context.actor
         if actor is None:
             return true()

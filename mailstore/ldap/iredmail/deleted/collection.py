@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, true
 
+from mailstore.address import domain_name
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
-from mailstore.errors import Conflict
+from mailstore.errors import Conflict, NotFound
 from mailstore.fields import AccountFields, reject_unknown
 from mailstore.ldap.iredmail.accounts.collection import Accounts
 from mailstore.ldap.iredmail.accounts.new import secret
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.deleted.domain_restoration import DomainRestoration
 from mailstore.ldap.iredmail.deleted.restoration import Restoration
-from mailstore.model import Account, DeletedMailbox
+from mailstore.ldap.iredmail.domains.collection import Domains
+from mailstore.ldap.iredmail.names.name_space import NameSpace
+from mailstore.model import Account, DeletedMailbox, Domain
 from mailstore.sql.ledger import LedgerMailboxes, without_password
 
 __all__ = ["DeletedMailboxes"]
@@ -55,9 +59,30 @@ class DeletedMailboxes(LedgerMailboxes):
                 restoration.run(changes, locks)
             with self._ledger.db.writing() as tx:
                 self._ledger.drop(tx, [record_id])
+                if record.domain_record and self._ledger.domains is not None:
+                    self._ledger.domains.drop_ended(tx)
         if fields or hashed:
             return self._accounts.update(record.address, password=password, password_hash=password_hash, **fields)
         return self._accounts.get(record.address)
+
+    def restore_domain(self, domain: str) -> Domain:
+        name = domain_name(domain)
+        found, records = self._last_deleted(name)
+        self._context.require_right(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME)
+        with NameSpace(self._context).lock_domain_names():
+            # As for a single account: the records go last, and the same call finishes what was interrupted.
+            with self._context.changing(name) as changes, self._ledger.db.writing() as tx:
+                kept = records.lock(tx, found.id)
+                if kept is None:
+                    raise NotFound(f"the record of the deleted domain {name} is gone", subject=name)
+                mailboxes = self._ledger.of_domain(tx, found.id)
+                restoration = DomainRestoration(self._context, found, kept, mailboxes)
+                restoration.run(changes)
+            with self._ledger.db.writing() as tx:
+                self._ledger.drop(tx, [mailbox.id for mailbox, _ in mailboxes])
+                records.drop(tx, found.id)
+            restoration.unmark()
+        return Domains(self._context).get(name)
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
         address = self.get(record_id).address
@@ -68,8 +93,8 @@ class DeletedMailboxes(LedgerMailboxes):
         if self._context.actor:
             self._context.actor.require_anywhere("deleted mailboxes", *operations)
 
-    def _visible(self) -> ColumnElement[bool]:
+    def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:
         actor = self._context.actor
         if actor is None or actor.is_global():
             return true()
-        return self._ledger.records.c.domain.in_(actor.managed())
+        return domain.in_(actor.managed())

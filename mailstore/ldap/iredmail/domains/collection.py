@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Unpack
 
 from mailstore import store
@@ -162,6 +162,16 @@ class Domains(store.Domains):
             self._names.lock_domain(name, unfinished_too=True) as lock,
         ):
             return DomainDeletion(self._context, lock, name, due).run(later)
+
+    def claim_back(self, names: Sequence[str]) -> None:
+        """Take the names of a domain that comes back, its own first, while the names of all domains are locked.
+
+        What is left of a creation or restore that was interrupted goes. Raises AlreadyExists if one is in use.
+        """
+        self._remove_unfinished(names[0])
+        for name in names:
+            self._claim(name)
+            refuse_served(self._context, name, names[0])
 
     def _get(self, name: str) -> Domain:
         found = self._entries.one(name)

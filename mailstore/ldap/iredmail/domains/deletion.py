@@ -1,7 +1,7 @@
 """Deleting a domain with everything in it.
 
-It is switched off first. Up to the first entry that is deleted, everything can be taken back; after that, whoever is
-interrupted deletes the domain once more.
+It is recorded, then switched off: its record knows it as it was. Up to the first entry that is deleted, everything can be
+taken back; after that, whoever is interrupted deletes the domain once more.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from mailstore.ldap.iredmail.admins.entries import demote_idle
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.iredmail.domains.alias_domains import forget_names
-from mailstore.ldap.iredmail.edits import set_value
+from mailstore.ldap.iredmail.domains.keeping import DomainKeeping
+from mailstore.ldap.iredmail.edits import remove_values, set_value
 from mailstore.ldap.iredmail.entries import ACCOUNT, address_of
 from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.names.references import NAMES, References, to_domain
 from mailstore.ldap.iredmail.places import USERS
 from mailstore.ldap.iredmail.policies.changes import Clearing, names_in
 from mailstore.ldap.iredmail.records import Retention
-from mailstore.ldap.names import any_of, is_within, present
+from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
+from mailstore.ldap.iredmail.settings import RESTORED_KEY
+from mailstore.ldap.names import any_of, ends_with, is_within, present
+from mailstore.model import DeletedMailbox
+from mailstore.sql.engine import Transaction
 
 __all__ = ["DomainDeletion"]
 
@@ -50,9 +55,12 @@ class DomainDeletion:
         later.remove(domains=self._names)
         with self._context.changing(self._domain) as changes:
             missing = NotFound(f"domain {self._domain} is gone", subject=self._domain)
-            self._context.edit(changes, self._dn, _switched_off, missing)
+            before = self._context.directory.read(self._dn, EVERYTHING)
+            if before is None:
+                raise missing
             others = [entry for entry in self._find_references() if not self._is_inside(entry)]
-            addresses = self._record(changes, others, later)
+            addresses = self._record(changes, before, others, later)
+            self._context.edit(changes, self._dn, _switched_off, missing, known=before)
             for other in others:
                 self._references.remove(changes, other, self._goes)
                 self._lock.keep()
@@ -62,21 +70,36 @@ class DomainDeletion:
         self._delete_entries(len(addresses))
         return len(addresses)
 
-    def _record(self, changes: Changes, others: Sequence[Entry], later: Clearing) -> list[str]:
-        """Record all mailboxes. Returns the addresses of all accounts."""
+    def _record(self, changes: Changes, before: Entry, others: Sequence[Entry], later: Clearing) -> list[str]:
+        """Record all mailboxes, and the domain. Returns the addresses of all accounts."""
+        ledger = self._context.companion.ledger
+        with ledger.db.writing() as tx:
+            keeping = DomainKeeping(self._context, tx, before, self._names)
+            addresses, made = self._record_mailboxes(tx, keeping, others, later)
+            keeping.finish(others, self._due)
+        if not keeping.interrupted:
+            changes.on_undo("records of deleted mailboxes", self._retention.dropping(changes, made, keeping.record_id))
+        return addresses
+
+    def _record_mailboxes(
+        self, tx: Transaction, keeping: DomainKeeping, others: Sequence[Entry], later: Clearing
+    ) -> tuple[list[str], list[DeletedMailbox]]:
         base = self._context.places.unit(self._domain, USERS)
         attributes = (*EVERYTHING, HAS_BELOW)
         found = self._context.directory.search(base, ACCOUNT, scope="one", attributes=attributes)
         addresses: list[str] = []
+        made: list[DeletedMailbox] = []
         while batch := list(islice(found, _BATCH)):
             for entry in batch:
                 self._context.refuse_stronger(entry)
             # Their aliases in other domains go too.
             later.remove({name for entry in batch for name in names_in(entry) if domain_part(name) not in self._names})
-            self._retention.record(changes, batch, others, self._due)
+            recorded = self._retention.write(tx, batch, others, self._due, keeping.number)
+            keeping.note(batch, recorded)
+            made += recorded
             addresses += map(address_of, batch)
             self._lock.keep()
-        return addresses
+        return addresses, made
 
     def _delete_entries(self, accounts: int) -> None:
         """Delete what is below the domain, the innermost first, and the domain last: there is no such thing as a tree."""
@@ -106,7 +129,8 @@ class DomainDeletion:
 
     def _find_references(self) -> Iterator[Entry]:
         """Return what refers to the domain, or by name to an entry in it; such names cannot be searched for."""
-        tests = [to_domain(name) for name in sorted(self._names)]
+        names = sorted(self._names)
+        tests = [test for name in names for test in (to_domain(name), ends_with("shadowAddress", f"@{name}"))]
         named = any_of(*map(present, NAMES))
         return self._references.find(any_of(*tests, named))
 
@@ -118,7 +142,8 @@ class DomainDeletion:
 
 
 def _switched_off(entry: Entry) -> list[Change]:
-    return set_value(entry, "accountStatus", "disabled")
+    marks = [value for value in entry.values(SETTINGS) if value.startswith(f"{RESTORED_KEY}:")]
+    return set_value(entry, "accountStatus", "disabled") + remove_values(entry, SETTINGS, marks)
 
 
 def _depth(dn: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from sqlalchemy import ColumnElement, true
 
@@ -30,7 +31,7 @@ class DeletedMailboxes(SQLMailboxes):
         self._names = names
         self._server = server
 
-    def _visible(self) -> ColumnElement[bool]:
+    def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:  # noqa: ARG002 there are no acting admins
         return true()
 
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy import ColumnElement, true
 
 from mailstore.address import domain_name
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret
 from mailstore.errors import NotFound
-from mailstore.model import DeletedDomain, DeletedMailbox, Domain
+from mailstore.model import DeletedMailbox, Domain
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.collection import Accounts
 from mailstore.sql.iredmail.accounts.new import secret
@@ -38,20 +37,9 @@ class DeletedMailboxes(SQLMailboxes):
         with self._context.writing(address, *wanted):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
-    def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:
-        records = self._ledger.domains
-        if records is None:
-            return iter(())
-        columns: Any = self._ledger.beside.c if self._ledger.beside is not None else None
-        actor = self._context.actor
-        visible = actor.visible(columns.username) if actor else true()
-        return records.list(visible if domain is None else and_(visible, columns.username == domain_name(domain)))
-
     def restore_domain(self, domain: str) -> Domain:
-        name, records = domain_name(domain), self._ledger.domains
-        found = next(self.domains(domain=name), None)
-        if found is None or records is None:
-            raise NotFound(f"there is no record of a deleted domain {name}; create it anew", subject=name)
+        name = domain_name(domain)
+        found, records = self._last_deleted(name)
         domains = Domains(self._context)
         with self._context.writing(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME) as tx:
             kept = records.lock(tx, found.id)
@@ -65,9 +53,9 @@ class DeletedMailboxes(SQLMailboxes):
             restoration.run()
             return domains.get(name)
 
-    def _visible(self) -> ColumnElement[bool]:
+    def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:
         actor = self._context.actor
-        return actor.visible(self._ledger.records.c.domain) if actor else true()
+        return actor.visible(domain) if actor else true()
 
     def _require(self, *operations: Operation) -> None:
         if self._context.actor:
