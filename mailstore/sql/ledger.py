@@ -419,6 +419,21 @@ class SQLMailboxes(LedgerMailboxes):
         super().__init__(ledger)
         self._accounts = accounts
 
+    def _take_domain(
+        self, tx: Transaction, found: DeletedDomain, records: DomainRecords
+    ) -> tuple[str, list[tuple[DeletedMailbox, str]]]:
+        """Drop the records of a deleted domain and its mailboxes, and return what was kept of it and of each of them.
+
+        Raises NotFound if somebody else has restored it meanwhile.
+        """
+        kept = records.lock(tx, found.id)
+        if kept is None:
+            raise NotFound(f"the record of the deleted domain {found.domain} is gone", subject=found.domain)
+        mailboxes = self._ledger.of_domain(tx, found.id)
+        self._ledger.drop(tx, [mailbox.id for mailbox, _ in mailboxes])
+        records.drop(tx, found.id)
+        return kept, mailboxes
+
     @abstractmethod
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
         """Return what to store for the one of both that is given; None if neither is. Raises InvalidPassword."""

@@ -9,16 +9,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
-from mailstore.address import domain_part, local_part
+from mailstore.address import domain_name, domain_part, local_part
 from mailstore.driver.names import Spellings, plain_local_part
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret, make_secret
-from mailstore.model import DeletedMailbox
+from mailstore.model import DeletedMailbox, Domain
 from mailstore.purge import find_mail
 from mailstore.sql.atmail.accounts.collection import Accounts
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES
 from mailstore.sql.atmail.accounts.new import NewAccount
 from mailstore.sql.atmail.context import Context
+from mailstore.sql.atmail.domain_records import DomainRestoration
+from mailstore.sql.atmail.domains import Domains
 from mailstore.sql.atmail.expansions import Expansions
 from mailstore.sql.atmail.homes import column_text
 from mailstore.sql.atmail.names import NameSpace
@@ -44,6 +46,16 @@ class DeletedMailboxes(SQLMailboxes):
         found = self.get(record_id)
         with self._context.writing(found.address, deletion(Operation.RESCHEDULE, keep_mailbox_days), found.domain):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
+
+    def restore_domain(self, domain: str) -> Domain:
+        name = domain_name(domain)
+        found, records = self._last_deleted(name)
+        domains = Domains(self._context)
+        with self._context.writing(name, (Operation.DELETE_DOMAIN, Operation.NEW_NAME)) as tx:
+            kept, mailboxes = self._take_domain(tx, found, records)
+            restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)
+            restoration.run(domains.bring_back(tx, restoration.names, restoration.row))
+            return domains.get(name)
 
     def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:
         return self._context.visible_name(domain)

@@ -16,13 +16,14 @@ from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Domain
 from mailstore.sql.atmail.context import Context, labelled
+from mailstore.sql.atmail.domain_records import record_domain
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
-from mailstore.sql.atmail.records import Retention
 from mailstore.sql.atmail.rights import has_permission
 from mailstore.sql.atmail.schema.permissions import ALL
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
+from mailstore.sql.snapshots import Restored
 
 __all__ = ["Domains"]
 
@@ -125,14 +126,28 @@ class Domains(store.Domains):
             of_domain = accounts.c.domainId == number
             query = select(accounts.c.username).where(of_domain).order_by(accounts.c.username)
             addresses = tx.execute(query).scalars().all()
-            if addresses:
-                Retention(self._context).record(tx, addresses, name, due)
             alias_domains = self._expansions.alias_domains(tx.connection, [name]).get(name, [])
+            if addresses or self._context.schema.has_records:
+                record_domain(self._context, tx, number, [name, *alias_domains], addresses, due)
             self._expansions.remove_domain(tx, name, alias_domains)
             tx.execute(delete(accounts).where(of_domain))
             self._unlink(tx, number)
             tx.execute(delete(self._table).where(self._table.c.domainId == number))
             return len(addresses)
+
+    def bring_back(self, tx: Transaction, names: Sequence[str], row: Mapping[str, Any]) -> int:
+        """Insert a deleted domain, after taking its names, its own first. Returns its number.
+
+        Raises AlreadyExists if one of the names is in use.
+        """
+        for name in names:
+            self._claim(tx, name)
+            self._names.refuse_served(tx.connection, name)
+        key = self._table.c.domainId.name  # numbers are given away again
+        Restored(self._context.db, tx).insert(self._table, row, without=(key,))
+        number = self._names.lock_domain(tx, names[0])
+        self._unlink(tx, number)
+        return number
 
     def _unlink(self, tx: Transaction, number: int) -> None:
         """Let nobody administer the domain with a number."""

@@ -171,6 +171,10 @@ class Expansions:
 
     def remove_domain(self, tx: Transaction, domain: str, alias_domains: Collection[str]) -> None:
         """Remove every row in or under a domain and its alias domains, and every row that leads there."""
+        self.remove(tx, self.of_domain(domain, alias_domains))
+
+    def of_domain(self, domain: str, alias_domains: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition of every row in or under a domain and its alias domains, or that leads there."""
         columns = self.columns
         names = [domain, *alias_domains]
         conditions: Any = [columns.AliasName.in_([*names, *(f"@{name}" for name in names)])]
@@ -178,7 +182,7 @@ class Expansions:
         for name in names:
             conditions.append(columns.AliasName.endswith(f"@{name}", autoescape=True))
             conditions.append(columns.AliasTo.endswith(f"@{name}", autoescape=True))
-        self.remove(tx, or_(*conditions))
+        return or_(*conditions)
 
     def rename(self, tx: Transaction, old: Spellings, new: str) -> None:
         """Let every row that expands or leads to the address of `old` do so for `new`; rows that stand twice become one."""

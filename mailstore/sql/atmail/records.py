@@ -35,31 +35,56 @@ class Retention:
         self._expansions = Expansions(context)
         self._names = NameSpace(context)
 
-    def record(self, tx: Transaction, addresses: Sequence[str], domain: str, due: date) -> list[DeletedMailbox]:
-        """Record the mailboxes of some accounts of one domain that are about to be deleted.
+    def record(
+        self,
+        tx: Transaction,
+        addresses: Sequence[str],
+        domain: str,
+        due: date,
+        domain_record: int | None = None,
+    ) -> list[DeletedMailbox]:
+        """Record the mailboxes of some accounts of one domain that are about to be deleted, perhaps with the domain.
 
         The number of statements depends on how many hundreds they are, not on how many.
         """
         made: list[DeletedMailbox] = []
         for start in range(0, len(addresses), _BATCH):
             batch = addresses[start : start + _BATCH]
-            made += self.record_some(tx, batch, domain, due, self._names.spellings(tx.connection, batch))
+            made += self.record_some(tx, batch, domain, due, self._names.spellings(tx.connection, batch), domain_record)
         return made
 
     def record_some(
-        self, tx: Transaction, addresses: Sequence[str], domain: str, due: date, spellings: Spellings
+        self,
+        tx: Transaction,
+        addresses: Sequence[str],
+        domain: str,
+        due: date,
+        spellings: Spellings,
+        domain_record: int | None = None,
     ) -> list[DeletedMailbox]:
         """Record some hundred accounts at most, references to which have these `spellings`."""
         columns = self._accounts.c
         query = select(*labelled(self._accounts, "username", "homeDir")).where(columns.username.in_(addresses))
         rows = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
         snapshots = self._snapshots(tx, list(rows), spellings)
-        by = self._context.actor.username if self._context.actor else ""
         new = [
-            NewRecord(address, domain, row["homeDir"], due, by, snapshot=snapshots[address])
+            NewRecord(
+                address,
+                domain,
+                row["homeDir"],
+                due,
+                self.deleted_by,
+                snapshot=snapshots[address],
+                domain_record=domain_record,
+            )
             for address, row in rows.items()
         ]
         return self._context.ledger.add(tx, new)
+
+    @property
+    def deleted_by(self) -> str:
+        """Who is recorded as having deleted something."""
+        return self._context.actor.username if self._context.actor else ""
 
     def _snapshots(self, tx: Transaction, addresses: Sequence[str], around: Spellings) -> dict[str, str]:
         """Return what the database says about each address: its row, and the rows of aliases around it.

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, true
 from mailstore.address import domain_name
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret
-from mailstore.errors import NotFound
 from mailstore.model import DeletedMailbox, Domain
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.collection import Accounts
@@ -42,12 +41,7 @@ class DeletedMailboxes(SQLMailboxes):
         found, records = self._last_deleted(name)
         domains = Domains(self._context)
         with self._context.writing(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME) as tx:
-            kept = records.lock(tx, found.id)
-            if kept is None:
-                raise NotFound(f"the record of the deleted domain {name} is gone", subject=name)
-            mailboxes = self._ledger.of_domain(tx, found.id)
-            self._ledger.drop(tx, [mailbox.id for mailbox, _ in mailboxes])
-            records.drop(tx, found.id)
+            kept, mailboxes = self._take_domain(tx, found, records)
             restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)
             domains.claim_back(tx, restoration.names)
             restoration.run()
