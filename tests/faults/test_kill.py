@@ -109,6 +109,41 @@ def require_restored(store: IRedMailStore) -> None:
     assert store.deleted.count(address=BOB) == 0
 
 
+def whole_domain(store: IRedMailStore) -> None:
+    """Prepare a domain that other domains lead to."""
+    two_accounts(store)
+    store.domains.create("other.com")
+    store.domains.add_alias_domains("example.com", ["example.net"])
+    store.domains.update("example.com", catch_all=[EVE])
+    store.aliases.create("all@other.com", members=[BOB, "x@other.org"])
+
+
+def deleted_domain(store: IRedMailStore) -> None:
+    whole_domain(store)
+    delete_domain(store)
+
+
+def delete_domain(store: IRedMailStore) -> object:
+    return store.domains.delete("example.com", keep_mailbox_days=9)
+
+
+def require_domain_deleted(store: IRedMailStore) -> None:
+    assert not store.domains.exists("example.com")
+    assert [record.accounts for record in store.deleted.domains()] == [2]
+    assert has_mail(record_of(store, BOB).home, "bob's mail")
+
+
+def restore_domain(store: IRedMailStore) -> object:
+    return store.deleted.restore_domain("example.com")
+
+
+def require_domain_restored(store: IRedMailStore) -> None:
+    assert has_mail(home_of(store, BOB), "bob's mail")
+    assert store.domains.get("example.com").alias_domains == ("example.net",)
+    assert store.aliases.get("all@other.com").members == (BOB, "x@other.org")
+    assert (store.deleted.count(), list(store.deleted.domains())) == (0, [])
+
+
 def purge(store: IRedMailStore) -> object:
     outcomes = list(purge_due(store))
     assert {outcome.action for outcome in outcomes} <= {"purged"}
@@ -134,6 +169,8 @@ OPERATIONS = (
     Operation("rename", two_accounts, lambda store: store.accounts.rename(BOB, NEW), require_renamed),
     Operation("restore", two_records, restore, require_restored),
     Operation("restore-from-trash", record_in_trash, restore, require_restored),
+    Operation("delete-domain", whole_domain, delete_domain, require_domain_deleted),
+    Operation("restore-domain", deleted_domain, restore_domain, require_domain_restored),
     PURGE,
 )
 
