@@ -7,6 +7,7 @@ transcript of the demonstration in README.md.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ import msgspec
 from mailstore.cli.root import root
 from mailstore.config import AtmailConfig, Config, DaemonConfig, DialectConfig, HttpConfig, LayoutConfig, StoreConfig
 from mailstore.driver.rights import KINDS, Needs, Operation, Rule
+from mailstore.transfer import schema
 from mailstored.events import EVENTS
 from mailstored.metrics import Metrics
 
@@ -334,12 +336,68 @@ def daemon_page() -> str:
     ).rstrip("\n") + "\n"
 
 
+# --- the format of dumps ----------------------------------------------------------------------------------------------
+
+_FORMAT_INTRO = """\
+# The format of dumps
+
+<!-- Written by docs/generate.py from the code; do not edit. -->
+
+`mailstore dump` writes it, `mailstore load` reads it, `mailstore.transfer` does both from Python. It is made of JSON lines
+in ASCII, one object a line: a header, one record for each thing that the store holds, and a last line that counts them. A
+header with `"whole": false` says that the file is a part, or was edited; it then needs no last line.
+
+- Records stand in the order of this page; nothing comes before what it needs.
+- Sizes are numbers of bytes, times ISO 8601 in UTC. `null` in a size or a number is "no limit".
+- A field that is not there says nothing: on creation the store's default applies, and what is there is left as it is. A
+  store leaves out what it has no place for.
+- The fields marked "read only" tell something; `load` names them as lost where it matters, and never writes them.
+- `password_hash` is `{SCHEME}data` in Dovecot's notation. Treat a dump like a file of passwords.
+- Who is an admin, and of which domains, is said by records `admin` only; for an account with rights besides its own.
+- The meaning of the other fields is that of the parameters in `mailstore.store`.
+
+"""
+
+
+def format_page() -> str:
+    """Return docs/format.md."""
+    whole = schema()
+    parts = [_FORMAT_INTRO]
+    for kind, one in whole["$defs"].items():
+        rows = [
+            (f"`{name}`", _json_type(part), "required" if name in one["required"] else _note(part))
+            for name, part in one["properties"].items()
+        ]
+        parts.append(f"## {kind}\n\n{_table(('Field', 'Type', ''), rows)}")
+    text = json.dumps(whole, indent=1)
+    return f"{''.join(parts)}## JSON Schema of a line\n\n```json\n{text}\n```\n"
+
+
+def _json_type(part: Mapping[str, Any]) -> str:
+    if "const" in part:
+        return f"`{json.dumps(part['const'])}`"
+    if "enum" in part:
+        return " or ".join(f"`{json.dumps(value)}`" for value in part["enum"])
+    if "anyOf" in part:
+        return " or ".join(_json_type(one) for one in part["anyOf"])
+    if part["type"] == "array":
+        return f"array of {_json_type(part['items'])}"
+    types = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    return " or ".join(part.get("format", name) for name in types)
+
+
+def _note(part: Mapping[str, Any]) -> str:
+    notes = ["read only"] if part.get("readOnly") else []
+    return ", ".join([*notes, *([part["description"]] if "description" in part else [])])
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/configuration.md": configuration_page,
     "docs/daemon.md": daemon_page,
+    "docs/format.md": format_page,
     "docs/security.md": security,
     "README.md": readme,
 }

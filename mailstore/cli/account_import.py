@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
+from mailstore.cli.files import open_private
 from mailstore.cli.import_rows import Row, read_rows
 from mailstore.cli.results import ImportedRow
 from mailstore.cli.session import Session, pass_session
@@ -69,22 +70,11 @@ def import_accounts(
     run = _Import(session, rows, skip_existing=skip_existing, skip_refused=skip_refused, dry_run=dry_run)
     try:
         run.check()
-        with _password_file(None if dry_run else generate_to) as run.passwords:
+        with nullcontext() if dry_run or generate_to is None else open_private(generate_to) as run.passwords:
             run.write()
     finally:
         run.report()
     run.raise_refused()
-
-
-def _password_file(path: Path | None) -> AbstractContextManager[IO[str] | None]:
-    """Open a new file for generated passwords, readable for its owner only."""
-    if path is None:
-        return nullcontext()
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise click.UsageError(f"cannot make {path}: {error.strerror}") from error
-    return open(handle, "w", encoding="utf-8", newline="")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mailstore.cli import tables, terminal, values
 from mailstore.cli.terminal import safe
+from mailstore.records import to_dict
 
 __all__ = ["FORMATS", "Output"]
 
@@ -61,7 +62,7 @@ class Output:
         flat = values.flat(record)
         match self.form:
             case "json":
-                _write_json(values.nested(record))
+                _write_json(to_dict(record))
             case "csv":
                 self._write_csv(tuple(flat), [flat])
             case "lines":
@@ -89,7 +90,7 @@ class Output:
         secret = {} if password is None else {"generated_password": password}
         match self.form:
             case "json":
-                _write_json(values.nested(record) | secret)
+                _write_json(to_dict(record) | secret)
             case "csv":
                 flat = values.flat(record) | secret
                 self._write_csv(tuple(flat), [flat])
@@ -127,7 +128,7 @@ def _write_json(value: object) -> None:
 def _write_json_list(records: Iterable[object]) -> None:
     between = "[\n"
     for record in records:
-        sys.stdout.write(between + json.dumps(values.nested(record)))
+        sys.stdout.write(between + json.dumps(to_dict(record)))
         between = ",\n"
     sys.stdout.write("[]\n" if between == "[\n" else "\n]\n")
 

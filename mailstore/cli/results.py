@@ -17,6 +17,7 @@ __all__ = [
     "EffectiveLimit",
     "EffectiveSetting",
     "ImportedRow",
+    "LoadedRecord",
     "Purged",
     "SchemaPart",
     "SpfDomain",
@@ -125,6 +126,23 @@ class ImportedRow:
     row: int
     action: str
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedRecord:
+    """What became of one record: ``created``, ``updated``, ``unchanged``, ``skipped``, ``refused``, or, where both sides are
+    compared, ``missing`` or ``different``.
+
+    ``lost`` names the fields that say something which the store has no place for, or holds otherwise; ``line`` is that of
+    the file, 0 without one.
+    """
+
+    record: str
+    name: str
+    action: str
+    lost: tuple[str, ...] = ()
+    reason: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True)

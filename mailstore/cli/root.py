@@ -33,6 +33,8 @@ NOUNS = (
     "purge",
     "check",
     "schema",
+    "dump",
+    "load",
     "export",
     "lookups",
     "afterlogic",

@@ -73,6 +73,16 @@ class Session:
         """The store, limited to what the admin of ``--as`` may do."""
         return self._opened(self.config)
 
+    @cached_property
+    def records(self) -> Store:
+        """The store without the disk: homes are recorded, and neither made nor looked at."""
+        return self._opened(self._without_disk())
+
+    def _without_disk(self) -> StoreConfig:
+        import msgspec
+
+        return msgspec.structs.replace(self.config, homes=[], home_root=self.config.new_home_root())
+
     def _opened(self, config: StoreConfig) -> Store:
         from mailstore.registry import open_config
 
@@ -92,10 +102,7 @@ class Session:
     @contextmanager
     def rehearsal(self) -> Iterator[Store]:
         """Give a store in which everything is checked as usual and nothing is left of it; the disk is not touched."""
-        import msgspec
-
-        config = msgspec.structs.replace(self.config, homes=[], home_root=self.config.new_home_root())
-        store = self._opened(config)
+        store = self._opened(self._without_disk())
         with store.rehearsal() as rehearsed:
             yield rehearsed
 
@@ -122,8 +129,8 @@ class Session:
 
     def close(self) -> None:
         """Tell what is left to be done outside of the store, and close what was opened."""
-        if "store" in vars(self):  # opened, by its property
-            for notice in self.store.take_notices():
+        for opened in vars(self).keys() & {"store", "records"}:  # by these properties
+            for notice in getattr(self, opened).take_notices():
                 click.echo(f"mailstore: {safe(notice.message)}; run: {safe(notice.command)}", err=True)
         self._open.close()
 

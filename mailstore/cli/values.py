@@ -1,19 +1,19 @@
-"""Records of the library as plain values: nested for JSON, flat with dotted names for everything in rows."""
+"""Records of the library as rows: flat, with dotted names. Their JSON is that of `mailstore.records`."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
+from dataclasses import fields
 from typing import Any
 
 from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastLogin, MailingList, Usage
 from mailstore.policies import Limit, SpamPolicy, SpamPolicyFields, period_text
 from mailstore.quota import Quota
+from mailstore.records import plain_value
 
-__all__ = ["flat", "is_formula", "listed", "names", "nested", "text"]
+__all__ = ["flat", "is_formula", "listed", "names", "text"]
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -59,29 +59,6 @@ def flat(record: object) -> dict[str, Any]:
     return values
 
 
-def nested(value: Any) -> Any:
-    """Return a value as JSON holds it: times in ISO format, quotas and limits as numbers (of bytes), none as null.
-
-    A limit that is no number is ``inherit`` or ``unlimited``: of these two, neither is nothing.
-    """
-    match value:
-        case Quota():
-            return value.bytes
-        case Limit():
-            return value.value if value.kind == "limit" else value.kind
-        case datetime():
-            return f"{value.isoformat()}Z"
-        case date():
-            return value.isoformat()
-        case Mapping():
-            return {str(key): nested(entry) for key, entry in value.items()}
-        case tuple() | list():
-            return [nested(entry) for entry in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: nested(getattr(value, one.name)) for one in fields(value)}
-    return value
-
-
 def is_formula(cell: str) -> bool:
     """Tell whether a spreadsheet would calculate with a cell, or would after one of the apostrophes in front is gone."""
     return _FORMULA.match(cell) is not None
@@ -101,5 +78,5 @@ def text(column: str, value: Any) -> str:
         case Quota() | Limit():
             return str(value)
         case Mapping():
-            return json.dumps(nested(value)) if value else ""
-    return str(nested(value))
+            return json.dumps(plain_value(value)) if value else ""
+    return str(plain_value(value))

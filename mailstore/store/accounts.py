@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from mailstore.fields import AccountFields, BulkAccountFields
 from mailstore.model import Account, DeletedMailbox, Edit
@@ -14,6 +14,9 @@ __all__ = ["Accounts"]
 
 class Accounts(ABC):
     """Mail users."""
+
+    fields: ClassVar[frozenset[str]] = frozenset(AccountFields.__annotations__)
+    """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
 
     @abstractmethod
     def create(

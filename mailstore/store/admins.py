@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from mailstore.fields import AdminFields
 from mailstore.model import Admin
@@ -14,6 +14,9 @@ __all__ = ["Admins"]
 
 class Admins(ABC):
     """Who may administer what: standalone admins, and accounts with admin rights."""
+
+    fields: ClassVar[frozenset[str]] = frozenset(AdminFields.__annotations__)
+    """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
 
     @abstractmethod
     def create(

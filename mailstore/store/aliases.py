@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from mailstore.fields import AliasFields
 from mailstore.model import Alias, Edit
@@ -14,6 +14,9 @@ __all__ = ["Aliases"]
 
 class Aliases(ABC):
     """Standalone alias accounts: an address that stands for its members and has no mailbox."""
+
+    fields: ClassVar[frozenset[str]] = frozenset(AliasFields.__annotations__)
+    """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
 
     @abstractmethod
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from mailstore.fields import DomainFields
 from mailstore.model import Domain
@@ -14,6 +14,9 @@ __all__ = ["Domains"]
 
 class Domains(ABC):
     """Mail domains and their alias domains."""
+
+    fields: ClassVar[frozenset[str]] = frozenset(DomainFields.__annotations__)
+    """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
 
     @abstractmethod
     def create(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from mailstore.fields import MailingListFields
 from mailstore.model import MailingList
@@ -18,6 +18,9 @@ class MailingLists(ABC):
     Lists of a list manager (iRedMail's mlmmj) have their address and settings here and their subscribers in the list
     manager: `create` does not make such lists, and changing their members raises NotSupported.
     """
+
+    fields: ClassVar[frozenset[str]] = frozenset(MailingListFields.__annotations__)
+    """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
 
     @abstractmethod
     def create(self, address: str, **fields: Unpack[MailingListFields]) -> MailingList:

@@ -190,6 +190,13 @@ class AccessLists(ABC):
         """Return the lists of a level."""
 
     @abstractmethod
+    def list(self) -> Iterator[AccessList]:
+        """Iterate over the lists of all levels that have any, the inbound ones first, sorted by level key.
+
+        Takes a global admin.
+        """
+
+    @abstractmethod
     def set(self, level: str, direction: Direction, **fields: Unpack[AccessListFields]) -> AccessList:
         """Set the lists of a level, or `Edit` them; what is not given is left.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from mailstore.cli.files import written_wholly
 from mailstore.cli.session import Session, pass_session
 from mailstore.cli.terminal import progress, safe
 
@@ -82,7 +81,7 @@ def export(
     )
     records = _selected(found, domain, kind, name)
     with (
-        _opened(output) as stream,
+        written_wholly(output) as stream,
         progress("exporting", _total(session, domain, kind), shown=_shown(session)) as advance,
     ):
         _write(records, stream, advance)
@@ -138,21 +137,3 @@ def _write(records: Iterator[Record], stream: IO[str], advance: Callable[[int], 
 
     for piece in text(counted()):
         stream.write(piece)
-
-
-@contextmanager
-def _opened(path: Path | None) -> Iterator[IO[str]]:
-    """Open a new file that only its owner can read, or standard output. A file that was not finished is removed."""
-    if path is None:
-        yield sys.stdout
-        return
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise click.UsageError(f"cannot make {path}: {error.strerror}") from error
-    try:
-        with open(handle, "w", encoding="ascii", newline="") as stream:
-            yield stream
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

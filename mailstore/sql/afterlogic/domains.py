@@ -54,6 +54,8 @@ class DomainEntry:
 class Domains(store.Domains):
     """See `mailstore.store.Domains`; ``settings`` is this store's own parameter."""
 
+    fields = frozenset(_COLUMNS)
+
     Settings = DomainSettings
 
     def __init__(self, context: Context, names: NameSpace, server: MailServer) -> None:
@@ -186,7 +188,7 @@ class Domains(store.Domains):
     def _columns(self, settings: DomainSettings, fields: Mapping[str, Any]) -> dict[str, Any]:
         reject_unknown(fields, DomainFields)
         reject_unsupported(
-            fields, _COLUMNS, Domain(domain=""), "AfterLogic", instead="see DomainSettings for what it keeps"
+            fields, self.fields, Domain(domain=""), "AfterLogic", instead="see DomainSettings for what it keeps"
         )
         return checked(fields, _COLUMNS) | columns_of(settings, DOMAIN_COLUMNS)
 

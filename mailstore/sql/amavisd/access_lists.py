@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Unpack
 
@@ -25,15 +25,17 @@ from mailstore.driver.rights import Operation
 from mailstore.errors import InvalidValue
 from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
-from mailstore.policies import AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
+from mailstore.policies import DIRECTIONS, AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
+from mailstore.sql.paging import pages
 
 __all__ = ["AccessLists"]
 
 Mark = Literal["W", "B"]
+_PAGE = 200
 _VERDICTS: Mapping[str, Literal["accept", "reject"]] = {"W": "accept", "B": "reject"}
 
 
@@ -56,10 +58,33 @@ class AccessLists(store.AccessLists):
         query = select(self._peer.email, table.table.c.wb).select_from(joined).where(self._user.email == key)
         with self._database.reading() as connection:
             marks = {row.email: row.wb for row in connection.execute(query)}
-        return AccessList(
-            level=str(wanted), direction=direction, whitelist=_marked(marks, "W"), blacklist=_marked(marks, "B"),
-            custom={peer: mark for peer, mark in sorted(marks.items()) if mark not in _VERDICTS},
-        )  # fmt: skip
+        return _lists(str(wanted), direction, marks)
+
+    def list(self) -> Iterator[AccessList]:
+        self._directory.require_everything("list the access lists of all levels")
+        for direction, table in zip(
+            DIRECTIONS, self._tables.lists(), strict=False
+        ):  # old schemas have no outbound ones
+            yield from self._of_all(direction, table)
+
+    def _of_all(self, direction: Direction, table: ListTable) -> Iterator[AccessList]:
+        owners = select(self._user.email).where(self._user.id.in_(select(table.mine))).order_by(self._user.email)
+        entries = select(self._user.email, self._peer.email, table.table.c.wb).select_from(
+            table.table.join(self._tables.users, table.mine == self._user.id).join(
+                self._tables.mailaddr, table.peer == self._peer.id
+            )
+        )
+
+        def fetch(after: str) -> Sequence[tuple[str, dict[str, str]]]:
+            with self._database.reading() as connection:
+                keys = connection.execute(owners.where(self._user.email > after).limit(_PAGE)).scalars().all()
+                found: dict[str, dict[str, str]] = {key: {} for key in keys}
+                for owner, peer, mark in connection.execute(entries.where(self._user.email.in_(keys))):
+                    found[owner][peer] = mark
+            return [*found.items()]
+
+        for page in pages(fetch, lambda owned: owned[0], start="", size=_PAGE):
+            yield from (_lists(level_name(key), direction, marks) for key, marks in page if marks)
 
     def set(self, level: str, direction: Direction, **fields: Unpack[AccessListFields]) -> AccessList:
         reject_unknown(fields, AccessListFields)
@@ -191,6 +216,13 @@ def _matches(entry: str, peers: Sequence[str], client: str | None) -> bool | Non
     except ValueError:
         return None
     return True if inside else None
+
+
+def _lists(level: str, direction: Direction, marks: Mapping[str, str]) -> AccessList:
+    return AccessList(
+        level=level, direction=direction, whitelist=_marked(marks, "W"), blacklist=_marked(marks, "B"),
+        custom={peer: mark for peer, mark in sorted(marks.items()) if mark not in _VERDICTS},
+    )  # fmt: skip
 
 
 def _marked(marks: Mapping[str, str], mark: Mark) -> tuple[str, ...]:

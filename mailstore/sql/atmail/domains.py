@@ -33,6 +33,8 @@ _PAGE = 500
 class Domains(store.Domains):
     """See `mailstore.store.Domains`."""
 
+    fields = frozenset()
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._names = NameSpace(context)

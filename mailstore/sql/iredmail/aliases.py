@@ -43,6 +43,8 @@ _PAGE = 500
 class Aliases(store.Aliases):
     """See `mailstore.store.Aliases`."""
 
+    fields = frozenset(_SUPPORTED)
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._names = NameSpace(context)

@@ -25,6 +25,8 @@ __all__ = ["Admins"]
 class Admins(store.Admins):
     """See `mailstore.store.Admins`."""
 
+    fields = frozenset({"global_admin"})
+
     def __init__(self, context: Context, accounts: Accounts) -> None:
         self._context = context
         self._accounts = accounts
@@ -133,7 +135,7 @@ class Admins(store.Admins):
     def _check(self, fields: Mapping[str, Any]) -> None:
         self._context.require("users", "privileges", "admins")
         reject_unknown(fields, AdminFields)
-        reject_unsupported(fields, ("global_admin",), _admin(""), self._context.name)
+        reject_unsupported(fields, self.fields, _admin(""), self._context.name)
 
     def _rights(self, tx: Transaction, address: str) -> Sequence[str]:
         self._context.require("users", "privileges", "admins")

@@ -35,6 +35,8 @@ _PAGE = 500
 class Aliases(store.Aliases):
     """See `mailstore.store.Aliases`."""
 
+    fields = _SUPPORTED
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._references = References(context.schema)

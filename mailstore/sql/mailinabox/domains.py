@@ -50,6 +50,8 @@ class _Site:
 class Domains(store.Domains):
     """See `mailstore.store.Domains`."""
 
+    fields = frozenset()
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._table = context.table("aliases")

@@ -32,9 +32,9 @@ from mailstore.ldap.iredmail.groups.kinds import ALIAS
 from mailstore.ldap.iredmail.groups.shields import or_itself, without_itself
 from mailstore.model import Alias
 
-__all__ = ["AliasChange", "alias_of"]
+__all__ = ["SUPPORTED", "AliasChange", "alias_of"]
 
-_SUPPORTED = AliasFields.__annotations__.keys() - {"permitted_senders"}
+SUPPORTED = frozenset(AliasFields.__annotations__.keys() - {"permitted_senders"})
 
 _MEMBERS, _POLICY, _MODERATORS = "mailForwardingAddress", "accessPolicy", "listModerator"
 
@@ -44,7 +44,7 @@ class AliasChange:
 
     def __init__(self, context: Context, fields: Mapping[str, Any]) -> None:
         reject_unknown(fields, AliasFields)
-        reject_unsupported(fields, _SUPPORTED, Alias(address=""), "iRedMail's directory")
+        reject_unsupported(fields, SUPPORTED, Alias(address=""), "iRedMail's directory")
         self._context = context
         self._fields = fields
         self._members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))

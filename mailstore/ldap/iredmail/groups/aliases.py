@@ -11,7 +11,7 @@ from mailstore.driver.rights import Operation
 from mailstore.fields import AliasFields
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied
-from mailstore.ldap.iredmail.groups.alias_entries import AliasChange, alias_of
+from mailstore.ldap.iredmail.groups.alias_entries import SUPPORTED, AliasChange, alias_of
 from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name
 from mailstore.ldap.iredmail.groups.kinds import ALIAS, Entries, group_address
 from mailstore.ldap.iredmail.groups.renaming import EntryRenaming
@@ -25,6 +25,8 @@ __all__ = ["Aliases"]
 
 class Aliases(store.Aliases):
     """See `mailstore.store.Aliases`."""
+
+    fields = SUPPORTED
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -17,7 +17,7 @@ from mailstore.model import Account, DeletedMailbox
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.accounts.changes import AccountChange, Parts
 from mailstore.sql.afterlogic.accounts.creation import Creation
-from mailstore.sql.afterlogic.accounts.new import NewAccount, require_supported, stored_password
+from mailstore.sql.afterlogic.accounts.new import SUPPORTED, NewAccount, require_supported, stored_password
 from mailstore.sql.afterlogic.accounts.pages import AccountEntry, Page
 from mailstore.sql.afterlogic.accounts.rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
@@ -37,6 +37,8 @@ _HOMES_PAGE = 5000
 
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`; ``settings`` and ``parent`` are this store's own parameters."""
+
+    fields = SUPPORTED
 
     Settings = AccountSettings
 

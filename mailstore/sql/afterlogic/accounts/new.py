@@ -25,13 +25,21 @@ from mailstore.sql.afterlogic.settings import (
 )
 from mailstore.sql.afterlogic.spelling import as_typed
 
-__all__ = ["COLUMNS", "NewAccount", "from_kilobytes", "require_supported", "stored_password", "to_kilobytes"]
+__all__ = [
+    "COLUMNS",
+    "SUPPORTED",
+    "NewAccount",
+    "from_kilobytes",
+    "require_supported",
+    "stored_password",
+    "to_kilobytes",
+]
 
 _UNIT = 1024
 _UNLIMITED = 104_857_600
 """What the product writes for "no limit"; everything from there on reads back as none."""
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 naive UTC, as everywhere in stores
-_SUPPORTED = frozenset({"name", "enabled", "quota", "aliases"})
+SUPPORTED = frozenset({"name", "enabled", "quota", "aliases"})
 _BLANK = Account(address="", mailbox_folder="")
 """What an account always is, in what the webmail does not keep; its home itself is the Maildir."""
 _NO_LANGUAGE = "Autodetect"
@@ -62,7 +70,7 @@ COLUMNS: Mapping[str, Column] = {
 def require_supported(fields: Mapping[str, Any]) -> None:
     """Raise TypeError for an unknown parameter, NotSupported for one that the webmail has no room for."""
     reject_unknown(fields, AccountFields)
-    reject_unsupported(fields, _SUPPORTED, _BLANK, "AfterLogic", instead="see AccountSettings for what it keeps")
+    reject_unsupported(fields, SUPPORTED, _BLANK, "AfterLogic", instead="see AccountSettings for what it keeps")
 
 
 def stored_password(password: str | None, password_hash: str | None) -> str | None:

@@ -19,7 +19,7 @@ from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
 from mailstore.sql.atmail.accounts.changes import AccountChange
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES, Creation
-from mailstore.sql.atmail.accounts.new import NewAccount, account_columns
+from mailstore.sql.atmail.accounts.new import SUPPORTED, NewAccount, account_columns
 from mailstore.sql.atmail.accounts.rows import AccountRows
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import Expansions
@@ -46,6 +46,8 @@ class GeneratedAccount:
 
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`."""
+
+    fields = SUPPORTED
 
     def __init__(self, context: Context) -> None:
         self._context = context

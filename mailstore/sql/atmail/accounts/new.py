@@ -18,14 +18,14 @@ from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, LOCAL, alias_row
 from mailstore.sql.atmail.schema.units import local_now, megabytes
 
-__all__ = ["NewAccount", "account_columns", "forwarding_type"]
+__all__ = ["SUPPORTED", "NewAccount", "account_columns", "forwarding_type"]
 
 _COLUMNS: Mapping[str, Column] = {
     "first_name": ("firstName", text("first_name")),
     "last_name": ("lastName", text("last_name")),
     "quota": ("quota", megabytes),
 }
-_SUPPORTED = frozenset({*_COLUMNS, "name", "enabled", "forwarding", "keep_copy", "aliases"})
+SUPPORTED = frozenset({*_COLUMNS, "name", "enabled", "forwarding", "keep_copy", "aliases"})
 _BLANK = Account(address="")
 _enabled = flag("enabled")
 _name = text("name")
@@ -37,7 +37,7 @@ def account_columns(context: Context, fields: Mapping[str, Any]) -> dict[str, An
     There is no column for a whole name: it is the first and the last name, parted at the last blank.
     """
     reject_unknown(fields, AccountFields)
-    reject_unsupported(fields, _SUPPORTED, _BLANK, "atmail")
+    reject_unsupported(fields, SUPPORTED, _BLANK, "atmail")
     columns: dict[str, Any] = {}
     if "name" in fields:
         first, _, last = _name(fields["name"]).rpartition(" ")

@@ -19,7 +19,7 @@ from mailstore.sql.atmail.schema.permissions import ALL, DOMAIN_ADMIN
 from mailstore.sql.atmail.schema.units import UNLIMITED_ACCOUNTS, account_limit, megabytes
 from mailstore.sql.engine import Transaction
 
-__all__ = ["AdminChange", "AdminSettings"]
+__all__ = ["SUPPORTED", "AdminChange", "AdminSettings"]
 
 _COLUMNS: Mapping[str, Column] = {
     "name": ("fullname", text("name")),
@@ -27,7 +27,7 @@ _COLUMNS: Mapping[str, Column] = {
     "max_accounts": ("numUsers", account_limit),
     "max_quota": ("quota", megabytes),
 }
-_SUPPORTED = frozenset({*_COLUMNS, "global_admin", "domains"})
+SUPPORTED = frozenset({*_COLUMNS, "global_admin", "domains"})
 _BLANK = Admin(address="", max_domains=-1)
 """What is so of every admin; how many domains it may create is not among it, but follows from its permissions."""
 
@@ -59,7 +59,7 @@ class AdminChange:
 
     def __init__(self, context: Context, fields: Mapping[str, Any], settings: AdminSettings | None) -> None:
         reject_unknown(fields, AdminFields)
-        reject_unsupported(fields, _SUPPORTED, _BLANK, "atmail", instead="leave it out, or see AdminSettings")
+        reject_unsupported(fields, SUPPORTED, _BLANK, "atmail", instead="leave it out, or see AdminSettings")
         self._context = context
         self._fields = fields
         self._settings = settings or AdminSettings()

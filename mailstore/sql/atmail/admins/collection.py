@@ -17,7 +17,7 @@ from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFo
 from mailstore.fields import AdminFields, plain
 from mailstore.model import Admin
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES
-from mailstore.sql.atmail.admins.changes import AdminChange, AdminSettings
+from mailstore.sql.atmail.admins.changes import SUPPORTED, AdminChange, AdminSettings
 from mailstore.sql.atmail.admins.rows import AdminRows, login_name
 from mailstore.sql.atmail.admins.tree import Tree, parent_of
 from mailstore.sql.atmail.context import Context
@@ -48,6 +48,8 @@ class AdminRights:
 
 class Admins(store.Admins):
     """See `mailstore.store.Admins`."""
+
+    fields = SUPPORTED
 
     Settings = AdminSettings
     """What `create` and `update` take as `settings`."""

@@ -35,6 +35,8 @@ _PAGE = 500
 class Aliases(store.Aliases):
     """See `mailstore.store.Aliases`."""
 
+    fields = frozenset({"members"})
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._names = NameSpace(context)
@@ -180,7 +182,7 @@ class Aliases(store.Aliases):
 def _members(fields: Mapping[str, Any]) -> Edit | tuple[str, ...]:
     """Return the members that parameters name. Raises NotSupported for what atmail keeps nothing of."""
     reject_unknown(fields, AliasFields)
-    reject_unsupported(fields, {"members"}, Alias(address=""), "atmail")
+    reject_unsupported(fields, Aliases.fields, Alias(address=""), "atmail")
     names: Names = fields.get("members", Edit())
     if isinstance(names, Edit):
         return Edit(add=addresses(names.add), remove=addresses(names.remove))

@@ -29,7 +29,7 @@ from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text
 from mailstore.sql.mailinabox import rights
-from mailstore.sql.mailinabox.accounts.creation import BLANK, Creation, columns_of, new_secret
+from mailstore.sql.mailinabox.accounts.creation import BLANK, SUPPORTED, Creation, columns_of, new_secret
 from mailstore.sql.mailinabox.accounts.rows import AccountRows
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.names.references import References
@@ -45,6 +45,8 @@ _HOMES_PAGE = 5000
 
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`."""
+
+    fields = SUPPORTED
 
     def __init__(self, context: Context, retention: Retention) -> None:
         self._context = context

@@ -22,17 +22,17 @@ from mailstore.sql.mailinabox.names import name_space
 from mailstore.sql.mailinabox.records import Retention
 from mailstore.sql.mailinabox.schema.quotas import to_text
 
-__all__ = ["BLANK", "Creation", "NewUser", "columns_of", "new_secret"]
+__all__ = ["BLANK", "SUPPORTED", "Creation", "NewUser", "columns_of", "new_secret"]
 
 BLANK = Account(address="", mailbox_folder=FOLDER)
 """What an account of a box always is, in what a box does not keep."""
-_SUPPORTED = frozenset({"quota"})
+SUPPORTED = frozenset({"quota"})
 
 
 def columns_of(context: Context, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that parameters of an account set. Raises NotSupported for what a box does not keep."""
     reject_unknown(fields, AccountFields)
-    reject_unsupported(fields, _SUPPORTED, BLANK, context.name)
+    reject_unsupported(fields, SUPPORTED, BLANK, context.name)
     if "quota" not in fields:
         return {}
     text = to_text(fields["quota"])
