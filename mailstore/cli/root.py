@@ -35,6 +35,7 @@ NOUNS = (
     "schema",
     "dump",
     "load",
+    "migrate",
     "export",
     "lookups",
     "afterlogic",

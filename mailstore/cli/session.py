@@ -83,6 +83,20 @@ class Session:
 
         return msgspec.structs.replace(self.config, homes=[], home_root=self.config.new_home_root())
 
+    def another(self, name: str) -> Session:
+        """Return a session on another store: one of the configuration file by its name, or one by its URL."""
+        by_url = "://" in name
+        other = Session(
+            config_file=None if by_url else self.config_file,
+            store_name=None if by_url else name,
+            url=name if by_url else None,
+            homes=(),
+            admin=None,
+            output=self.output,
+        )
+        self._open.callback(other.close)
+        return other
+
     def _opened(self, config: StoreConfig) -> Store:
         from mailstore.registry import open_config
 

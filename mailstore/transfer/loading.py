@@ -29,7 +29,7 @@ from mailstore.transfer.places import LATER, Place, lacking, places_of
 __all__ = ["IfExists", "Loader", "Outcome", "Passwords"]
 
 IfExists: TypeAlias = Literal["fail", "update", "skip"]
-Action: TypeAlias = Literal["created", "updated", "unchanged", "skipped", "refused"]
+Action: TypeAlias = Literal["created", "updated", "unchanged", "skipped", "refused", "missing", "different"]
 Passwords: TypeAlias = Callable[[str, str], object]
 """Is told the address and the generated password of an account before it has it."""
 _BATCH: Final = 500
@@ -98,6 +98,27 @@ class Loader:
             if refused and not self.go_on:
                 return
         yield from self._finish()
+
+    def compare(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Any, Outcome | None]]:
+        """Iterate over entries, what the store has of each (or None), and how that differs; None if it does not.
+
+        What the store has no place for is no difference; `load` tells that. Nothing is changed.
+        """
+        for entry in entries:
+            place = self._places.get(entry.kind)
+            present = place.present(entry) if place else None
+            if entry.kind == "domain" and present is None and Capability.DOMAINS not in self._has:
+                yield entry, None, None  # it would be there with its first address
+                continue
+            if place is None or present is None or self._says_nothing(present):
+                yield entry, None, Outcome(entry, "missing")
+                continue
+            differing = (*_differing(place.wanted(entry), present), *(("password",) if _new_hash(entry, place) else ()))
+            yield entry, present, Outcome(entry, "different", differing) if differing else None
+
+    def keeps(self, kind: str) -> frozenset[str]:
+        """Return the fields that the store has a place for, ``password`` among them."""
+        return frozenset({*self._places[kind].keeps, "password"}) if kind in self._places else frozenset()
 
     def _batch(self, batch: Sequence[Entry]) -> Iterator[Outcome]:
         kind = batch[0].kind
@@ -274,6 +295,7 @@ class _Accounts:
         self._loader = loader
         self._place = place
         self._outcomes: dict[int, Outcome] = {}
+        self._renewed: set[str] = set()
 
     def load(self, batch: Sequence[Entry]) -> list[Outcome]:
         """Return what became of each."""
@@ -308,6 +330,10 @@ class _Accounts:
             return {"password_hash": entry.password_hash}
         self._require_absent(entry)
         why = "there is no hash of its password" if usable else "the store needs the password itself, not its hash"
+        return self._new_password(entry, why)
+
+    def _new_password(self, entry: Entry, why: str) -> dict[str, str]:
+        self._renewed.add(entry.key)
         return self._loader.new_password(entry, why)
 
     def _require_absent(self, entry: Entry) -> None:
@@ -333,7 +359,7 @@ class _Accounts:
         useless = isinstance(error, InvalidPassword) and "password_hash" in row and self._loader.generated is not None
         if useless and not self._loader.store.accounts.exists(entry.key):
             del row["password_hash"]
-            rows[index] = row | self._loader.new_password(entry, str(error))
+            rows[index] = row | self._new_password(entry, str(error))
         else:  # stores look at names first or last
             self._outcomes[index] = self._existing(entry, error)
 
@@ -365,6 +391,8 @@ class _Accounts:
                 self._place.update(entry, rest, {})
         except Refused as error:
             return Outcome(entry, "refused", lost, f"it was created, without {', '.join(rest)}: {error}")
+        if entry.key in self._renewed:
+            return Outcome(entry, "created", _sum(lost, ("password",)), "with a generated password")
         return Outcome(entry, "created", lost)
 
 

@@ -1,0 +1,207 @@
+"""``mailstore migrate``: from one store into another, planned, done and verified."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import click
+
+from mailstore.cli.files import open_private
+from mailstore.cli.load import loads
+from mailstore.cli.loaded import Report, generated_into, refused_into
+from mailstore.cli.session import Session, pass_session
+from mailstore.cli.terminal import can_ask, confirm, progress
+
+if TYPE_CHECKING:
+    from mailstore.store import Store
+    from mailstore.transfer import Entry, Loader, Outcome
+
+__all__ = ["migrate"]
+
+
+@click.command()
+@click.option("--from", "source", metavar="STORE", required=True, help="A store of the configuration file, or its URL.")
+@click.option("--to", "target", metavar="STORE", required=True, help="The store that it goes into, in the same way.")
+@click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="Only this domain; may be given again.")
+@click.option("--plan", "only_plan", is_flag=True, help="Tell what would happen, and end.")
+@loads
+@click.option(
+    "--homes",
+    type=click.Choice(["keep", "script"]),
+    default="keep",
+    show_default=True,
+    help="Whether new accounts keep their homes, where the store can hold such, or get those of its layout, and a script"
+    " that copies the mail.",
+)
+@click.option(
+    "--script",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --homes script: the new file that the script is written to.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, and do not plan first.")
+@pass_session
+@click.pass_context
+def migrate(
+    ctx: click.Context,
+    session: Session,
+    source: str,
+    target: str,
+    domains: tuple[str, ...],
+    only_plan: bool,
+    if_exists: Literal["fail", "update", "skip"],
+    go_on: bool,
+    refused: Path | None,
+    generate_to: Path | None,
+    homes: Literal["keep", "script"],
+    script: Path | None,
+    yes: bool,
+) -> None:
+    """Bring what one store holds into another one, of whatever kind.
+
+    --plan tells for each record what would become of it, and what the target has no place for ('lost'); the target checks
+    all of it, in a transaction that is taken back. On a terminal the plan is shown before it is asked whether to begin.
+    Records are written as 'load' writes them: the same command finishes what an interrupted one began. At the end both sides
+    are compared, and what differs is told as 'missing' or 'different'. The source is only read, and no mail is touched.
+    """
+    if source == target:
+        raise click.UsageError("source and target are the same store", ctx)
+    if (homes == "script") != (script is not None):
+        raise click.UsageError("--homes script and --script FILE go together", ctx)
+    if session.admin or session.store_name or session.url:
+        raise click.UsageError("--from and --to name the stores; --store, --url and --as do not go with them", ctx)
+    run = _Migration(session, session.another(source), session.another(target), domains, if_exists, homes == "keep")
+    if only_plan:
+        run.plan(generate=generate_to is not None).raise_refused("nothing was changed; this was a plan")
+        return
+    if can_ask() and not yes:
+        if session.output.form == "table":
+            run.plan(generate=generate_to is not None)
+        confirm(f"migrate from {source} to {target}?", yes=False)
+    with ExitStack() as stack:
+        keep = stack.enter_context(refused_into(refused))
+        generated = stack.enter_context(generated_into(generate_to, dry_run=False))
+        # Made before anything is written, so that it cannot fail afterwards.
+        commands = stack.enter_context(open_private(script)) if script else None
+        report = run.load(keep, generated, go_on, commands)
+    report.raise_refused("the same command goes on when the cause is mended; --continue goes on past them")
+    ctx.exit(1 if run.different else 0)
+
+
+@dataclass
+class _Migration:
+    """A run: both sides, and what has to be remembered of the records that were refused or lost something."""
+
+    session: Session
+    source: Session
+    target: Session
+    domains: tuple[str, ...]
+    if_exists: Literal["fail", "update", "skip"]
+    keep_homes: bool
+    different: int = 0
+    _told: dict[tuple[str, str], frozenset[str] | None] = field(default_factory=dict)
+    """What differs and is told, by kind and name; None where all of it may."""
+
+    def plan(self, *, generate: bool) -> Report:
+        """Tell what would happen, and change nothing."""
+        report = Report(self.session.output)
+        generated = (lambda _address, _password: None) if generate else None
+        with self.target.rehearsal() as store:
+            report.write(self._loader(store, generated, go_on=True, rehearsed=True).load(self._entries("planning")))
+        return report
+
+    def load(
+        self,
+        keep: Callable[[str], object] | None,
+        generated: Callable[[str, str], object] | None,
+        go_on: bool,
+        commands: IO[str] | None,
+    ) -> Report:
+        """Load the records, compare both sides, and tell what became of each record and what differs besides.
+
+        `commands` gets lines that copy the mail of each account that has another home now.
+        """
+        report = Report(self.session.output, lambda one: keep and keep(f"{json.dumps(one.entry.to_dict())}\n"))
+        loader = self._loader(self.target.records, generated, go_on=go_on, rehearsed=False)
+
+        def both() -> Iterator[Outcome]:
+            yield from self._noted(loader, loader.load(self._entries("migrating")))
+            if go_on or not report.refused:
+                yield from self._differences(loader, _Copies(commands))
+
+        report.write(both())
+        return report
+
+    def _noted(self, loader: Loader, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        """Remember what the comparison will find, and is told already."""
+        for outcome in outcomes:
+            key = outcome.entry.kind, outcome.entry.key
+            held_otherwise = loader.keeps(outcome.entry.kind).intersection(outcome.lost)
+            if outcome.action in {"refused", "skipped"}:
+                self._told[key] = None
+            elif held_otherwise and self._told.get(key, ()) is not None:
+                self._told[key] = held_otherwise
+            yield outcome
+
+    def _differences(self, loader: Loader, copies: _Copies) -> Iterator[Outcome]:
+        for entry, present, outcome in loader.compare(self._entries("comparing")):
+            if entry.kind == "account" and present is not None:
+                copies.add(entry, present)
+            told = self._told.get((entry.kind, entry.key), frozenset())
+            if (
+                outcome is not None
+                and told is not None
+                and (outcome.action == "missing" or not told.issuperset(outcome.lost))
+            ):
+                self.different += 1
+                yield outcome
+
+    def _loader(
+        self, store: Store, generated: Callable[[str, str], object] | None, *, go_on: bool, rehearsed: bool
+    ) -> Loader:
+        from mailstore.transfer import Loader
+
+        return Loader(
+            store,
+            if_exists=self.if_exists,
+            go_on=go_on,
+            keep_homes=self.keep_homes,
+            generated=generated,
+            rehearsed=rehearsed,
+        )
+
+    def _entries(self, what: str) -> Iterator[Entry]:
+        from mailstore.transfer import dump
+
+        store = self.source.records
+        shown = self.session.output.progress_beside_rows and sys.stderr.isatty() and not self.domains
+        total = store.accounts.count() if shown else 0
+        with progress(what, total, shown=shown) as advance:
+            for entry in dump(store, domains=self.domains or None):
+                yield entry
+                advance(entry.kind == "account")
+
+
+class _Copies:
+    """A script that copies mail between homes on one machine; for another one, put its name in front."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self._stream = stream
+        if stream:
+            stream.write(
+                "#!/bin/sh\n# Run it while neither side gets mail. What is there already is brought up to date.\nset -e\n"
+            )
+
+    def add(self, entry: Entry, present: Any) -> None:
+        """Add an account that has another home now."""
+        old, new = entry.record.home, present.home
+        if self._stream and old and new and old != new:
+            self._stream.write(f"mkdir -p -- {shlex.quote(new)}\n")
+            self._stream.write(f"rsync -aH --numeric-ids -- {shlex.quote(f'{old}/')} {shlex.quote(f'{new}/')}\n")
