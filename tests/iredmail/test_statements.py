@@ -8,7 +8,7 @@ from mailstore.passwords import hash_password
 from mailstore.sql.iredmail.store import IRedMailStore
 from tests.rigs import Rig, counting
 
-MANY = 20_000
+MANY = 4_000
 
 Operation = Callable[[IRedMailStore, str], object]
 OPERATIONS: Mapping[str, Operation] = {

@@ -120,7 +120,7 @@ def test_lists_are_read_while_others_are(directory: Directory) -> None:
     assert count == 401
 
 
-def test_a_list_of_twenty_thousand_needs_little_memory(directory: Directory) -> None:
+def test_a_long_list_needs_little_memory(directory: Directory) -> None:
     people = directory.search(CROWD, EVERYBODY, attributes=("cn",))
     first = next(people)
     tracemalloc.start()
@@ -130,7 +130,7 @@ def test_a_list_of_twenty_thousand_needs_little_memory(directory: Directory) -> 
     finally:
         tracemalloc.stop()
     assert count == SIZES[CROWD]
-    assert peak < 4_000_000
+    assert peak < 1_500_000  # all entries at once take 2.6 MB
 
 
 def test_changes_are_made_in_order(directory: Directory, base: DN) -> None:

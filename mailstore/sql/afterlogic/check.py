@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 
 from mailstore.model import Finding
 from mailstore.sql.afterlogic.accounts.rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.spelling import canonical, spellings
+from mailstore.sql.checks import Check, found_by
 
 __all__ = ["Checker"]
 
@@ -25,28 +25,32 @@ class Checker:
         self._rows = AccountRows(context, server)
         self._accounts = context.table("awm_accounts")
         self._domains = context.table("awm_domains")
+        self._checks = tuple(self._built())
 
     def run(self) -> Iterator[Finding]:
         """Iterate over the findings."""
+        yield from self._two_forms(self._accounts.c.email, "address-twice", "its domain is stored with A-labels, too")
+        yield from self._two_forms(self._domains.c.name, "domain-twice", "the domain is stored with A-labels, too")
+        yield from found_by(self._checks, self._context.db)
+
+    def _built(self) -> Iterator[Check]:
         yield from self._names()
         yield from self._users()
         yield from self._aliases()
         if self._context.ledger is None:
             yield from self._without_ledger()
 
-    def _names(self) -> Iterator[Finding]:
+    def _names(self) -> Iterator[Check]:
         email, name = func.lower(self._accounts.c.email), func.lower(self._domains.c.name)
         twice = select(email).where(self._accounts.c.def_acct == 1).group_by(email).having(func.count() > 1)
-        yield from self._find("address-twice", "several primary accounts have this address", twice)
-        yield from self._find(
+        yield Check("address-twice", "several primary accounts have this address", twice)
+        yield Check(
             "domain-twice", "several domains have this name", select(name).group_by(name).having(func.count() > 1)
         )
-        yield from self._two_forms(self._accounts.c.email, "address-twice", "its domain is stored with A-labels, too")
-        yield from self._two_forms(self._domains.c.name, "domain-twice", "the domain is stored with A-labels, too")
         if self._context.db.kind != "mysql":
             capitals = select(self._accounts.c.email).where(self._accounts.c.email != email)
             message = "the product looks for addresses in lower case and never finds this one"
-            yield from self._find("address-case", message, capitals, "notice")
+            yield Check("address-case", message, capitals, "notice")
 
     def _two_forms(self, column: ColumnElement[str], code: str, message: str) -> Iterator[Finding]:
         """Find names that are stored in both forms of their domain: the product takes them for two."""
@@ -58,33 +62,26 @@ class Checker:
                 twins = connection.execute(select(column).where(self._context.one_of(column, others))).scalars().all()
                 yield from (Finding(code, canonical(name), f"{message}, as {name}", "error") for name in twins)
 
-    def _users(self) -> Iterator[Finding]:
+    def _users(self) -> Iterator[Check]:
         users, settings = self._context.table("a_users").c, self._context.table("awm_settings").c
         accounts = self._accounts.c
         hidden = select(accounts.email).where(accounts.mailing_list == 0, ~self._rows.is_readable)
-        yield from self._find(
-            "account-hidden", "its settings or its domain are missing: the product does not see it", hidden
-        )
+        yield Check("account-hidden", "its settings or its domain are missing: the product does not see it", hidden)
         orphans = select(users.id_user).where(~exists().where(accounts.id_user == users.id_user))
         message = "a user without accounts, as a creation leaves that failed half-way"
-        yield from self._find("user-left", message, orphans, "notice")
+        yield Check("user-left", message, orphans, "notice")
         left = select(settings.id_user).where(~exists().where(accounts.id_user == settings.id_user))
-        yield from self._find("settings-left", "settings of a user without accounts", left, "notice")
+        yield Check("settings-left", "settings of a user without accounts", left, "notice")
 
-    def _aliases(self) -> Iterator[Finding]:
+    def _aliases(self) -> Iterator[Check]:
         aliases, accounts = self._server.aliases.c, self._accounts.c
         address = aliases.alias_name + "@" + aliases.alias_domain
         nowhere = select(address).where(~exists().where(accounts.id_acct == aliases.id_acct))
-        yield from self._find("alias-nowhere", "the account that it stands for is gone", nowhere)
+        yield Check("alias-nowhere", "the account that it stands for is gone", nowhere)
         held = accounts.def_acct == 1, func.lower(accounts.email) == func.lower(address)
-        yield from self._find("alias-taken", "it is an account, too", select(address).where(exists().where(*held)))
+        yield Check("alias-taken", "it is an account, too", select(address).where(exists().where(*held)))
 
-    def _without_ledger(self) -> Iterator[Finding]:
+    def _without_ledger(self) -> Iterator[Check]:
         internal = select(self._domains.c.name).where(self._domains.c.is_internal == 1)
         message = "accounts in it cannot be deleted before 'mailstore schema add-retention-table'"
-        yield from self._find("no-retention-table", message, internal, "notice")
-
-    def _find(self, code: str, message: str, query: Select[Any], severity: Any = "error") -> Iterator[Finding]:
-        with self._context.db.reading() as connection:
-            subjects = connection.execute(query).scalars().all()
-        yield from (Finding(code, str(subject), message, severity) for subject in subjects)
+        yield Check("no-retention-table", message, internal, "notice")

@@ -93,6 +93,10 @@ class AfterLogicStore(SQLDriver[Context]):
         self.domains = Domains(context, self._names, self._server)
         self.accounts = Accounts(context, self._names, self._server)
 
+    @cached_property
+    def _checker(self) -> Checker:
+        return Checker(self._context, self._server)
+
     @property
     def capabilities(self) -> frozenset[Capability]:
         found = {
@@ -131,7 +135,7 @@ class AfterLogicStore(SQLDriver[Context]):
         return self
 
     def _findings(self) -> Iterator[Finding]:
-        yield from Checker(self._context, self._server).run()
+        yield from self._checker.run()
         yield from unreadable_records(self)
         ledger = self._context.ledger
         if ledger is not None:

@@ -132,6 +132,10 @@ class AtmailStore(SQLDriver[Context]):
     def aliases(self) -> Aliases:
         return Aliases(self._context)
 
+    @cached_property
+    def _checker(self) -> Checker:
+        return Checker(self._context)
+
     @property
     def capabilities(self) -> frozenset[Capability]:
         found = self._context.schema
@@ -190,7 +194,7 @@ class AtmailStore(SQLDriver[Context]):
             return not actor.state(connection).everything
 
     def _findings(self) -> Iterator[Finding]:
-        yield from Checker(self._context).run()
+        yield from self._checker.run()
         yield from unreadable_records(self)
         if self._context.schema.has_records and self._context.actor is None:
             yield from self._context.ledger.findings()

@@ -110,6 +110,10 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
     def deleted(self) -> DeletedMailboxes:
         return DeletedMailboxes(self._context, self.accounts)
 
+    @cached_property
+    def _checker(self) -> Checker:
+        return Checker(self._context)
+
     @property
     def capabilities(self) -> frozenset[Capability]:
         return (frozenset(Capability) - _MISSING) | self.companions.capabilities
@@ -162,7 +166,7 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
             return actor.kind(connection) is not IREDMAIL_GLOBAL
 
     def _findings(self) -> Iterator[Finding]:
-        yield from Checker(self._context).run()
+        yield from self._checker.run()
         yield from unreadable_records(self)
         yield from self.companions.findings()
         if self._context.actor is None:

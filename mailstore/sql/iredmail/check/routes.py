@@ -17,29 +17,52 @@ __all__ = ["RouteChecks"]
 
 
 class RouteChecks:
-    """What leads nowhere, or to itself. Memory grows with the number of addresses."""
+    """What leads nowhere, or to itself."""
 
-    def __init__(self, context: Context, connection: Connection) -> None:
-        """Read everything that the maps look at."""
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._queries = _Queries(context)
+
+    def run(self) -> Iterator[Finding]:
+        """Read everything, and iterate over what is wrong."""
+        with self._context.reading() as connection:
+            maps = _Maps(self._queries, connection)
+        yield from maps.findings()
+
+
+class _Queries:
+    """What the maps look at, as queries."""
+
+    def __init__(self, context: Context) -> None:
         domain, alias = context.table("domain").c, context.table("alias_domain").c
-        mailbox, lists = context.table("mailbox").c, context.table("maillists").c
-        found = connection.execute(select(domain.domain, domain.active, domain.backupmx)).all()
+        mailbox, rows = context.table("mailbox").c, context.table("forwardings").c
+        self.domains = select(domain.domain, domain.active, domain.backupmx)
+        self.owners = select(alias.alias_domain, alias.target_domain).where(alias.active == 1)
+        self.accounts = select(mailbox.username, mailbox.active)
+        self.lists = select(context.table("maillists").c.address)
+        self.rows = select(rows.address, rows.forwarding, rows.domain).where(rows.active == 1)
+
+
+class _Maps:
+    """The maps in memory, which grows with the number of addresses."""
+
+    def __init__(self, queries: _Queries, connection: Connection) -> None:
+        """Read everything that the maps look at."""
+        found = connection.execute(queries.domains).all()
         self._hosted = {name.lower() for name, active, backup in found if active and not backup}
         self._known = {name.lower() for name, *_ in found}
-        owners = connection.execute(select(alias.alias_domain, alias.target_domain).where(alias.active == 1)).all()
+        owners = connection.execute(queries.owners).all()
         self._owners = {name.lower(): target.lower() for name, target in owners}
-        accounts = connection.execute(select(mailbox.username, mailbox.active)).all()
+        accounts = connection.execute(queries.accounts).all()
         self._accounts = {name.lower(): bool(active) for name, active in accounts}
-        self._lists = {name.lower() for name in connection.execute(select(lists.address)).scalars()}
+        self._lists = {name.lower() for name in connection.execute(queries.lists).scalars()}
         self._rows: dict[str, list[str]] = defaultdict(list)
-        rows = context.table("forwardings").c
-        query = select(rows.address, rows.forwarding, rows.domain).where(rows.active == 1)
-        for address, target, owner in connection.execute(query).all():
+        for address, target, owner in connection.execute(queries.rows).all():
             if owner.lower() in self._hosted:
                 self._rows[address.lower() if "@" in address else f"@{address.lower()}"].append(target.strip().lower())
         self._routes = Routes(self._expand, self._arrives)
 
-    def run(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Finding]:
         """Iterate over destinations that nobody gets mail at, catch-alls that are all of that kind, and circles."""
         for source in sorted(self._rows):
             name = source.removeprefix("@")

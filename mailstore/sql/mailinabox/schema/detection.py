@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, text
 from sqlalchemy.types import TypeEngine
@@ -58,7 +59,7 @@ class Schema:
         found = self.metadata.tables.get(table)
         return found is not None and (column is None or column in found.c)
 
-    @property
+    @cached_property
     def own(self) -> tuple[Table, Table] | None:
         """Mailstore's tables for records of deleted mailboxes; None if the file has not got them."""
         records, beside = define_own_tables(MetaData())
