@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, literal, select, union_all
 
 from mailstore.address import domain_part, local_part
+from mailstore.driver.holders import in_use
 from mailstore.errors import AlreadyExists
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
@@ -97,7 +98,7 @@ class NameSpace:
     @staticmethod
     def in_use(address: str, holder: str) -> AlreadyExists:
         """Return the error for an address that is taken."""
-        return AlreadyExists(f"{address} is in use already: it is {_HOLDERS[holder]}", subject=address)
+        return in_use(address, address, _HOLDERS[holder])
 
     def taken(
         self,

@@ -10,10 +10,18 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, bindparam, literal, select, union_all
 
-from mailstore.address import domain_part, local_part
+from mailstore.address import domain_part
+from mailstore.driver.holders import (
+    in_use,
+    no_such_domain,
+    refuse_each_other,
+    refuse_self,
+    refuse_taken,
+    served_names,
+)
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import Operation
-from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.errors import NotFound
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions, bare
 from mailstore.sql.engine import Transaction
@@ -42,10 +50,7 @@ class NameSpace:
 
     def no_such_domain(self, connection: Connection, domain: str) -> NotFound:
         """Return the error for a domain that is not there; it says so if the name is an alias domain."""
-        target = self.owners(connection, [domain]).get(domain)
-        if target and target != domain:
-            return NotFound(f"{domain} is an alias domain; use {target}", subject=domain)
-        return NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+        return no_such_domain(domain, self.owners(connection, [domain]).get(domain))
 
     def owners(self, connection: Connection, domains: Collection[str]) -> dict[str, str]:
         """Return the domain that owns each of `domains`, which may be alias domains; others are left out."""
@@ -111,14 +116,9 @@ class NameSpace:
         """Lock and refuse what is needed so that an account may take `aliases`."""
         if not aliases:
             return
-        if account in aliases:
-            raise InvalidValue(f"{account} cannot be an alias of itself", subject=account)
-        owners = self.lock_owners(tx, aliases)
-        names = self.all_names(tx.connection, owners)
-        for address, served in names.items():
-            for other in (account, *aliases):
-                if other != address and other in served:
-                    raise _in_use(address, other, "served under that domain too")
+        refuse_self(account, aliases)
+        names = self.all_names(tx.connection, self.lock_owners(tx, aliases))
+        refuse_each_other(names, (account, *aliases))
         self.refuse_names(tx.connection, names)
 
     def refuse_under_other_names(self, connection: Connection, address: str) -> None:
@@ -133,23 +133,16 @@ class NameSpace:
         under = columns.AliasName.endswith(f"@{domain}", autoescape=True)
         found = connection.execute(select(columns.AliasName).where(under, columns.aliasType != DOMAIN)).scalar()
         if found:
-            raise AlreadyExists(f"{found} is in use already as an alias", subject=found)
+            raise in_use(found, found, "an alias")
 
     def all_names(self, connection: Connection, owners: Mapping[str, str]) -> dict[str, set[str]]:
         """Return, for addresses with the domains that own them, every name under which each is served."""
         under = self._expansions.alias_domains(connection, set(owners.values()))
-        names = {address: {address, f"{local_part(address)}@{owner}"} for address, owner in owners.items()}
-        for address, owner in owners.items():
-            if domain_part(address) == owner:
-                names[address] |= {f"{local_part(address)}@{alias}" for alias in under.get(owner, ())}
-        return names
+        return {address: served_names(address, owner, under.get(owner, ())) for address, owner in owners.items()}
 
     def refuse_names(self, connection: Connection, names: Mapping[str, set[str]]) -> None:
         """Raise AlreadyExists if one of the names under which some addresses are served is in use."""
-        taken = self.taken(connection, set().union(*names.values()))
-        for address, served in names.items():
-            for name in sorted(served & taken.keys()):
-                raise _in_use(address, name, taken[name])
+        refuse_taken(names, self.taken(connection, set().union(*names.values())))
 
     def taken(self, connection: Connection, addresses: Collection[str]) -> dict[str, str]:
         """Return those of `addresses` that are in use, with what uses them."""
@@ -159,8 +152,3 @@ class NameSpace:
             select(accounts.username, literal("an account")).where(accounts.username.in_(addresses)),
         )
         return {address.lower(): holder for address, holder in connection.execute(query).all()}
-
-
-def _in_use(address: str, name: str, holder: str) -> AlreadyExists:
-    what = "it" if name == address else name
-    return AlreadyExists(f"{address} is in use already: {what} is {holder}", subject=address)

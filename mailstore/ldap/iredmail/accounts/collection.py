@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
+from mailstore.driver.holders import refuse_each_other, refuse_self
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.values import due_date
@@ -150,10 +151,10 @@ class Accounts(store.Accounts):
         new = change.new_aliases
         with clearing(self._context) as later, self._names.locked({address, *new}) as locks:
             entry = self._read(address)
-            self._names.refuse_self(address, new)
+            refuse_self(address, new)
             known = self._names.all_alias_domains()
-            self._names.refuse_each_other(locks, new, (address, *change.aliases_after(entry, known)))
             wanted = {alias: locks.names(alias) for alias in new}
+            refuse_each_other(wanted, (address, *change.aliases_after(entry, known)))
             self._names.refuse_taken(wanted, list(self._names.holders(set().union(*wanted.values()))), own=entry)
             if change.quota is not None:
                 policy = policy_of(locks.of(address).entry)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from mailstore.driver.bulk import Hashing, Refusals, parse_accounts
+from mailstore.driver.holders import refuse_each_other, refuse_self
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
@@ -112,8 +113,8 @@ class Creation:
 
     def _take_names(self, locks: Locks, new: NewAccount, holders: Sequence[Entry]) -> None:
         """Give a new account its aliases, and all names under alias domains. Raises AlreadyExists."""
-        self._names.refuse_self(new.address, new.aliases)
-        self._names.refuse_each_other(locks, new.aliases, (new.address, *new.aliases))
+        refuse_self(new.address, new.aliases)
+        refuse_each_other({alias: locks.names(alias) for alias in new.aliases}, (new.address, *new.aliases))
         wanted = {address: locks.names(address) for address in (new.address, *new.aliases)}
         self._names.refuse_taken(wanted, holders)
         derived = set().union(*(locks.forms(address) for address in wanted))

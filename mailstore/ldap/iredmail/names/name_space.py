@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from mailstore.address import domain_part, local_part
+from mailstore.driver.holders import no_such_domain, refuse_taken, served_names
 from mailstore.driver.names import Spellings
-from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.errors import NotFound
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.domain_facts import alias_domains
@@ -41,8 +42,7 @@ class Locks:
     def names(self, address: str) -> set[str]:
         """Return every name under which an address of the locked domains would be served."""
         owner = self.owners[domain_part(address)]
-        local = local_part(address)
-        return {address, f"{local}@{owner}"} | forms(address, owner, alias_domains(self.by_domain[owner].entry))
+        return served_names(address, owner, alias_domains(self.by_domain[owner].entry))
 
     def spellings(self, address: str) -> Spellings:
         """Return how references to an address are spelt; the alias domains of all locked domains are known then."""
@@ -146,10 +146,7 @@ class NameSpace:
 
     def no_such_domain(self, domain: str) -> NotFound:
         """Return the error for a domain that is not there; it says so if the name is an alias domain."""
-        target = self.owners([domain]).get(domain)
-        if target:
-            return NotFound(f"{domain} is an alias domain; use {target}", subject=domain)
-        return NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+        return no_such_domain(domain, self.owners([domain]).get(domain))
 
     def holders(self, names: Collection[str], *, also: Filter | None = None) -> Iterator[Entry]:
         """Iterate over the entries that have one of these names, and over those that match `also`.
@@ -177,35 +174,18 @@ class NameSpace:
         own: the entry that may keep what it has.
         """
         taken = {
-            name.lower(): entry
+            name.lower(): _kind(entry, name.lower())
             for entry in holders
             if not entry.has("objectClass", "mailExternalUser") and (own is None or not same_dn(entry.dn, own.dn))
             for name in (*entry.values("mail"), *entry.values("shadowAddress"))
         }
-        for address, names in wanted.items():
-            for name in sorted(names):
-                if name in taken:
-                    raise _in_use(address, name, _kind(taken[name], name))
-
-    @staticmethod
-    def refuse_self(account: str, aliases: Collection[str]) -> None:
-        """Raise InvalidValue if an account is among its own aliases."""
-        if account in aliases:
-            raise InvalidValue(f"{account} cannot be an alias of itself", subject=account)
-
-    @staticmethod
-    def refuse_each_other(locks: Locks, aliases: Collection[str], names: Collection[str]) -> None:
-        """Raise AlreadyExists if one of `aliases` is the same name under another domain as one of the account's `names`."""
-        for address in aliases:
-            for other in names:
-                if other != address and other in locks.names(address):
-                    raise _in_use(address, other, "served under that domain too")
+        refuse_taken(wanted, taken)
 
     def _owners(self, domains: Collection[str]) -> dict[str, str]:
         owners = self.owners(domains)
         for domain in sorted(domains):
             if domain not in owners:
-                raise NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+                raise no_such_domain(domain, None)
         return owners
 
     def _search_domains(self, query: Filter) -> Iterator[Entry]:
@@ -219,11 +199,6 @@ def _kind(entry: Entry, name: str) -> str:
     if entry.has("objectClass", "mailAlias"):
         return "an alias account"
     return "an account" if entry.has("mail", name) else "an alias address of an account"
-
-
-def _in_use(address: str, name: str, holder: str) -> AlreadyExists:
-    what = "it" if name == address else name
-    return AlreadyExists(f"{address} is in use already: {what} is {holder}", subject=address)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from mailstore.address import alias_address, domain_part
+from mailstore.driver.holders import refuse_self
 from mailstore.driver.values import checked, now
 from mailstore.errors import InvalidValue
 from mailstore.fields import named
@@ -100,8 +101,7 @@ class AccountChange:
         present = {canonical(alias) for alias in tx.execute(query).scalars()}
         names = self._aliases or ()
         wanted = set(names.apply(present)) if isinstance(names, Edit) else set(names)
-        if self._address in wanted:
-            raise InvalidValue(f"{self._address} cannot be an alias of itself", subject=self._address)
+        refuse_self(self._address, wanted)
         new = wanted - present
         if new:
             own = domains.get(domain_part(self._address))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mailstore.address import account_address, alias_address, any_address, domain_part, local_part, login_address
+from mailstore.driver.holders import refuse_self
 from mailstore.driver.values import Column, checked, flag, now, text
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
 from mailstore.fields import AccountFields, plain, reject_unknown, reject_unsupported
@@ -116,8 +117,7 @@ class NewAccount:
         aliases = tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ()))))
         if settings.parent and aliases:
             raise InvalidValue(f"{address}: a linked account has no aliases", subject=address)
-        if address in aliases:
-            raise InvalidValue(f"{address} cannot be an alias of itself", subject=address)
+        refuse_self(address, aliases)
         columns = checked(fields, COLUMNS) | columns_of(settings, ACCOUNT_COLUMNS)
         parent = any_address(settings.parent) if settings.parent else ""
         return cls(address, stored, columns, aliases, settings, parent)

@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from mailstore.disk.layout import normal_home
 from mailstore.driver.bulk import Hashing, Refusals, batches, grouped_by_columns, parse_accounts
+from mailstore.driver.holders import refuse_taken
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import now
-from mailstore.errors import AlreadyExists, HomeExists, HomeRefused, InvalidValue
+from mailstore.errors import HomeExists, HomeRefused, InvalidValue
 from mailstore.sql.atmail.accounts.new import NewAccount
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import Expansions
@@ -79,10 +80,7 @@ class Creation:
             with refusals.collect(index):
                 if account.domain not in domains:
                     raise self._names.no_such_domain(tx.connection, account.domain)
-                for name in sorted(names[account.address] & taken.keys()):
-                    raise AlreadyExists(
-                        f"{account.address} is in use already: {name} is {taken[name]}", subject=account.address
-                    )
+                refuse_taken({account.address: names[account.address]}, taken)
                 account.row["domainId"] = domains[account.domain]
                 if self._context.actor and account.operations:
                     self._context.actor.require(tx.connection, account.operations, account.domain)

@@ -12,11 +12,12 @@ from sqlalchemy import select
 from mailstore.disk.layout import Layout
 from mailstore.driver.bulk import Hashing, Refusals, batches, grouped_by_columns, parse_accounts
 from mailstore.driver.companions import levels
+from mailstore.driver.holders import refuse_taken
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import now
-from mailstore.errors import AlreadyExists, HomeExists, HomeRefused
+from mailstore.errors import HomeExists, HomeRefused
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.accounts.new import NewAccount
@@ -87,10 +88,7 @@ class Creation:
             with refusals.collect(index):
                 if account.domain not in domains:
                     raise self._names.no_such_domain(tx.connection, account.domain)
-                for name in sorted(names[account.address] & taken.keys()):
-                    raise AlreadyExists(
-                        f"{account.address} is in use already: {name} is {taken[name]}", subject=account.address
-                    )
+                refuse_taken({account.address: names[account.address]}, taken)
                 account.finish(domains[account.domain], self._services)
                 if self._context.actor and account.operations:
                     self._context.actor.require(tx.connection, account.address, *account.operations)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.companions import levels
+from mailstore.driver.holders import in_use
 from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
 from mailstore.driver.values import due_date, now
 from mailstore.errors import AlreadyExists, NotFound
@@ -196,7 +197,7 @@ class Domains(store.Domains):
         query = select(rows.address).where(rows.is_alias == 1, rows.address.endswith(f"@{name}", autoescape=True))
         found = tx.execute(query).scalar()
         if found:
-            raise AlreadyExists(f"{found} is in use already as a per-account alias", subject=found)
+            raise in_use(found, found, "a per-account alias")
 
     def _remove_leftovers(self, tx: Transaction, name: str) -> None:
         """Remove what a former domain of this name left behind and the new one would inherit."""

@@ -24,8 +24,16 @@ from sqlalchemy import (
 
 from mailstore.address import domain_part, local_part
 from mailstore.driver.companions import levels
+from mailstore.driver.holders import (
+    in_use,
+    no_such_domain,
+    refuse_each_other,
+    refuse_self,
+    refuse_taken,
+    served_names,
+)
 from mailstore.driver.names import Spellings
-from mailstore.errors import AlreadyExists, InvalidValue, NotFound
+from mailstore.errors import NotFound
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names.references import Cleanup
@@ -67,10 +75,7 @@ class NameSpace:
 
     def no_such_domain(self, connection: Connection, domain: str) -> NotFound:
         """Return the error for a domain that is not there; it says so if the name is an alias domain."""
-        target = self.owners(connection, [domain]).get(domain)
-        if target:
-            return NotFound(f"{domain} is an alias domain; use {target}", subject=domain)
-        return NotFound(f"there is no domain {domain} here; create it first", subject=domain)
+        return no_such_domain(domain, self.owners(connection, [domain]).get(domain))
 
     def owners(self, connection: Connection, domains: Collection[str]) -> dict[str, str]:
         """Return the primary domain of each of `domains`, which may be primary or alias domains; others are left out."""
@@ -110,31 +115,20 @@ class NameSpace:
     def refuse_taken(facts: Mapping[Any, Any], address: str) -> None:
         """Raise AlreadyExists if the `facts` of an address name a holder."""
         if facts["holder"]:
-            raise NameSpace.in_use(address, address, _HOLDERS[facts["holder"]])
-
-    @staticmethod
-    def in_use(address: str, name: str, holder: str) -> AlreadyExists:
-        """Return the error for an `address` that cannot be taken because `name` belongs to `holder`."""
-        what = "it" if name == address else name
-        return AlreadyExists(f"{address} is in use already: {what} is {holder}", subject=address)
+            raise in_use(address, address, _HOLDERS[facts["holder"]])
 
     def refuse_taken_aliases(self, connection: Connection, aliases: Mapping[str, str]) -> None:
         """Raise AlreadyExists if one of `aliases` (address to owning primary domain) is in use, under either domain."""
         names = self._all_names(connection, aliases)
-        taken = self.taken(connection, set().union(*names.values()))
-        for address, all_names in names.items():
-            for name in sorted(all_names & taken.keys()):
-                raise self.in_use(address, name, taken[name])
+        refuse_taken(names, self.taken(connection, set().union(*names.values())))
 
     def all_names(self, connection: Connection, addresses: Collection[str]) -> dict[str, set[str]]:
         """Return, for addresses in primary domains, every name under which each would be served."""
         return self._all_names(connection, {address: domain_part(address) for address in addresses})
 
     def _all_names(self, connection: Connection, owners: Mapping[str, str]) -> dict[str, set[str]]:
-        names = {address: {address, f"{local_part(address)}@{owner}"} for address, owner in owners.items()}
-        for address, others in self._shadow_names(connection, owners).items():
-            names[address] |= others
-        return names
+        under = self._alias_domains(connection, set(owners.values()))
+        return {address: served_names(address, owner, under.get(owner, ())) for address, owner in owners.items()}
 
     def spellings(
         self, connection: Connection, addresses: Collection[str], *, with_aliases: bool = True, also: str = ""
@@ -174,20 +168,12 @@ class NameSpace:
         """Lock and refuse what is needed so that the account `address` may take `aliases`; return their primary domains."""
         if not aliases:
             return {}
-        if address in aliases:
-            raise InvalidValue(f"{address} cannot be an alias of itself", subject=address)
+        refuse_self(address, aliases)
         owners = self.lock_owners(tx, aliases)
-        self._refuse_each_other(tx.connection, owners, address)
+        refuse_each_other(self._all_names(tx.connection, owners), (address, *owners))
         self.refuse_taken_aliases(tx.connection, owners)
         self._context.companions.claiming(levels(aliases))
         return owners
-
-    def _refuse_each_other(self, connection: Connection, aliases: Mapping[str, str], account: str) -> None:
-        """Raise AlreadyExists if two of `aliases`, or one and the `account`, are one name under two domains."""
-        for address, names in self._all_names(connection, aliases).items():
-            for other in (account, *aliases):
-                if other != address and other in names:
-                    raise self.in_use(address, other, "served under that domain too")
 
     def use_up_aliases(self, tx: Transaction, account: str, address: str) -> None:
         """Remove the aliases of `account` that say nothing any more once it is called `address`.
@@ -195,25 +181,18 @@ class NameSpace:
         That is the alias of this name, and that name under the alias domains, where the account is then served anyway.
         """
         rows = self._context.table("forwardings")
-        shadows = self._shadow_names(tx.connection, {address: domain_part(address)})
-        names = {address, *shadows[address]}
+        names = self.all_names(tx.connection, [address])[address]
         condition = (rows.c.address.in_(names), rows.c.forwarding == account, rows.c.is_alias == 1)
         tx.execute(delete(rows).where(*condition))
 
-    def _shadow_names(self, connection: Connection, aliases: Mapping[str, str]) -> dict[str, set[str]]:
-        """Return, for addresses in primary domains, their names under the alias domains."""
+    def _alias_domains(self, connection: Connection, domains: Collection[str]) -> dict[str, set[str]]:
+        """Return the names that lead to each of some primary domains."""
         table = self._context.table("alias_domain")
-        query = select(table.c.alias_domain, table.c.target_domain).where(
-            table.c.target_domain.in_(set(aliases.values()))
-        )
+        query = select(table.c.alias_domain, table.c.target_domain).where(table.c.target_domain.in_(domains))
         under: dict[str, set[str]] = {}
         for alias_domain, target in connection.execute(query):
             under.setdefault(target, set()).add(alias_domain)
-        return {
-            address: {f"{local_part(address)}@{name}" for name in under.get(owner, ())}
-            for address, owner in aliases.items()
-            if domain_part(address) == owner
-        }
+        return under
 
     def taken(self, connection: Connection, addresses: Collection[str]) -> dict[str, str]:
         """Return those of `addresses` that are in use, with what uses them."""

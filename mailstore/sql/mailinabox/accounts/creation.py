@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from mailstore.driver.bulk import Hashing, Refusals, parse_accounts
+from mailstore.driver.holders import refuse_taken
 from mailstore.driver.secret import Secret, make_secret
 from mailstore.errors import InvalidAddress, InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, reject_unknown, reject_unsupported
@@ -110,8 +111,7 @@ class Creation:
             first = self._is_empty(tx)
             for index, user in new:
                 with refusals.collect(index):
-                    if user.address in in_use:
-                        raise name_space.in_use(user.address, in_use[user.address])
+                    refuse_taken({user.address: [user.address]}, in_use)
                     if rules.is_for_domain_control(user.address) and not first:
                         raise _proves_ownership(user.address)
                 first = False

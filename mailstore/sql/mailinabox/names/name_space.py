@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, union_all
 
+from mailstore.driver import holders
 from mailstore.driver.names import Owners, Spellings
-from mailstore.errors import AlreadyExists
 from mailstore.sql.engine import Transaction
 from mailstore.sql.mailinabox.automatic import served
 from mailstore.sql.mailinabox.schema.detection import Schema
 
-__all__ = ["has_catch_all", "in_use", "owners", "refuse_taken", "spellings", "taken"]
+__all__ = ["has_catch_all", "owners", "refuse_taken", "spellings", "taken"]
 
 _BATCH = 500
 
@@ -32,13 +32,7 @@ def taken(schema: Schema, tx: Transaction, addresses: Sequence[str]) -> dict[str
 
 def refuse_taken(schema: Schema, tx: Transaction, address: str) -> None:
     """Raise AlreadyExists if an address is in use."""
-    for kind in taken(schema, tx, [address]).values():
-        raise in_use(address, kind)
-
-
-def in_use(address: str, kind: str) -> AlreadyExists:
-    """Return the error for an address that is in use."""
-    return AlreadyExists(f"{address} is in use already, as {kind}", subject=address)
+    holders.refuse_taken({address: [address]}, taken(schema, tx, [address]))
 
 
 def spellings(schema: Schema, tx: Transaction, address: str) -> Spellings:
