@@ -6,6 +6,7 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -42,6 +43,12 @@ def _answer_backwards(connection: object, _record: object) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Tests wait for servers and disks about half of their time."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_configure() -> None:
+    """Let children be interrupted, who inherit that SIGINT is ignored if a shell has put the run into the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,7 +1,13 @@
-"""The contract suite runs on every kind of store; where a store declares that it lacks something, its tests are skipped."""
+"""The contract suite runs on every kind of store; where a store declares that it lacks something, its tests are skipped.
+
+A driver's code is the same on each engine, and over each way to a server. So all tests run on one engine of a driver, or on
+two, and on the others those that are marked ``backend``: what an engine does by itself, as locks, text, dates, and what
+becomes of an error, and each kind of write.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mailstore import Store
+
+OTHER_BACKENDS = frozenset(
+    {"postgresql", "ldap-starttls", "ldapi", "afterlogic-mysql", "afterlogic-postgresql"},
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what need not run on each backend; tests that name their stores run on all that they name."""
+    left_out = [item for item in items if item.path.parent == Path(__file__).parent and not _runs(item)]
+    items[:] = [item for item in items if item not in set(left_out)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _runs(item: pytest.Item) -> bool:
+    names = (mark.args[0] for mark in item.iter_markers("parametrize"))
+    if item.get_closest_marker("backend") or "store_rig" in names:
+        return True
+    return getattr(item, "callspec", None) is None or item.callspec.params.get("store_rig") not in OTHER_BACKENDS
 
 
 @pytest.fixture(params=sorted(FACTORIES))

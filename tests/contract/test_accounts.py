@@ -58,6 +58,7 @@ def domain(store: Store) -> str:
 class TestCreate:
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.ACCOUNT_ALIASES)
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE)
+    @pytest.mark.backend
     def test_returns_what_a_read_gives(self, store: Store) -> None:
         made = store.accounts.create(
             "bob@example.com",
@@ -90,6 +91,7 @@ class TestCreate:
         with pytest.raises(AlreadyExists):
             store.accounts.create("bOb@example.com", password="x")
 
+    @pytest.mark.backend
     def test_idn_domain_is_stored_in_punycode(self, store: Store) -> None:
         host(store, "bücher.example")
         made = store.accounts.create("info@BÜCHER.example", password="x")
@@ -112,6 +114,7 @@ class TestCreate:
         assert list(store.accounts.list()) == []
 
     @pytest.mark.needs(Capability.DOMAINS)
+    @pytest.mark.backend
     def test_unknown_domain(self, store: Store) -> None:
         with pytest.raises(NotFound, match=r"no domain nowhere\.com"):
             store.accounts.create("bob@nowhere.com", password="x")
@@ -269,6 +272,7 @@ def bob(store: Store, domain: str) -> str:
 
 class TestUpdate:
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE)
+    @pytest.mark.backend
     def test_everything(self, store: Store, bob: str) -> None:
         updated = store.accounts.update(bob, **FULL)
         assert updated == store.accounts.get(bob)
@@ -304,13 +308,17 @@ class TestUpdate:
         store.accounts.update(bob, password_hash=hash_password("ready", "SSHA512"))
         assert store.accounts.verify_password(bob, "ready")
 
-    @pytest.mark.parametrize("scheme", WRITABLE_SCHEMES)
     @pytest.mark.needs(Capability.READY_HASHES)
-    def test_rehash(self, store: Store, bob: str, scheme: str) -> None:
-        try:
-            store.accounts.update(bob, password_hash=hash_password("pw", scheme))
-        except InvalidPassword as error:
-            pytest.skip(f"no server of this store can verify {scheme}: {error}")
+    def test_rehash(self, store: Store, bob: str) -> None:
+        self.rehash(store, bob, "SSHA512")
+
+    @pytest.mark.parametrize("store_rig", ["sqlite"], indirect=True)
+    @pytest.mark.parametrize("scheme", WRITABLE_SCHEMES)
+    def test_rehash_of_each_scheme(self, store: Store, bob: str, scheme: str) -> None:
+        self.rehash(store, bob, scheme)
+
+    def rehash(self, store: Store, bob: str, scheme: str) -> None:
+        store.accounts.update(bob, password_hash=hash_password("pw", scheme))
         assert not store.accounts.verify_password(bob, "wrong", rehash=True)
         assert scheme_of(store.accounts.password_hash(bob)) == scheme
         assert store.accounts.verify_password(bob, "pw", rehash=True)
@@ -373,6 +381,7 @@ class TestUpdate:
         assert store.accounts.update(bob, enabled=True).enabled
 
     @pytest.mark.usefixtures("domain")
+    @pytest.mark.backend
     def test_unknown_account(self, store: Store) -> None:
         for call in (
             lambda: store.accounts.get("nobody@example.com"),
@@ -392,6 +401,7 @@ class TestUpdate:
             store.accounts.get("b1@example.com")
 
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.DISABLING)
+    @pytest.mark.backend
     def test_update_all(self, store: Store, bob: str) -> None:
         store.accounts.create("eve@example.com", password="secret")
         host(store, "other.com")
@@ -418,6 +428,7 @@ class TestUpdate:
 @pytest.mark.needs(Capability.RENAMING)
 class TestRename:
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.DOMAIN_PROFILE, Capability.ACCESS_POLICY)
+    @pytest.mark.backend
     def test_everything_follows(self, store: Store, bob: str) -> None:
         store.accounts.update(bob, aliases=["b1@example.com"], forwarding=["x@other.org"], **FULL)
         store.aliases.create("sales@example.com", members=[bob], moderators=[bob])
@@ -448,6 +459,7 @@ class TestRename:
         after = store.accounts.rename(bob, "robert@example.com")
         assert (after.aliases, after.forwarding, after.keep_copy) == (("rob@example.com",), (), True)
 
+    @pytest.mark.backend
     def test_where_both_names_stand_in_one_alias(self, store: Store, bob: str) -> None:
         store.aliases.create("sales@example.com", members=[bob, "new@example.com"])
         store.accounts.create("eve@example.com", password="x", forwarding=[bob, "new@example.com"])
@@ -515,6 +527,7 @@ class TestList:
             ({"domain": "nowhere.com"}, []),
         ],
     )
+    @pytest.mark.backend
     def test_selection_and_count(self, store: Store, query: Any, expected: list[str]) -> None:
         assert [account.address for account in store.accounts.list(**query)] == expected
         assert store.accounts.count(**query) == len(expected)
@@ -541,6 +554,7 @@ class TestList:
 class TestBulk:
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE)
     @pytest.mark.usefixtures("domain")
+    @pytest.mark.backend
     def test_create_many(self, store: Store) -> None:
         ready = hash_password("x")
         rows = [
@@ -559,6 +573,7 @@ class TestBulk:
         assert Path(third.home, "Maildir/cur").is_dir()
 
     @pytest.mark.needs(Capability.DOMAINS, Capability.DOMAIN_LIMITS)
+    @pytest.mark.backend
     def test_all_refused_rows_are_named_and_nothing_is_written(self, store: Store, bob: str) -> None:
         rows: list[dict[str, Any]] = [
             {"address": "good@example.com", "password": "x"},

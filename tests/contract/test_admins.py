@@ -67,6 +67,7 @@ def boss(store: Store, ann: str) -> str:
 
 @pytest.mark.needs(Capability.STANDALONE_ADMINS)
 class TestStandalone:
+    @pytest.mark.backend
     def test_create(self, store: Store) -> None:
         made = store.admins.create(
             "Root@Admins.org", password="secret", name="Root", language="en_US", domains=["example.com"]
@@ -153,6 +154,7 @@ class TestStandalone:
 @pytest.mark.needs(Capability.ACCOUNT_ADMINS, Capability.DOMAIN_ADMINS)
 @ACCOUNTS
 class TestAccounts:
+    @pytest.mark.backend
     def test_promote_and_demote(self, store: Store, ann: str) -> None:
         made = store.admins.promote(ann, timezone="Europe/Rome")
         assert made == store.admins.get(ann)
@@ -256,6 +258,7 @@ class TestDomains:
         with pytest.raises(NotFound):
             store.admins.add_to_domain("nowhere.com", [ann])
 
+    @pytest.mark.backend
     def test_list_and_count(self, store: Store, boss: str) -> None:
         store.admins.create("root@admins.org", password="x", name="Chief", global_admin=True)
         assert [admin.address for admin in store.admins.list()] == [boss, "root@admins.org"]
@@ -315,6 +318,7 @@ class TestActing:
             with pytest.raises(NotFound):
                 acting.admins.add_to_domain(domain, [account])
 
+    @pytest.mark.backend
     def test_may_do_its_work(self, acting: Store, boss: str) -> None:
         acting.accounts.create("eve@example.com", password="x")
         acting.accounts.rename("eve@example.com", "eva@example.com")

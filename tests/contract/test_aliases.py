@@ -36,6 +36,7 @@ def sales(store: Store) -> str:
 
 
 @pytest.mark.needs(Capability.ACCESS_POLICY, Capability.EMPTY_ALIASES)
+@pytest.mark.backend
 def test_create_returns_what_a_read_gives(store: Store) -> None:
     made = store.aliases.create("Sales@Example.com", members=["Eve@other.org", "eve@OTHER.org"])
     assert made == store.aliases.get("sales@example.com")
@@ -121,6 +122,7 @@ def test_disable_and_enable(store: Store, sales: str) -> None:
 
 
 @pytest.mark.needs(Capability.DOMAINS, Capability.ACCOUNT_ALIASES)
+@pytest.mark.backend
 def test_rename(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", members=[sales])
     store.accounts.create("ann@example.com", password="x", aliases=["taken@example.com"])
@@ -138,6 +140,7 @@ def test_rename(store: Store, sales: str) -> None:
 
 
 @pytest.mark.needs(Capability.ACCOUNT_PROFILE, Capability.EMPTY_ALIASES)
+@pytest.mark.backend
 def test_delete(store: Store, sales: str) -> None:
     store.aliases.create("all@example.com", members=[sales, "x@other.org"])
     store.accounts.create("ann@example.com", password="x", forwarding=[sales], keep_copy=False)
@@ -177,6 +180,7 @@ def test_addresses_are_taken_once(store: Store, sales: str, taken: str) -> None:
 
 
 @pytest.mark.needs(Capability.ACCESS_POLICY, Capability.ACCOUNT_ALIASES, Capability.ALIAS_DOMAINS)
+@pytest.mark.backend
 def test_alias_domains(store: Store, domain: str, sales: str) -> None:
     store.domains.add_alias_domains(domain, ["example.net"])
     before = store.aliases.get(sales)

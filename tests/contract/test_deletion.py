@@ -61,6 +61,7 @@ class TestDelete:
         assert [record] == list(store.deleted.list())
         assert store.deleted.get(record.id) == record
 
+    @pytest.mark.backend
     def test_default_is_a_hundred_years(self, store: Store, bob: str) -> None:
         assert delete(store, bob, None).due == day(36500)
 
@@ -100,6 +101,7 @@ class TestDelete:
         assert (alias.members, alias.moderators) == ((), ())
 
     @pytest.mark.needs(Capability.HOME_PATHS)
+    @pytest.mark.backend
     def test_deleted_again_and_again_in_one_second(self, store: Store, bob: str) -> None:
         homes = {delete(store, bob, 1).home}
         for _ in range(3):
@@ -109,6 +111,7 @@ class TestDelete:
 
 
 class TestPurge:
+    @pytest.mark.backend
     def test_on_the_day(self, store: Store, bob: str) -> None:
         message = deliver(store, bob, "old")
         record = delete(store, bob, 7)
@@ -132,6 +135,7 @@ class TestPurge:
         assert outcome.usage is not None
         assert (outcome.usage.bytes, outcome.usage.messages) == (5, 1)
 
+    @pytest.mark.backend
     def test_undated_is_never_due(self, store: Store, bob: str) -> None:
         record = delete(store, bob, 0)
         assert store.deleted.reschedule(record.id, keep_mailbox_days=None).due is None
@@ -206,6 +210,7 @@ class TestRestore:
     @pytest.mark.needs(
         Capability.ACCOUNT_PROFILE, Capability.ACCOUNT_ALIASES, Capability.DOMAIN_PROFILE, Capability.DOMAIN_ADMINS
     )
+    @pytest.mark.backend
     def test_everything_comes_back(self, store: Store, bob: str) -> None:
         store.accounts.create("eve@example.com", password="x", forwarding=[bob])
         store.aliases.create("all@example.com", members=[bob], moderators=[bob])
@@ -234,6 +239,7 @@ class TestRestore:
         assert purge(store, day(4000)) == []
 
     @pytest.mark.needs(Capability.ACCOUNT_ALIASES, Capability.ALIASES)
+    @pytest.mark.backend
     def test_what_was_taken_meanwhile_stays_with_the_new_owner(self, store: Store, bob: str) -> None:
         store.accounts.update(bob, aliases=["b@example.com", "c@example.com"])
         store.aliases.create("all@example.com", members=[bob, "x@other.org"])
@@ -284,6 +290,7 @@ class TestRestore:
         assert store.accounts.verify_password(bob, "secret")
 
 
+@pytest.mark.backend
 def test_records_are_listed_by_selection(store: Store, bob: str) -> None:
     host(store, "other.com")
     store.accounts.create("eve@other.com", password="x")

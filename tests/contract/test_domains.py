@@ -55,6 +55,7 @@ def expected(name: str) -> Any:
 @pytest.mark.needs(Capability.DOMAINS)
 class TestCreate:
     @PROFILE
+    @pytest.mark.backend
     def test_every_parameter(self, store: Store) -> None:
         made = store.domains.create("Example.COM", **FULL)
         assert made == store.domains.get("example.com")
@@ -73,6 +74,7 @@ class TestCreate:
     def test_default_transport(self, store: Store) -> None:
         assert store.domains.create("example.com").transport == "dovecot"
 
+    @pytest.mark.backend
     def test_exists_already(self, store: Store) -> None:
         store.domains.create("example.com")
         for name in ("example.com", "EXAMPLE.com"):
@@ -133,6 +135,7 @@ def domain(store: Store) -> str:
 @pytest.mark.needs(Capability.DOMAINS)
 class TestUpdate:
     @PROFILE
+    @pytest.mark.backend
     def test_every_parameter_and_back(self, store: Store, domain: str) -> None:
         updated = store.domains.update(domain, **FULL)
         assert updated == store.domains.get(domain)
@@ -265,6 +268,7 @@ class TestNameSpace:
             store.accounts.add_aliases("bob@example.com", ["bob@example.com"])
 
     @pytest.mark.usefixtures("domain")
+    @pytest.mark.backend
     def test_each_kind_against_each(self, store: Store) -> None:
         store.accounts.create("account@example.com", password="x", aliases=["extra@example.com"])
         store.aliases.create("alias@example.com", members=["x@else.org"])
@@ -282,6 +286,7 @@ class TestNameSpace:
 
 @pytest.mark.needs(Capability.DOMAINS, Capability.DOMAIN_PROFILE, Capability.ALIAS_DOMAINS)
 class TestDelete:
+    @pytest.mark.backend
     def test_everything_goes(self, store: Store, domain: str) -> None:
         store.domains.create("other.com")
         store.accounts.create("bob@example.com", password="x", aliases=["b@other.com"])
@@ -332,6 +337,7 @@ class TestDelete:
 
 @pytest.mark.needs(Capability.DOMAINS)
 class TestList:
+    @pytest.mark.backend
     def test_selection_and_count(self, store: Store) -> None:
         for name in ("b.com", "a.com", "c.org"):
             store.domains.create(name)

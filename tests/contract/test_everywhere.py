@@ -41,6 +41,7 @@ def bob(store: Store) -> str:
 
 
 class TestAccounts:
+    @pytest.mark.backend
     def test_lists_by_domain_and_text(self, store: Store) -> None:
         for address in ("user2@example.com", "user1@example.com", "hans_@other.com"):
             store.accounts.create(address, **credentials(store))
@@ -70,6 +71,7 @@ class TestAccounts:
         assert Path(made.home, made.mailbox_folder, "cur").is_dir()
 
     @pytest.mark.usefixtures("bob")
+    @pytest.mark.backend
     def test_many_at_once_or_none(self, store: Store) -> None:
         rows: list[dict[str, Any]] = [
             {"address": "good@example.com", "password": "x"},
@@ -92,6 +94,7 @@ class TestAccounts:
         assert store.accounts.verify_password("bob@other.com", "secret")
 
     @pytest.mark.needs(Capability.READY_HASHES)
+    @pytest.mark.backend
     def test_ready_hash_for_all_of_a_domain(self, store: Store) -> None:
         store.accounts.create(BOB, password="both")
         store.accounts.create(EVE, password="both")
@@ -105,6 +108,7 @@ class TestAccounts:
             assert str(store.accounts.get(bob).quota) == quota
         assert store.accounts.update(bob, quota="unlimited").quota.unlimited
 
+    @pytest.mark.backend
     def test_one_of_two_racing_creators_wins(self, store: Store) -> None:
         results: list[str] = []
         start = threading.Barrier(4)
@@ -216,6 +220,7 @@ class TestAliases:
         with pytest.raises(AlreadyExists):
             store.aliases.rename(SALES, bob)
 
+    @pytest.mark.backend
     def test_rename(self, store: Store, bob: str) -> None:
         store.aliases.create(SALES, members=[bob])
         store.aliases.create("all@other.com", members=[SALES, "x@other.org"])
@@ -297,6 +302,7 @@ class TestGlobalAdmins:
 
 
 @pytest.mark.needs(Capability.TRANSACTIONS)
+@pytest.mark.backend
 def test_a_transaction_happens_wholly_or_not_at_all(store: Store, bob: str) -> None:
     with pytest.raises(RuntimeError), store.transaction():  # noqa: PT012
         store.accounts.create(EVE, password="x")
@@ -309,6 +315,7 @@ def test_a_transaction_happens_wholly_or_not_at_all(store: Store, bob: str) -> N
 
 @pytest.mark.needs(Capability.RETENTION)
 class TestRetention:
+    @pytest.mark.backend
     def test_restore_brings_account_and_memberships_back(self, store: Store, bob: str) -> None:
         if Capability.ALIASES in store.capabilities:
             store.aliases.create(SALES, members=[bob, "x@other.org"])

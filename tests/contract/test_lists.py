@@ -56,6 +56,7 @@ def team(store: Store, bob: str) -> str:
 MEMBERS = ("bob@example.com", "crew@example.com", "eve@other.org", "later@example.com", "sales@example.com")
 
 
+@pytest.mark.backend
 def test_create_returns_what_a_read_gives(store: Store, bob: str) -> None:
     made = store.lists.create(
         "Team@Example.com",
@@ -156,6 +157,7 @@ def test_others_cannot_take_the_address_of_a_list(store: Store, team: str) -> No
         store.aliases.rename("sales@example.com", team)
 
 
+@pytest.mark.backend
 def test_only_one_of_racing_creators_wins(store: Store) -> None:
     barrier, errors = Barrier(4), []
 
@@ -218,6 +220,7 @@ def test_moderators_and_owners(store: Store, team: str) -> None:
     assert (changed.moderators, changed.owners) == ((), ("bob@example.com", "boss@other.org"))
 
 
+@pytest.mark.backend
 def test_members_added_at_once_are_all_there(store: Store, team: str) -> None:
     added = [f"m{number}@other.org" for number in range(6)]
     threads = [Thread(target=store.lists.add_members, args=(team, [member])) for member in added]
@@ -313,6 +316,7 @@ def test_rename_to_another_domain(store: Store, team: str) -> None:
     assert store.lists.get("team@other.com").members == ()
 
 
+@pytest.mark.backend
 def test_delete(store: Store, team: str) -> None:
     store.lists.create("all@example.com", members=[team, "x@other.org"], owners=[team, "boss@other.org"])
     store.accounts.update("bob@example.com", forwarding=[team, "y@other.org"])
@@ -421,6 +425,7 @@ def test_list_and_count(store: Store, team: str) -> None:
     assert [store.lists.get(each.address) for each in store.lists.list()] == list(store.lists.list())
 
 
+@pytest.mark.backend
 def test_long_lists_are_read_in_pages(store: Store, bob: str) -> None:
     addresses = [f"list{number:03}@example.com" for number in range(120)]
     for address in addresses:

@@ -28,6 +28,7 @@ def record(store: Store, address: str, maildir: str, due: date | None) -> None:
 
 
 @pytest.mark.needs(Capability.RETENTION)
+@pytest.mark.backend
 def test_a_record_without_a_mailbox_is_forgotten(store_rig: StoreRig) -> None:
     store = store_rig.shared
     host(store, "example.com")

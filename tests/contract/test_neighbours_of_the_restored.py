@@ -87,6 +87,7 @@ def test_another_account_of_that_name_is_left_alone(store: Store, monkeypatch: p
     assert forwards(store)[1]
 
 
+@pytest.mark.backend
 def test_a_whole_domain_of_destinations(store: Store) -> None:
     host(store, "other.example")
     store.accounts.create("t@other.example", password="secret")
