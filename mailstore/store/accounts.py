@@ -59,9 +59,9 @@ class Accounts(ABC):
     def create_many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
         """Create many accounts in one transaction, with few statements.
 
-        Each mapping holds ``address`` and the parameters of `create`, without forwarding and aliases. Rows are checked
-        before anything is written; if any is refused, BulkRefused lists all the refused ones. Returns the number
-        created.
+        Each mapping holds ``address`` and the parameters of `create`; forwarding and aliases can be set afterwards only,
+        so that what it says of them must ask for none. Rows are checked before anything is written; if any is refused,
+        BulkRefused lists all the refused ones. Returns the number created.
         """
 
     @abstractmethod
