@@ -98,8 +98,9 @@ class PostfixMaps:
         os.utime(main_cf, (past, past))  # Postfix would reread a fresh file for two seconds
 
     def ask(self, name: str, keys: Iterable[str]) -> Answers:
-        """Ask one map, named like its file."""
-        found = self._postmap.query_many(self._type, self._texts[name], list(keys))
+        """Ask one map, named like its file; several with + between them are piped into one another."""
+        texts = [self._texts[part] for part in name.split("+")]
+        found = self._postmap.query_many(self._type, texts[0] if len(texts) == 1 else texts, list(keys))
         return {key: frozenset(value.split(",")) for key, value in found.items() if value is not None}
 
     def resolve(self, parameter: str, keys: Iterable[str]) -> Answers:
@@ -128,7 +129,8 @@ class PostfixMaps:
         """Return the names of a parameter's maps, as Postfix's own parser reads them."""
         command = [program("postconf"), "-c", str(self._directory), "-h", parameter]
         output = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True).stdout
-        return tuple(re.findall(rf"proxy:{self._type}:\S*/(\w+)\.cf", output))
+        tables = re.findall(r"proxy:(?:pipemap:\{[^}]*\}|\S+)", output)
+        return tuple("+".join(re.findall(rf"{self._type}:[^\s,]*/(\w+)\.cf", table)) for table in tables)
 
 
 def postfix_for(directory: Path, source: URL | Reader) -> PostfixMaps:

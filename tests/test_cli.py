@@ -310,6 +310,11 @@ class TestAdmin:
         cli.error("--as", "boss@admin.org", "domain", "show", "example.com", code=3)
         cli.error("--as", "nobody@admin.org", "domain", "list", code=3)
 
+    @pytest.mark.parametrize("words", [("lookups", "dovecot"), ("schema", "check"), ("schema", "add-retention-table")])
+    def test_an_acting_admin_runs_no_server(self, cli: Cli, words: tuple[str, ...]) -> None:
+        cli("admin", "create", "boss@admin.org", "--generate", "--global-admin")
+        assert "leave out --as" in cli.error("--as", "boss@admin.org", *words, code=3)
+
 
 class TestDeleted:
     @pytest.fixture

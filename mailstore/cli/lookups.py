@@ -21,8 +21,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
-def lookups() -> None:
+@pass_session
+def lookups(session: Session) -> None:
     """Configuration files that make mail servers read the store."""
+    session.refuse_acting("writes configuration of mail servers")
 
 
 def _reads(command: Callable[..., None]) -> Callable[..., None]:

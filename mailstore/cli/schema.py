@@ -44,8 +44,10 @@ class _ReportsSchema(Protocol):
 
 
 @click.group()
-def schema() -> None:
+@pass_session
+def schema(session: Session) -> None:
     """The tables of a store, or the tree of a directory."""
+    session.refuse_acting("makes or examines tables")
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -14,6 +14,7 @@ import click
 
 from mailstore.cli.output import Output
 from mailstore.cli.terminal import confirm, safe
+from mailstore.errors import PermissionDenied
 from mailstore.model import Capability, DeletedMailbox
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ class Session:
         )
         self._open.callback(other.close)
         return other
+
+    def refuse_acting(self, what: str) -> None:
+        """Raise PermissionDenied if there is an admin of ``--as``, whose rights do not say who does `what`."""
+        if self.admin:
+            raise PermissionDenied(
+                f"{self.admin} is an admin of mail; who {what} runs the server: leave out --as", subject=self.admin
+            )
 
     def _opened(self, config: StoreConfig) -> Store:
         from mailstore.registry import open_config

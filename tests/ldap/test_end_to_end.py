@@ -271,7 +271,14 @@ class TestPostfix:
         assert found == answers(TABLE[name])
 
     def test_no_map_is_left_out(self, maps: LdapMaps) -> None:
-        others = {"virtual_mailbox", "virtual_member", "virtual_group", "sender_login"}
+        others = {
+            "virtual_mailbox",
+            "virtual_member",
+            "virtual_group",
+            "sender_login",
+            "virtual_holder",
+            "virtual_caught",
+        }
         assert set(maps.names) == {*TABLE, *others}
 
     def test_accounts_that_exist(self, scenario: Store, maps: LdapMaps) -> None:
@@ -310,8 +317,8 @@ class TestPostfix:
     def test_rewriting(self, mail: Mail) -> None:
         # Postfix cuts extensions off before it asks for the catch-all, and accounts of a backup MX are their own targets.
         own = dict.fromkeys(("mia@mx.example", "mm@mx.example"), "mia@mx.example")
-        # No map looks at an entry that is switched off.
-        own |= dict.fromkeys(("cut@example.com", "cut@alias.example"), CATCH_ALL)
+        # Who is switched off is still there: the catch-all does not get the mail.
+        own |= dict.fromkeys(("cut@example.com", "cut@alias.example"), "cut@example.com")
         keys = [key for key in (*RESOLVED, *UNANSWERED) if "+" not in key]
         assert mail.asked(keys) == answers({**RESOLVED, **own})
 

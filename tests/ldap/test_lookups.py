@@ -114,6 +114,29 @@ SINGLE: dict[str, dict[str, str]] = {
     },
     "sender_login": HAS_MAIL,
     "virtual_member": HAS_MAIL,
+    "virtual_holder": {
+        **HAS_MAIL,
+        **dict.fromkeys(("sales@example.com", "sales@alias.example"), "sales@example.com"),
+        **dict.fromkeys(("team@example.com", "team@alias.example"), "team@example.com"),
+        **dict.fromkeys(("list@example.com", "list@alias.example"), "list@example.com"),
+        # Switched off, or nobody's: they get no mail, but are there.
+        **{
+            f"{name}@example.com": f"{name}@example.com"
+            for name in ("cut", "nostatus", "oldsales", "crew", "oldcrew", "empty", "oldlist")
+        },
+        **{name: name for name in ("dan@off.example", "sales@off.example")},
+    },
+    # Where there is a catch-all; that of off.example is off with its domain.
+    "virtual_holder+virtual_caught": {
+        **{key: account for key, account in HAS_MAIL.items() if account.endswith("@example.com")},
+        **dict.fromkeys(("sales@example.com", "sales@alias.example"), "sales@example.com"),
+        **dict.fromkeys(("team@example.com", "team@alias.example"), "team@example.com"),
+        **dict.fromkeys(("list@example.com", "list@alias.example"), "list@example.com"),
+        **{
+            f"{name}@example.com": f"{name}@example.com"
+            for name in ("cut", "nostatus", "oldsales", "crew", "oldcrew", "empty", "oldlist")
+        },
+    },
     **{
         f"{direction}_bcc_user": dict.fromkeys((BOB, "robert@example.com"), f"{direction}-bob@log.example")
         for direction in ("sender", "recipient")
@@ -202,11 +225,10 @@ EXPANDED = {
     "team@example.com": {BOB, "zoe@other.example", "x@other.org", "y@other.org", "ann@other.org", "eve@other.org"},
     "oldcrew@example.com": {"mia@mx.example"},
     "list@alias.example": {"list@example.com"},
-    # Nobody, a disabled account, a disabled alias, a list without members, a disabled list of mlmmj.
-    **{
-        f"{name}@example.com": {"kim@example.com", "kim@other.org"}
-        for name in ("nobody", "cut", "oldsales", "empty", "oldlist")
-    },
+    # A disabled account, a disabled alias, a list without members, a disabled list of mlmmj: none has a mailbox.
+    **{f"{name}@example.com": {f"{name}@example.com"} for name in ("cut", "oldsales", "empty", "oldlist")},
+    lacking("deliver"): {lacking("deliver")},
+    "nobody@example.com": {"kim@example.com", "kim@other.org"},
     "nobody@alias.example": {"kim@example.com", "kim@other.org"},
     "dan@off.example": {"dan@off.example"},
     "mia@mx.example": {"mia@mx.example"},
@@ -220,10 +242,12 @@ def test_postfix_expands(maps: LdapMaps) -> None:
 
 def test_postfix_order(maps: LdapMaps) -> None:
     """What is set for a user comes before what is set for the domain, forwarding before the mailbox."""
-    assert maps.order("virtual_alias_maps") == ("virtual_alias", "virtual_group", "virtual_member", "catchall")
+    assert maps.order("virtual_alias_maps") == (
+        *("virtual_alias", "virtual_group", "virtual_member", "virtual_holder+virtual_caught", "catchall"),
+    )
     assert maps.order("transport_maps") == ("transport_user", "transport_domain")
     assert maps.order("smtpd_sender_login_maps") == ("sender_login",)
-    used = {name for parameter in PARAMETERS for name in maps.order(parameter)}
+    used = {name for parameter in PARAMETERS for table in maps.order(parameter) for name in table.split("+")}
     assert set(maps.names) - used == {"relayhost_user"}  # what users might write is for the administrator to switch on
     for parameter, name in (("sender_bcc_maps", "sender"), ("recipient_bcc_maps", "recipient")):
         assert maps.resolve(parameter, [BOB, "kim@example.com"]) == {
@@ -274,6 +298,8 @@ def test_postfix_knows_nothing_of_what_is_off(site: Site, maps: LdapMaps, change
     assert all(maps.ask(name, keys) for name in NEEDED)
     with site.changed(entry_dn(address), **change):
         assert {name: found for name in NEEDED if (found := maps.ask(name, keys))} == {}
+        # That it is there at all keeps its mail from the catch-all.
+        assert expand(maps, keys) == {key: {address} for key in keys}
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def test_cell(scene: AtmailStore, operation: Operation) -> None:
         ),
         (Op.NEW_NAME, lambda store: store.domains.add_alias_domains("own.org", ["gmail.test"])),
         (Op.NEW_NAME, lambda store: store.alias_rows.create("gmail.test", "own.org", "Domain")),
+        (Op.DROP_ALIAS_DOMAIN, lambda store: store.alias_rows.delete(target="own.org")),
     ],
 )
 def test_what_comes_with_another_operation(

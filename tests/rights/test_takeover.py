@@ -71,6 +71,10 @@ class TestOfAStrongerAdmin:
         with pytest.raises(PermissionDenied, match="may do more"):
             acting.deleted.restore(record.id, password="mine")
         assert not store.accounts.exists(BOB)
+        for days in (1, None):  # nor is its mail purged early, or kept for ever
+            with pytest.raises(PermissionDenied, match="may do more"):
+                acting.deleted.reschedule(record.id, keep_mailbox_days=days)
+        assert store.deleted.get(record.id) == record
         assert store.deleted.restore(record.id).admin
         assert store.admins.get(BOB).domains == ("foreign.org", "own.org")
 
@@ -78,6 +82,7 @@ class TestOfAStrongerAdmin:
         store.admins.update(BOB, domains=["own.org"])
         record = acting.accounts.delete(BOB, keep_mailbox_days=30)
         assert record is not None
+        assert acting.deleted.reschedule(record.id, keep_mailbox_days=60).due is not None
         assert acting.deleted.restore(record.id).admin
 
     def test_its_own_account_is_its_own(self, store: Store) -> None:

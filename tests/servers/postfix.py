@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.servers.process import ENVIRONMENT, MissingCapabilityError, ServerError, make_directory, program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -34,8 +34,8 @@ class PostfixLookup:
         result = self._postmap(map_type, config_text, key)
         return result.removesuffix("\n") if result else None
 
-    def query_many(self, map_type: str, config_text: str, keys: Iterable[str]) -> dict[str, str | None]:
-        """Look many keys up in one go; missing ones are None."""
+    def query_many(self, map_type: str, config_text: str | Sequence[str], keys: Iterable[str]) -> dict[str, str | None]:
+        """Look many keys up in one go, through several maps if there are several texts; missing ones are None."""
         answers: dict[str, str | None] = dict.fromkeys(keys)
         output = self._postmap(map_type, config_text, "-", "".join(f"{key}\n" for key in answers))
         for line in output.splitlines():
@@ -43,12 +43,14 @@ class PostfixLookup:
             answers[key] = value
         return answers
 
-    def _postmap(self, map_type: str, config_text: str, key: str, keys: str = "") -> str:
+    def _postmap(self, map_type: str, config_text: str | Sequence[str], key: str, keys: str = "") -> str:
         if map_type not in _map_types():
             raise MissingCapabilityError(f"Postfix cannot read {map_type} maps (package postfix-{map_type})")
-        path = self._write_map(map_type, config_text)
+        texts = [config_text] if isinstance(config_text, str) else config_text
+        tables = [f"{map_type}:{self._write_map(map_type, text)}" for text in texts]
+        table = tables[0] if len(tables) == 1 else f"pipemap:{{{','.join(tables)}}}"
         result = subprocess.run(
-            [program("postmap"), "-c", str(self.directory), "-q", key, f"{map_type}:{path}"],
+            [program("postmap"), "-c", str(self.directory), "-q", key, table],
             input=keys,
             capture_output=True,
             text=True,

@@ -85,8 +85,12 @@ class DeletedMailboxes(LedgerMailboxes):
         return Domains(self._context).get(name)
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
-        address = self.get(record_id).address
-        self._context.require_right(address, *deletion(Operation.RESCHEDULE, keep_mailbox_days))
+        record = self.get(record_id)
+        self._context.require_right(record.address, *deletion(Operation.RESCHEDULE, keep_mailbox_days))
+        if self._context.actor:
+            with self._ledger.db.reading() as connection:
+                snapshot = self._ledger.snapshot(connection, record)
+            Restoration(self._context, record, snapshot, None).refuse_stronger()
         return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def _require(self, *operations: Operation) -> None:

@@ -106,8 +106,7 @@ class Restoration:
         domain = locks.of(self._address).entry
         attributes = self._attributes(domain)
         entry = Entry(self._dn, attributes)
-        if self._context.actor:
-            self._context.actor.refuse_stronger(entry, restored=self._managed())
+        self._refuse_stronger(entry)
         policy, quota = policy_of(domain), max(entry.number("mailQuota") or 0, 0) // MEGABYTE
         policy.check_account_quota(self._address, quota)
         check_accounts(self._context, policy, adding=1, quota=quota)
@@ -118,6 +117,15 @@ class Restoration:
         attributes["domainStatus"] = [] if is_active(domain) else [b"disabled"]
         changes.add(self._dn, attributes)
         locks.of(self._address).count(COUNTER, 1)
+
+    def refuse_stronger(self) -> None:
+        """Raise PermissionDenied if the account, as its record knows it, could do more than the acting admin."""
+        if self._snapshot:
+            self._refuse_stronger(self._stored())
+
+    def _refuse_stronger(self, entry: Entry) -> None:
+        if self._context.actor:
+            self._context.actor.refuse_stronger(entry, restored=self._managed())
 
     def _managed(self) -> list[DN]:
         """Return the domains that will name the account as their admin again."""

@@ -2,7 +2,8 @@
 
 Postfix asks for an address and, if no entry answers, for its domain. An alias that leads to itself answers: Postfix stops
 there, finds no mailbox, and the mail bounces. Where there is no catch-all nothing is added: the mail is then refused before
-it is sent. Nothing can be done so for what is switched off: no map looks at such an entry.
+it is sent. Nothing can be written so for what is switched off: no map of iRedMail's looks at such an entry. The files of
+`mailstore.ldap.iredmail.lookups` have two that do.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _IN_DOMAIN, _AMONG_USERS = ("domainName=%d,{base}", "sub"), ("ou=Users,domainNam
 
 
 class _Map(NamedTuple):
-    """A lookup: its file's name without suffix, the main.cf parameter that it serves, and the search."""
+    """A lookup: its file's name without suffix, the main.cf parameter that it serves or none, and the search."""
 
     name: str
     parameter: str
@@ -48,6 +48,13 @@ class _Map(NamedTuple):
     format: str = "%s"
     caution: str = ""
     """Why main.cf does not use it by itself."""
+    after: str = ""
+    """The map whose answer this one is asked for, instead of the key: both answer, or neither."""
+
+    def table(self, directory: str) -> str:
+        """Return how main.cf names it. Through proxymap, which is not chrooted: it sees sockets and certificates."""
+        own = f"ldap:{directory}/{self.name}.cf"
+        return f"proxy:pipemap:{{ldap:{directory}/{self.after}.cf,{own}}}" if self.after else f"proxy:{own}"
 
 
 def _domain(*conditions: Filter) -> Filter:
@@ -60,6 +67,7 @@ def _named(value: str) -> Filter:
 
 _ADDRESSED = any_of(has("mail", "%s"), has("shadowAddress", "%s"))
 _ACCEPTED = any_of(has("domainName", "%s"), all_of(has("domainAliasName", "%s"), *serves("domainalias")))
+_CATCH_ALL = any_of(has("mail", "@%d"), has("shadowAddress", "@%d"))
 _BACKUP_MX = has("domainBackupMX", "yes")
 _FORWARDS = any_of(kind("mailAlias"), all_of(kind("mailUser"), *serves("forward")))
 _MLMMJ_LIST = all_of(kind("mailList"), *serves("mlmmj"))
@@ -109,6 +117,16 @@ _MAPS = (
         "virtual_member", "virtual_alias_maps", _ANYWHERE,
         all_of(kind("mailUser"), _ADDRESSED, *live("deliver")), "mail",
     ),
+    # So does who is there without getting any, switched off or a list that nobody belongs to, where a catch-all would get
+    # the mail: it bounces. Where there is none the maps stay silent, and the mail is refused before it is sent.
+    _Map(
+        "virtual_holder", "", _ANYWHERE,
+        all_of(kind("mailUser", "mailAlias", "mailList"), _ADDRESSED, negate(_CATCH_ALL)), "mail",
+    ),
+    _Map(
+        "virtual_caught", "virtual_alias_maps", ("mail=@%d,ou=Users,domainName=%d,{base}", "base"),
+        all_of(ACTIVE, DOMAIN_ACTIVE), "mail", "%S", after="virtual_holder",
+    ),
     # A catch-all is a user whose address is @domain, and who has no services.
     _Map(
         "catchall", "virtual_alias_maps", _ANYWHERE,
@@ -155,8 +173,7 @@ def postfix(
         raise ConfigurationError("Postfix cannot hold a password that begins or ends with a blank")
     head = reader.note + lines(_connect(reader))
     files = [LookupFile(f"{one.name}.cf", head + lines(_search(one, reader)), FILE_MODE, "postfix") for one in _MAPS]
-    # Through proxymap: it is not chrooted, so that it sees sockets and certificates, and it shares connections.
-    tables = (PostfixTable(one.parameter, f"proxy:ldap:{place}/{one.name}.cf", one.caution) for one in _MAPS)
+    tables = (PostfixTable(one.parameter, one.table(place), one.caution) for one in _MAPS if one.parameter)
     return [*files, *postfix_main(tables, uid, gid)]
 
 

@@ -1,8 +1,9 @@
 """What Dovecot and Postfix need to read an iRedMail directory: the account that they bind as, and whom they take for live.
 
 The filters are written from the conditions that iRedMail's own readers apply, so that a store means the
-same to a server set up with these files as to one that iRedMail set up. That goes for what may surprise, too: mail for a
-user without the service ``deliver`` goes to the catch-all, and lists are expanded from the entries of their members.
+same to a server set up with these files as to one that iRedMail set up. That goes for what may surprise, too: lists are
+expanded from the entries of their members. One thing differs: here a catch-all gets the mail for names that nobody has, and
+not that of an account, alias or list that is switched off.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
 from mailstore.address import alias_address, any_address, domain_name, domain_part
 from mailstore.driver.rights import Operation
@@ -138,7 +138,10 @@ class AliasRows:
             yield from page
 
     def delete(self, *, name: str | None = None, target: str | None = None, id: int | None = None) -> int:
-        """Delete the rows that have all of what is given; return how many there were. Nothing given is refused."""
+        """Delete the rows that have all of what is given; return how many there were. Nothing given is refused.
+
+        An acting admin that selects a row of an alias domain needs the right to remove alias domains, as anywhere else.
+        """
         conditions: Any = []
         if name is not None:
             conditions.append(self._columns.AliasName == name.strip().lower())
@@ -149,7 +152,12 @@ class AliasRows:
         if not conditions:
             raise InvalidValue("say which alias rows to delete: by name, target or id")
         with self._context.writing(name or target or f"row {id}", Operation.DELETE_ALIASES) as tx:
-            return self._expansions.remove(tx, and_(self._visible(), *conditions))
+            selected = and_(self._visible(), *conditions)
+            if self._context.actor:
+                of_domains = select(self._columns.id).where(selected, self._columns.aliasType == DOMAIN).limit(1)
+                if tx.execute(of_domains).first() is not None:
+                    self._context.actor.require(tx.connection, Operation.DROP_ALIAS_DOMAIN)
+            return self._expansions.remove(tx, selected)
 
     def _selected(
         self, filter_: str | None, name: str | None, target: str | None, domain: str | None
@@ -167,7 +175,9 @@ class AliasRows:
         return and_(*conditions)
 
     def _visible(self) -> ColumnElement[bool]:
-        return self._context.visible_name(func.substring_index(self._columns.AliasName, "@", -1))
+        """Return the condition that a row is of a domain that the actor manages; an alias domain is of its target."""
+        own = case((self._columns.aliasType == DOMAIN, self._columns.AliasTo), else_=self._columns.AliasName)
+        return self._context.visible_name(func.substring_index(own, "@", -1))
 
 
 def _row(row: Mapping[Any, Any]) -> AliasRow:

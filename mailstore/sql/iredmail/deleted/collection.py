@@ -32,8 +32,11 @@ class DeletedMailboxes(SQLMailboxes):
         self._context = context
 
     def reschedule(self, record_id: int, *, keep_mailbox_days: int | None) -> DeletedMailbox:
-        address, wanted = self.get(record_id).address, deletion(Operation.RESCHEDULE, keep_mailbox_days)
-        with self._context.writing(address, *wanted):
+        record, wanted = self.get(record_id), deletion(Operation.RESCHEDULE, keep_mailbox_days)
+        with self._context.writing(record.address, *wanted) as tx:
+            if self._context.actor:
+                snapshot = self._ledger.snapshot(tx.connection, record)
+                Restoration(self._context, tx, record, snapshot).refuse_stronger()
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def restore_domain(self, domain: str) -> Domain:

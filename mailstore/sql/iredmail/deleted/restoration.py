@@ -24,7 +24,7 @@ from mailstore.sql.iredmail.limits import check_accounts, policy_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
 from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup, Reference
 from mailstore.sql.iredmail.records import Retention
-from mailstore.sql.iredmail.rights import GLOBAL, Actor
+from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.routing.forwardings import forwarding_row
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.routing.shields import Shields
@@ -56,8 +56,7 @@ class Restoration:
         facts = self._names.facts(self._tx.connection, address)
         self._names.refuse_taken(facts, address)
         row = self._mailbox_row(policy, hashed)
-        if self._context.actor:
-            self._refuse_stronger(self._context.actor, row)
+        self.refuse_stronger()
         policy.check_account_quota(address, row["quota"])
         check_accounts(self._context, self._tx, policy, adding=1, quota=row["quota"])
         self._check_home()
@@ -85,10 +84,12 @@ class Restoration:
         demote_idle(self._context, self._tx, [address])  # the domains that it managed may be gone
         self._restored.tell(address)
 
-    def _refuse_stronger(self, actor: Actor, row: Row) -> None:
-        listed = [str(other["domain"]) for other in self._rows.get("domain_admins", [])]
-        if _is_admin(row):
-            actor.refuse_restoring(self._tx.connection, row, listed)
+    def refuse_stronger(self) -> None:
+        """Raise PermissionDenied if the account, as its record knows it, could do more than the acting admin."""
+        actor, stored = self._context.actor, self._rows.get("mailbox")
+        if actor and stored and _is_admin(stored[0]):
+            listed = [str(other["domain"]) for other in self._rows.get("domain_admins", [])]
+            actor.refuse_restoring(self._tx.connection, stored[0], listed)
 
     def _bring_back_forwardings(self) -> None:
         rows = self._rows.get("forwardings", [])
