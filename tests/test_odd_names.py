@@ -150,6 +150,34 @@ def test_an_alias_that_could_not_be_created(rig: StoreRig, address: str) -> None
     assert not aliases.exists(address)
 
 
+@pytest.mark.parametrize("domain", [*DOMAINS[1:], "Capital.Example"])
+def test_a_domain_that_could_not_be_created(domain: str, rigs: Callable[[str], StoreRig]) -> None:
+    rig = cast("Rig", rigs("sqlite"))
+    rig.clear()
+    empty_homes(rig)
+    store, bob = rig.shared, f"bob@{domain}"
+    put_account(rig, bob, "bob")
+    rig.insert("alias_domain", alias_domain=f"odd_{domain}", target_domain=domain)
+    assert [found.domain for found in store.domains.list()] == [domain]
+    assert store.domains.update(domain, name="Odd", max_accounts=9, catch_all=["x@ext.org"]).name == "Odd"
+    store.domains.add_alias_domains(domain, ["alias.example"])
+    store.domains.remove_alias_domains(domain, [f"odd_{domain}"])
+    assert store.domains.get(domain).alias_domains == ("alias.example",)
+    store.admins.create("boss@admins.org", password="secret", domains=[domain])
+    assert store.acting_as("boss@admins.org").domains.get(domain).admins == ("boss@admins.org",)
+    store.admins.remove_from_domain(domain, ["boss@admins.org"])
+    store.admins.add_to_domain(domain, ["boss@admins.org"])
+    assert [admin.address for admin in store.admins.list(domain=domain)] == ["boss@admins.org"]
+    store.domains.delete(domain, keep_mailbox_days=3)
+    assert not store.domains.exists(domain)
+    (record,) = store.deleted.domains(domain=domain)
+    assert record.domain == domain
+    make_home(rig, next(iter(store.deleted.list(domain=domain))).home)
+    assert store.deleted.restore_domain(domain).alias_domains == ("alias.example",)
+    assert store.accounts.verify_password(bob, "secret")
+    rig.clear()
+
+
 def misspell(rig: StoreRig, old: str, new: str) -> None:
     """Give an account that could be created another address, as somebody with a client of the database would."""
     if isinstance(rig, LdapRig):

@@ -59,6 +59,7 @@ _PAGE = 500
 _PLACES_PAGE = 20_000
 _NOTHING = Usage(0, 0)
 _START = datetime(ERA.year, ERA.month, ERA.day)  # noqa: DTZ001 naive UTC, as everywhere in stores
+_END = datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001 likewise
 _SLASHES = re.compile("/+")
 _ESCAPING = re.compile(r"[^a-z0-9@.]")
 
@@ -283,11 +284,12 @@ class Ledger:
         records, own = self.records.c, self.beside.c if self.beside is not None else self.records.c
         if not self.binds:
             return own.record_id == records.id
-        # The collations of both tables may differ. A record with a zero date is one whose time was lost.
+        # The collations of both tables may differ. A record with a zero date, or a time without end, has lost its own.
         names = (
             cast(name, LargeBinary) if self.db.kind == "mysql" else name for name in (own.username, records.username)
         )
-        same = and_(eq(*names), or_(own.timestamp == records.timestamp, records.timestamp < _START))
+        lost = or_(records.timestamp < _START, records.timestamp > _END)
+        same = and_(eq(*names), or_(own.timestamp == records.timestamp, lost))
         return and_(own.record_id == records.id, or_(own.username.is_(None), same))
 
     @cached_property
@@ -361,7 +363,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         if records is None:
             return iter(())
         visible = self._sees(records.name)
-        return records.list(visible if domain is None else and_(visible, records.name == held_domain(domain)))
+        named = None if domain is None else records.name.in_(spellings(domain, held_domain(domain)))
+        return records.list(visible if named is None else and_(visible, named))
 
     def _last_deleted(self, domain: str) -> tuple[DeletedDomain, DomainRecords]:
         """Return the latest record of a deleted domain, and where it is. Raises NotFound."""
@@ -404,7 +407,7 @@ class LedgerMailboxes(store.DeletedMailboxes):
         columns = self._ledger.records.c
         conditions: Conditions = [self._sees(columns.domain), true()]
         if domain is not None:
-            conditions.append(columns.domain == held_domain(domain))
+            conditions.append(columns.domain.in_(spellings(domain, held_domain(domain))))
         if address is not None:
             conditions.append(columns.username.in_(spellings(address, held_address(address))))
         if due is not None:

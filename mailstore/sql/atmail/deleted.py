@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
-from mailstore.address import domain_name, domain_part, local_part
+from mailstore.address import domain_part, local_part
 from mailstore.driver.names import Spellings, plain_local_part
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret, make_secret
@@ -48,8 +48,8 @@ class DeletedMailboxes(SQLMailboxes):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def restore_domain(self, domain: str) -> Domain:
-        name = domain_name(domain)
-        found, records = self._last_deleted(name)
+        found, records = self._last_deleted(domain)
+        name = found.domain
         domains = Domains(self._context)
         with self._context.writing(name, (Operation.DELETE_DOMAIN, Operation.NEW_NAME)) as tx:
             kept, mailboxes = self._take_domain(tx, found, records)

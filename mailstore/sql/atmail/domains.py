@@ -98,7 +98,7 @@ class Domains(store.Domains):
         return self.get(domain)
 
     def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = domain_name(domain), _domain_names(names)
+        target, wanted = held_domain(domain), _new_names(names)
         with self._context.writing(target, (Operation.DESCRIBE_DOMAIN, Operation.NEW_NAME), target) as tx:
             self._names.lock_domain(tx, target)
             present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
@@ -109,7 +109,7 @@ class Domains(store.Domains):
             self._expansions.add(tx, [alias_row(name, target, DOMAIN) for name in new])
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = held_domain(domain), _domain_names(names)
+        target, wanted = held_domain(domain), _held_names(names)
         with self._context.writing(target, Operation.DROP_ALIAS_DOMAIN, target) as tx:
             self._names.lock_domain(tx, target)
             present = self._expansions.alias_domains(tx.connection, [target]).get(target, [])
@@ -216,5 +216,9 @@ def _refuse_settings(fields: Mapping[str, Any]) -> None:
     reject_unsupported(fields, (), Domain(domain=""), "atmail")
 
 
-def _domain_names(names: Iterable[str]) -> Sequence[str]:
+def _new_names(names: Iterable[str]) -> Sequence[str]:
     return sorted({domain_name(name) for name in plain(names)})
+
+
+def _held_names(names: Iterable[str]) -> Sequence[str]:
+    return sorted({held_domain(name) for name in plain(names)})

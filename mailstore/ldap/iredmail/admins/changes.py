@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from mailstore.address import domain_name, domain_part
+from mailstore.address import domain_part, held_domain
 from mailstore.driver.iredmail.admin_settings import LIMIT_FIELDS, change_admin_limits, clear_admin_settings
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import Column, checked, flag, language, text
@@ -143,4 +143,4 @@ def changed_domains(present: Collection[str], wanted: Names) -> tuple[set[str], 
 
 
 def _domain_names(names: Names) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(domain_name(name) for name in plain(names)))
+    return tuple(dict.fromkeys(held_domain(name) for name in plain(names)))

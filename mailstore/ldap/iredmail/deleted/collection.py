@@ -6,7 +6,6 @@ from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, true
 
-from mailstore.address import domain_name
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.errors import Conflict, NotFound
 from mailstore.fields import AccountFields, reject_unknown
@@ -66,8 +65,8 @@ class DeletedMailboxes(LedgerMailboxes):
         return self._accounts.get(record.address)
 
     def restore_domain(self, domain: str) -> Domain:
-        name = domain_name(domain)
-        found, records = self._last_deleted(name)
+        found, records = self._last_deleted(domain)
+        name = found.domain
         self._context.require_right(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME)
         with NameSpace(self._context).lock_domain_names():
             # As for a single account: the records go last, and the same call finishes what was interrupted.

@@ -117,7 +117,7 @@ class Domains(store.Domains):
             spread_status(self._context, changes, lock, name, enabled=False)
 
     def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = domain_name(domain), _domain_names(names)
+        target, wanted = held_domain(domain), _new_names(names)
         self._context.require_right(target, Operation.NEW_NAME)
         with (
             self._names.lock_domain_names(),
@@ -133,7 +133,7 @@ class Domains(store.Domains):
             add_alias_domains(self._context, changes, lock, target, wanted)
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = held_domain(domain), _domain_names(names)
+        target, wanted = held_domain(domain), _held_names(names)
         self._context.require_right(target, Operation.DROP_ALIAS_DOMAIN)
         with (
             clearing(self._context, domains=wanted) as later,
@@ -238,8 +238,12 @@ def _gone(name: str) -> NotFound:
     return NotFound(f"domain {name} is gone", subject=name)
 
 
-def _domain_names(names: Iterable[str]) -> list[str]:
+def _new_names(names: Iterable[str]) -> list[str]:
     return sorted({domain_name(name) for name in plain(names)})
+
+
+def _held_names(names: Iterable[str]) -> list[str]:
+    return sorted({held_domain(name) for name in plain(names)})
 
 
 def _condition(search: str | None, enabled: bool | None) -> Filter:

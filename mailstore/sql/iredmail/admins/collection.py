@@ -174,7 +174,7 @@ class Admins(store.Admins):
             tx.execute(update(self._mailbox).where(self._mailbox.c.username == address).values(values))
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
-        name, wanted = held_domain(domain), sorted({self._named(admin) for admin in plain(admins)})
+        name, wanted = self._named_domain(domain), sorted({self._named(admin) for admin in plain(admins)})
         with self._context.writing(name, Operation.SHARE_DOMAIN) as tx:
             self._names.lock_domain(tx, name)
             hashes = [self._require_person(tx, address) for address in wanted]
@@ -184,7 +184,7 @@ class Admins(store.Admins):
                 self._tell_panel(tx, address, stored)
 
     def remove_from_domain(self, domain: str, admins: Iterable[str] | None = None) -> None:
-        name = held_domain(domain)
+        name = self._named_domain(domain)
         condition = [self._listed.c.domain == name]
         if admins is not None:
             condition.append(self._listed.c.username.in_([self._named(admin) for admin in plain(admins)]))
@@ -228,6 +228,10 @@ class Admins(store.Admins):
         columns = (self._admin.c.username, self._mailbox.c.username)
         return as_stored(self._context.db, address, held_address(address), *columns)
 
+    def _named_domain(self, domain: str) -> str:
+        columns = (self._context.table("domain").c.domain, self._listed.c.domain)
+        return as_stored(self._context.db, domain, held_domain(domain), *columns)
+
     def _get(self, connection: Connection, address: str) -> Admin:
         found = self._rows.one(connection, address)
         if found is None:
@@ -238,7 +242,7 @@ class Admins(store.Admins):
         columns = self._rows.all.c
         conditions: Conditions = [true()]
         if domain is not None:
-            conditions.append(self._rows.manages(held_domain(domain)))
+            conditions.append(self._rows.manages(self._named_domain(domain)))
         if search:
             username, name = (columns[column] for column in _SEARCHED)
             conditions.append(username.icontains(search, autoescape=True) | name.icontains(search, autoescape=True))
@@ -344,11 +348,12 @@ class Admins(store.Admins):
         )
         if isinstance(names, Edit):
             edit = Edit(
-                add=[held_domain(name) for name in names.add], remove=[held_domain(name) for name in names.remove]
+                add=[self._named_domain(name) for name in names.add],
+                remove=[self._named_domain(name) for name in names.remove],
             )
             wanted = set(edit.apply(present))
         else:
-            wanted = {held_domain(name) for name in plain(names)}
+            wanted = {self._named_domain(name) for name in plain(names)}
         for name in sorted(wanted ^ present):
             if self._context.actor:
                 self._context.actor.require(tx.connection, name, Operation.SHARE_DOMAIN)

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, true
 
-from mailstore.address import domain_name
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret
 from mailstore.model import DeletedMailbox, Domain
@@ -40,9 +39,8 @@ class DeletedMailboxes(SQLMailboxes):
             return super().reschedule(record_id, keep_mailbox_days=keep_mailbox_days)
 
     def restore_domain(self, domain: str) -> Domain:
-        name = domain_name(domain)
-        found, records = self._last_deleted(name)
-        domains = Domains(self._context)
+        found, records = self._last_deleted(domain)
+        name, domains = found.domain, Domains(self._context)
         with self._context.writing(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME) as tx:
             kept, mailboxes = self._take_domain(tx, found, records)
             restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)

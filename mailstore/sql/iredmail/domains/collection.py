@@ -106,7 +106,7 @@ class Domains(store.Domains):
             return self._get(tx.connection, name)
 
     def add_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = domain_name(domain), _domain_names(names)
+        target, wanted = self._named(domain), _new_names(names)
         with self._context.writing(target, Operation.NEW_NAME) as tx:
             self._names.lock_domain(tx, target)
             present = self._alias_domains_of(tx.connection, target)
@@ -120,7 +120,7 @@ class Domains(store.Domains):
             self._context.companions.claiming(levels(domains=new))
 
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
-        target, wanted = self._named(domain), _domain_names(names)
+        target, wanted = self._named(domain), self._held_names(names)
         with self._context.writing(target, Operation.DROP_ALIAS_DOMAIN) as tx:
             self._names.lock_domain(tx, target)
             present = self._alias_domains_of(tx.connection, target)
@@ -166,6 +166,10 @@ class Domains(store.Domains):
 
     def _named(self, domain: str) -> str:
         return as_stored(self._context.db, domain, held_domain(domain), self._table.c.domain)
+
+    def _held_names(self, names: Iterable[str]) -> Sequence[str]:
+        column = self._alias_domains.c.alias_domain
+        return sorted({as_stored(self._context.db, name, held_domain(name), column) for name in names})
 
     def _get(self, connection: Connection, name: str) -> Domain:
         found = self._rows.one(connection, name)
@@ -251,5 +255,5 @@ class Domains(store.Domains):
         return and_(*conditions)
 
 
-def _domain_names(names: Iterable[str]) -> list[str]:
+def _new_names(names: Iterable[str]) -> list[str]:
     return sorted({domain_name(name) for name in names})
