@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
@@ -23,7 +24,7 @@ from mailstore.sql.inherited import OpenConnections
 from mailstore.sql.lenient import read_leniently
 from mailstore.sql.transactions import Transaction
 
-__all__ = ["Database", "Transaction"]
+__all__ = ["Database", "TextOrder", "Transaction"]
 
 LOCK_SECONDS = 10
 """How long a statement waits for a lock of another process before it gives up with a temporary error."""
@@ -67,6 +68,19 @@ _IN_DOUBT = (
 
 
 _TAKEN_ALONG = "the database has ended the whole transaction: nothing that was done in it before remains either"
+
+
+class TextOrder(Enum):
+    """How a server compares text, and in which order its indexes have it."""
+
+    FOLDED = "without regard to case"
+    OCTETS = "octet by octet"
+    LANGUAGE = "by the letters, and of two that differ only in case one is next to the other"
+    OTHER = "by the letters, over punctuation marks"
+
+
+_ORDERS = {(True, True): TextOrder.LANGUAGE, (True, False): TextOrder.OTHER}
+_ASK_ORDER = "SELECT 'a' < 'B', 'a+c' < 'ab'"
 
 
 class Database:
@@ -270,6 +284,12 @@ class Database:
         return self.kind != "mysql"
 
     @property
+    def text_order(self) -> TextOrder:
+        """In which order the indexes have text; asked of PostgreSQL, where it is the locale's, when the first connects."""
+        order: TextOrder = getattr(self.engine.dialect, "mailstore_order", TextOrder.OCTETS)
+        return TextOrder.FOLDED if self.kind == "mysql" else order
+
+    @property
     def can_skip_locked(self) -> bool:
         """Whether the server knows SKIP LOCKED (MySQL 8.0.1, MariaDB 10.6, every PostgreSQL of today)."""
         dialect = self.engine.dialect
@@ -319,12 +339,23 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
     if kind == "postgresql":
         # One INSERT with a thousand rows instead of a thousand INSERTs, as PyMySQL does by itself.
         engine.dialect.use_insertmanyvalues_wo_returning = True
+        _note_order(engine)
     read_leniently(engine, kind)
     if kind == "sqlite":
         _begin_explicitly(engine)
     else:
         _test_idle_connections(engine)
     return engine
+
+
+def _note_order(engine: Engine) -> None:
+    @event.listens_for(engine, "first_connect")
+    def _ask(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            answer = cursor.execute(_ASK_ORDER).fetchone()
+        connection.rollback()
+        dialect: Any = engine.dialect
+        dialect.mailstore_order = _ORDERS.get(answer, TextOrder.OCTETS)
 
 
 def _connect_clearly(engine: Engine) -> None:

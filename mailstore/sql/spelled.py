@@ -21,18 +21,20 @@ def called(column: ColumnElement[str], names: Collection[str], *, exact: bool) -
     return func.lower(column).in_(list(names)) if exact else column.in_(list(names))
 
 
-def leads_to(column: ColumnElement[str], spellings: Spellings, *, exact: bool) -> ColumnElement[bool]:
-    """Return the condition that mail for the address in a column reaches one of the addresses, extensions included."""
-    folded = func.lower(column) if exact else column
+def leads_to(column: ColumnElement[str], spellings: Spellings) -> ColumnElement[bool]:
+    """Return the condition that mail for the address in a column reaches one of the addresses, extensions included.
+
+    It is for servers that compare without regard to case; for others see `mailstore.sql.occurrences`.
+    """
     domains: dict[str, set[str]] = {}
     for name in spellings.names:
         domains.setdefault(local_part(name), set()).add(domain_part(name))
     extended = (
         # The beginning alone decides what the index gives.
-        and_(folded.startswith(f"{local}{DELIMITER}", autoescape=True), _ends(folded, some))
+        and_(column.startswith(f"{local}{DELIMITER}", autoescape=True), _ends(column, some))
         for local, some in domains.items()
     )
-    return or_(folded.in_(list(spellings.names)), *extended)
+    return or_(column.in_(list(spellings.names)), *extended)
 
 
 def has_extension(column: ColumnElement[str], domains: Collection[str], *, exact: bool) -> ColumnElement[bool]:

@@ -145,7 +145,7 @@ class Expansions:
 
     def refers(self, spellings: Spellings) -> ColumnElement[bool]:
         """Return the condition that a row leads to some addresses, under every spelling that is followed."""
-        return leads_to(self.columns.AliasTo, spellings, exact=False)
+        return leads_to(self.columns.AliasTo, spellings)
 
     def may_refer(self, spellings: Spellings) -> ColumnElement[bool]:
         """Return a condition that `refers` implies, and whose size does not grow with each of many addresses."""

@@ -18,6 +18,7 @@ from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.deleted.domain_snapshots import keep_domain
 from mailstore.sql.iredmail.homes import HomeColumns, home_of
 from mailstore.sql.iredmail.names.name_space import NameSpace
+from mailstore.sql.iredmail.names.references import Found
 from mailstore.sql.iredmail.schema.tables import OWN_TABLE
 from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.ledger import Ledger, NewRecord
@@ -46,12 +47,14 @@ class Retention:
         self._mailbox = context.table("mailbox")
         self._names = NameSpace(context)
 
-    def record(self, tx: Transaction, address: str, spellings: Spellings, due: date) -> DeletedMailbox | None:
+    def record(
+        self, tx: Transaction, address: str, spellings: Spellings, due: date, found: Found
+    ) -> DeletedMailbox | None:
         """Record the mailbox of one account that is about to be deleted. Returns None if it has no home.
 
-        `spellings` are those of the account's addresses.
+        `spellings` are those of the account's addresses, and `found` what `Cleanup.found` has found of them.
         """
-        records = self._record(tx, [address], spellings, due)
+        records = self._record(tx, [address], spellings, due, found=found)
         return records[0] if records else None
 
     def record_domain(self, tx: Transaction, names: Sequence[str], due: date) -> int:
@@ -81,6 +84,7 @@ class Retention:
         spellings: Spellings,
         due: date,
         domain_record: int | None = None,
+        found: Found | None = None,
     ) -> list[DeletedMailbox]:
         """Record some accounts, with a number of statements that does not depend on how many they are."""
         used = self._context.table("used_quota")
@@ -94,7 +98,7 @@ class Retention:
         if not accounts:
             return []
         keeps_snapshots = self._ledger.beside is not None
-        snapshots = take_snapshots(self._context, tx, list(accounts), spellings) if keeps_snapshots else {}
+        snapshots = take_snapshots(self._context, tx, list(accounts), spellings, found) if keeps_snapshots else {}
         new = [
             NewRecord(
                 address, row["domain"],

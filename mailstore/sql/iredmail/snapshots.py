@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from mailstore.driver.names import Spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
-from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup
+from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup, Found
 from mailstore.sql.snapshots import Row, packed, rows_of
 
 __all__ = ["MADE", "UNCOPIED", "anchor", "note_anchors", "note_uncopied", "take_snapshots"]
@@ -23,24 +23,27 @@ UNCOPIED = "uncopied"
 """Under this name, beside the tables, stand the accounts that forwarded to the account without keeping a copy."""
 
 
-def take_snapshots(context: Context, tx: Transaction, addresses: Sequence[str], spellings: Spellings) -> dict[str, str]:
-    """Return what the database says about each of `addresses`, with one statement for each column that refers.
+def take_snapshots(
+    context: Context, tx: Transaction, addresses: Sequence[str], spellings: Spellings, referring: Found | None = None
+) -> dict[str, str]:
+    """Return what the database says about each of `addresses`, with one statement for each table that refers.
 
     The text is made of tables, each a list of rows with all their columns, those that other tools added among them.
-    `spellings` are those of all addresses of these accounts.
+    `spellings` are those of all addresses of these accounts, and `referring` what `Cleanup.found` has found of them: without
+    it the tables are read through.
     """
     found: dict[str, dict[str, list[Any]]] = {address.lower(): defaultdict(list) for address in addresses}
     cleanup, username = Cleanup(context), context.table("mailbox").c.username
-    places: list[tuple[str, str, ColumnElement[bool]]] = [("mailbox", "username", username.in_(addresses))]
-    places += [(each.table, each.column, cleanup.may_refer(each, spellings)) for each in cleanup.references]
-    for name, column, condition in places:
+    conditions = cleanup.may_refer(spellings) if referring is None else cleanup.among(referring)
+    columns: dict[str, list[str]] = {"mailbox": ["username"]}
+    for reference in cleanup.references:
+        columns.setdefault(reference.table, []).append(reference.column)
+    for name, condition in {"mailbox": username.in_(addresses), **conditions}.items():
         for row in rows_of(tx, context.table(name), condition):
-            holder = (spellings.holder(str(row[column])) or "").lower()
-            if holder not in found:  # an address that only looks like one of these
-                continue
-            rows = found[holder][name]
-            if row not in rows:  # a self row refers to its account twice
-                rows.append(row)
+            # A self row refers to its account twice; who only looks like one of these is none of them.
+            for holder in dict.fromkeys((spellings.holder(str(row[column])) or "").lower() for column in columns[name]):
+                if holder in found:
+                    found[holder][name].append(row)
     note_uncopied(context, tx, found)
     note_anchors(context, tx, found)
     return {address: packed(found[address.lower()]) for address in addresses}

@@ -200,8 +200,9 @@ class Accounts(store.Accounts):
             spellings = self._names.spellings(tx.connection, [address])
             tx.afterwards(self._context.companions.removing(levels(spellings.addresses)))
             # The record is written first: it copies what the clean-up is about to remove.
-            record = self._retention.record(tx, address, spellings, due)
-            self._cleanup.remove(tx, spellings)
+            found = self._cleanup.found(tx, spellings)
+            record = self._retention.record(tx, address, spellings, due, found)
+            self._cleanup.remove(tx, spellings, found)
             tx.execute(delete(self._mailbox).where(self._mailbox.c.username == address))
             return record
 

@@ -6,6 +6,7 @@ hosts, shares, last logins), so leftovers of that kind must be expected under ev
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,9 +32,10 @@ from mailstore.driver.names import Spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.routing.shields import Shields
-from mailstore.sql.spelled import called, has_extension, in_domains, leads_to
+from mailstore.sql.occurrences import AddressColumn, occurrences
+from mailstore.sql.spelled import called, has_extension, in_domains
 
-__all__ = ["FORWARDERS", "NEVER", "REFERENCES", "Cleanup", "Reference"]
+__all__ = ["FORWARDERS", "NEVER", "REFERENCES", "Cleanup", "Found", "Reference"]
 
 
 Anchors: TypeAlias = "Mapping[str, tuple[str, ...]]"
@@ -44,7 +46,7 @@ NEVER: Anchors = {"": ()}
 _ACCOUNT, _ALIAS, _LIST, _DOMAIN = "mailbox.username", "alias.address", "maillists.address", "domain.domain"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """A column that holds addresses.
 
@@ -94,6 +96,9 @@ REFERENCES = (
 FORWARDERS = {"is_forwarding": _ACCOUNT, "is_list": _ALIAS, "is_maillist": _LIST, "is_alias": _ACCOUNT}
 """Where the address of a forwarding must be found, by its flag; one without flags is the catch-all of a domain."""
 
+Found: TypeAlias = "Mapping[Reference, Sequence[str]]"
+"""Values that stand in columns. Only those columns are there that have any."""
+
 
 class Cleanup:
     """The matrix, applied to the tables that a server has."""
@@ -103,6 +108,7 @@ class Cleanup:
         self._context = context
         self.references = [reference for reference in REFERENCES if context.schema.has(reference.table)]
         self._shields = Shields(context)
+        self._columns = [AddressColumn(each.table, each.column, each.points) for each in self.references]
 
     def leftovers(self, address: str | ColumnElement[str]) -> ColumnElement[bool]:
         """Return the condition that rows owned by a former holder of `address` are there."""
@@ -130,27 +136,46 @@ class Cleanup:
             if reference.owned:
                 tx.execute(delete(self._context.table(reference.table)).where(self._column(reference) == address))
 
-    def refers(self, reference: Reference, spellings: Spellings) -> ColumnElement[bool]:
-        """Return the condition that a column refers to one of some addresses, under every spelling that is followed."""
-        if reference.points:
-            return leads_to(self._column(reference), spellings, exact=self._context.db.tells_case)
-        return self._column(reference).in_(list(spellings.names))
+    def may_refer(self, spellings: Spellings) -> dict[str, ColumnElement[bool]]:
+        """Return, by tables, a condition that all rows with values of `found` meet, and that is short for many addresses.
 
-    def may_refer(self, reference: Reference, spellings: Spellings) -> ColumnElement[bool]:
-        """Return a condition that `refers` implies, and whose size does not grow with each of many addresses."""
-        column, exact = self._column(reference), self._context.db.tells_case
-        if not reference.points:
-            return column.in_(list(spellings.names))
-        names = spellings.names
-        extended = has_extension(column, {domain_part(name) for name in names}, exact=exact)
-        return called(column, names, exact=exact) | extended
-
-    def remove(self, tx: Transaction, spellings: Spellings) -> None:
-        """Remove every row that refers to some addresses, in all tables but those of the accounts themselves."""
-        forwarding = next(reference for reference in self.references if reference.column == "forwarding")
-        senders = self._senders(tx.connection, self.refers(forwarding, spellings))
+        It reads all rows.
+        """
+        names = list(spellings.names)
+        domains, exact = {domain_part(name) for name in names}, self._context.db.tells_case
+        conditions: dict[str, list[ColumnElement[bool]]] = defaultdict(list)
         for reference in self.references:
-            tx.execute(delete(self._context.table(reference.table)).where(self.refers(reference, spellings)))
+            column = self._column(reference)
+            condition: ColumnElement[bool] = column.in_(names)
+            if reference.points:
+                condition = called(column, names, exact=exact) | has_extension(column, domains, exact=exact)
+            conditions[reference.table].append(condition)
+        return {table: or_(*some) for table, some in conditions.items()}
+
+    def found(self, tx: Transaction, spellings: Spellings) -> Found:
+        """Return what stands in the columns that refer, and means one of some addresses; one statement finds it."""
+        found: dict[Reference, list[str]] = defaultdict(list)
+        for place, value in sorted(occurrences(self._context.db, tx, self._columns, spellings)):
+            found[self.references[place]].append(value)
+        return found
+
+    def among(self, values: Found) -> dict[str, ColumnElement[bool]]:
+        """Return, by tables, the condition that a row has one of these values."""
+        conditions: dict[str, list[ColumnElement[bool]]] = defaultdict(list)
+        for reference, some in values.items():
+            conditions[reference.table].append(self._column(reference).in_(some))
+        return {table: or_(*some) for table, some in conditions.items()}
+
+    def remove(self, tx: Transaction, spellings: Spellings, found: Found | None = None) -> None:
+        """Remove every row that refers to some addresses, in all tables but those of the accounts themselves.
+
+        `found` is what `found` has returned for them, if that was asked.
+        """
+        found = self.found(tx, spellings) if found is None else found
+        leading = [self._column(each).in_(some) for each, some in found.items() if each.column == "forwarding"]
+        senders = self._senders(tx.connection, or_(*leading)) if leading else set()
+        for table, condition in self.among(found).items():
+            tx.execute(delete(self._context.table(table)).where(condition))
         self._care_for(tx, senders, besides=set(spellings.addresses))
 
     def remove_domain(self, tx: Transaction, domain: str, alias_domains: Collection[str]) -> None:
@@ -167,10 +192,7 @@ class Cleanup:
 
     def rename(self, tx: Transaction, old: Spellings, new: str) -> None:
         """Let every row that refers to the one address of `old` refer to `new`; rows that stand twice then become one."""
-        (address,) = old.addresses
-        for reference in self.references:
-            self._rename(tx, reference, address, new)
-        for reference, spelling in self._spelled_otherwise(tx, old):
+        for reference, spelling in self._in_order(old, self.found(tx, old)):
             self._rename(tx, reference, spelling, old.renamed(spelling, new))
 
     def leave_alias_domains(
@@ -194,14 +216,10 @@ class Cleanup:
         table = self._context.table(reference.table)
         tx.execute(update(table).where(self._column(reference) == old).values(values))
 
-    def _spelled_otherwise(self, tx: Transaction, old: Spellings) -> Iterator[tuple[Reference, str]]:
-        """Iterate over the references to an address that are not spelt like it."""
-        (address,) = old.addresses
-
-        def condition(reference: Reference) -> ColumnElement[bool]:
-            return and_(self.refers(reference, old), self._column(reference) != address)
-
-        return self._found(tx, condition)
+    def _in_order(self, old: Spellings, found: Found) -> Iterator[tuple[Reference, str]]:
+        """Iterate over what is to be renamed: in all columns first what is spelt like the address itself."""
+        every = [(reference, spelling) for reference in self.references for spelling in found.get(reference, ())]
+        yield from sorted(every, key=lambda each: each[1] not in old.addresses)
 
     def _found(
         self, tx: Transaction, condition: Callable[[Reference], ColumnElement[bool]]
