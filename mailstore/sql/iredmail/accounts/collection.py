@@ -177,13 +177,13 @@ class Accounts(store.Accounts):
             policy = policy_of(self._names.lock_domain(tx, domain_part(new)))
             policy.check_account_quota(new, row["quota"])
             check_accounts(self._context, tx, policy, adding=1, quota=row["quota"])
-        self._names.use_up_aliases(tx, old, new)
         if facts["leftovers"]:
             self._cleanup.remove_leftovers(tx, new)
+        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
+        self._names.use_up_aliases(tx, old, new, spellings.alias_domains.get(domain_part(new), ()))
         mailbox = self._mailbox
         values = {"username": new, "domain": domain_part(new), "modified": now()}
         tx.execute(update(mailbox).where(mailbox.c.username == old).values(values))
-        spellings = self._names.spellings(tx.connection, [old], with_aliases=False, also=domain_part(new))
         self._cleanup.rename(tx, spellings, new)
         if not row["active"]:
             self._shields.renew(tx, [new])

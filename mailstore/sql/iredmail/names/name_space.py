@@ -175,13 +175,13 @@ class NameSpace:
         self._context.companions.claiming(levels(aliases))
         return owners
 
-    def use_up_aliases(self, tx: Transaction, account: str, address: str) -> None:
+    def use_up_aliases(self, tx: Transaction, account: str, address: str, alias_domains: Collection[str]) -> None:
         """Remove the aliases of `account` that say nothing any more once it is called `address`.
 
-        That is the alias of this name, and that name under the alias domains, where the account is then served anyway.
+        That is the alias of this name, and that name under the alias domains of its domain, where it is then served anyway.
         """
         rows = self._context.table("forwardings")
-        names = self.all_names(tx.connection, [address])[address]
+        names = {address, *(f"{local_part(address)}@{name}" for name in alias_domains)}
         condition = (rows.c.address.in_(names), rows.c.forwarding == account, rows.c.is_alias == 1)
         tx.execute(delete(rows).where(*condition))
 

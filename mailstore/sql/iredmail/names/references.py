@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -192,8 +192,13 @@ class Cleanup:
 
     def rename(self, tx: Transaction, old: Spellings, new: str) -> None:
         """Let every row that refers to the one address of `old` refer to `new`; rows that stand twice then become one."""
-        for reference, spelling in self._in_order(old, self.found(tx, old)):
-            self._rename(tx, reference, spelling, old.renamed(spelling, new))
+        found = self.found(tx, replace(old, addresses=[*old.addresses, new]))
+        doubled = {reference for reference, values in found.items() if any(value.lower() == new for value in values)}
+        for reference, spelling in self._in_order(old, found):
+            target = old.renamed(spelling, new)
+            # As a rule nothing refers to the new address yet, and so nothing can stand twice.
+            self._rename(tx, reference, spelling, target, twins=target != new or reference in doubled)
+            doubled.add(reference)
 
     def leave_alias_domains(
         self, tx: Transaction, target: str, names: Collection[str], aliases: Mapping[str, str]
@@ -207,8 +212,8 @@ class Cleanup:
             address = spelling.strip().lower()
             self._rename(tx, reference, spelling, aliases.get(address) or f"{local_part(address)}@{target}")
 
-    def _rename(self, tx: Transaction, reference: Reference, old: str, new: str) -> None:
-        if reference.partner:
+    def _rename(self, tx: Transaction, reference: Reference, old: str, new: str, *, twins: bool = True) -> None:
+        if reference.partner and twins:
             self._remove_twins(tx, reference, old, new)
         values = {reference.column: new}
         if reference.domain and domain_part(old) != domain_part(new):
@@ -218,7 +223,12 @@ class Cleanup:
 
     def _in_order(self, old: Spellings, found: Found) -> Iterator[tuple[Reference, str]]:
         """Iterate over what is to be renamed: in all columns first what is spelt like the address itself."""
-        every = [(reference, spelling) for reference in self.references for spelling in found.get(reference, ())]
+        every = [
+            (reference, spelling)
+            for reference in self.references
+            for spelling in found.get(reference, ())
+            if old.meant(spelling)
+        ]
         yield from sorted(every, key=lambda each: each[1] not in old.addresses)
 
     def _found(
