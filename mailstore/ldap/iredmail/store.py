@@ -41,7 +41,7 @@ from mailstore.ldap.iredmail.schema.setup import (
     server_files,
 )
 from mailstore.ldap.iredmail.schemes import check_scheme
-from mailstore.ldap.iredmail.settings import LOCK_KEY
+from mailstore.ldap.iredmail.settings import LOCK_KEY, RESTORED_KEY
 from mailstore.ldap.names import DN
 from mailstore.ldap.rehearsal import Rehearsal
 from mailstore.model import Capability, Finding, Notice
@@ -142,9 +142,9 @@ class IRedMailDirectory(Driver[Context], WithPolicies):
         entry = self._context.directory.read(self._place(kind, name))
         if entry is None:  # it was there a moment ago
             raise NotFound(f"there is no {kind} {name} any more", subject=name)
-        lock = f"{LOCK_KEY}:".lower()
+        ours = tuple(f"{key}:".lower() for key in (LOCK_KEY, RESTORED_KEY))
         return {
-            key: [value for value in entry.values(key) if not value.lower().startswith(lock)]
+            key: [value for value in entry.values(key) if not value.lower().startswith(ours)]
             for key in entry.raw
             if key.lower() != "userpassword"
         }

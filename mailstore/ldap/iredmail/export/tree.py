@@ -16,7 +16,7 @@ from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.export.base import Export, Record
 from mailstore.ldap.iredmail.places import UNITS
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
-from mailstore.ldap.iredmail.settings import LOCK_KEY
+from mailstore.ldap.iredmail.settings import LOCK_KEY, RESTORED_KEY
 from mailstore.ldap.names import DN, present
 from mailstore.ldap.sorting import sorted_entries
 
@@ -26,6 +26,7 @@ _PASSWORD = "userPassword"  # noqa: S105 the name of an attribute
 _CHILDREN = "hasSubordinates"
 _ALL = ("*", _CHILDREN)
 _THINGS = present("objectClass")
+_OURS = tuple(f"{key}:".lower().encode() for key in (LOCK_KEY, RESTORED_KEY))
 
 
 class TreeExport(Export):
@@ -102,7 +103,7 @@ class TreeExport(Export):
             name: list(values) for name, values in entry.raw.items() if name.lower() not in self._unwanted
         }
         settings = next((name for name in attributes if name.lower() == SETTINGS.lower()), SETTINGS)
-        kept = [value for value in attributes.pop(settings, []) if not _is_lock(value)]
+        kept = [value for value in attributes.pop(settings, []) if not _is_ours(value)]
         return entry.dn, {**attributes, **({settings: kept} if kept else {})}
 
     @property
@@ -110,5 +111,5 @@ class TreeExport(Export):
         return {_CHILDREN.lower()} | (set() if self._passwords else {_PASSWORD.lower()})
 
 
-def _is_lock(value: str | bytes) -> bool:
-    return isinstance(value, bytes) and value.lower().startswith(f"{LOCK_KEY}:".lower().encode())
+def _is_ours(value: str | bytes) -> bool:
+    return isinstance(value, bytes) and value.lower().startswith(_OURS)

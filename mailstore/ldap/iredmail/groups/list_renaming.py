@@ -8,7 +8,7 @@ from mailstore.driver.names import Spellings
 from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.context import IDENTITY, STAMPS, Context
 from mailstore.ldap.iredmail.domain_facts import is_active
 from mailstore.ldap.iredmail.edits import add_values
 from mailstore.ldap.iredmail.groups.list_entries import refuse_managed
@@ -103,7 +103,7 @@ class ListRenaming(EntryRenaming):
             )
             return
         domain = self.locks.of(self.new).entry
-        own = {"memberofgroup", "shadowaddress", "domainstatus", "createtimestamp", "modifytimestamp", "entrycsn"}
+        own = {name.lower() for name in (GROUP, "shadowAddress", "domainStatus", *STAMPS, IDENTITY)}
         self.changes.add(
             dn,
             {
