@@ -125,6 +125,8 @@ _FORMS: Mapping[Any, tuple[tuple[type, ...], Callable[[Any], Any], Mapping[str, 
 
 
 def _read(hint: Any, value: Any, name: str) -> Any:
+    if hint in _FORMS:  # most are
+        return _read_form(hint, value, name)
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in {types.UnionType, typing.Union}:
         return None if value is None else _read(_without_none(parts), value, name)
@@ -134,13 +136,14 @@ def _read(hint: Any, value: Any, name: str) -> Any:
         return value
     if origin is tuple:
         _require(value, list, name)
-        return tuple(_read(parts[0], entry, name) for entry in value)
+        return tuple([_read(parts[0], entry, name) for entry in value])
+    _require(value, dict, name)
     if origin is not None and issubclass(origin, Mapping):
-        _require(value, dict, name)
         return {key: _read(parts[1], entry, name) for key, entry in value.items()}
-    if hint not in _FORMS:
-        _require(value, dict, name)
-        return from_dict(hint, value)
+    return from_dict(hint, value)
+
+
+def _read_form(hint: Any, value: Any, name: str) -> Any:
     wanted, convert, _ = _FORMS[hint]
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
         raise InvalidValue(f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}")

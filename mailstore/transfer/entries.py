@@ -51,6 +51,7 @@ KINDS: Final[Mapping[str, type]] = {
     "access-list": AccessList,
 }
 """What lines are about, in the order in which they stand in a dump: nothing comes before what it needs."""
+_NAMED_BY: Final = {kind: fields(type_)[0].name for kind, type_ in KINDS.items()}
 INFORMATION: Final[frozenset[str]] = frozenset({
     "created", "modified", "password_changed", "usage", "last_login", "settings", "problems", "exceptions", "custom",
 })  # fmt: skip
@@ -81,8 +82,7 @@ class Entry:
     @property
     def key(self) -> str:
         """Its address, domain or level."""
-        first = fields(self.record)[0].name
-        value = getattr(self.record, first)
+        value = getattr(self.record, _NAMED_BY[self.kind])
         return value if isinstance(value, str) else self.kind
 
     def value(self, name: str) -> Any:

@@ -78,9 +78,9 @@ class Loader:
 
     def __post_init__(self) -> None:
         self._places = places_of(self.store)
-        self._has = self.store.capabilities
+        self.has = self.store.capabilities
         # A domain that is there with its first address cannot have other names before that.
-        self._last = LATER - {"alias_domains"} if Capability.DOMAINS in self._has else LATER
+        self._last = LATER - {"alias_domains"} if Capability.DOMAINS in self.has else LATER
         self._unfinished: list[tuple[Entry, bool]] = []
         self._barred: set[str] = set()
         self._imagined: set[str] = set()
@@ -107,7 +107,7 @@ class Loader:
         for entry in entries:
             place = self._places.get(entry.kind)
             present = place.present(entry) if place else None
-            if entry.kind == "domain" and present is None and Capability.DOMAINS not in self._has:
+            if entry.kind == "domain" and present is None and Capability.DOMAINS not in self.has:
                 yield entry, None, None  # it would be there with its first address
                 continue
             if place is None or present is None or self._says_nothing(present):
@@ -133,7 +133,7 @@ class Loader:
                 yield self._domain(entry) if kind == "domain" else self._attempt(entry, lambda: self.one(entry))  # noqa: B023
 
     def _together(self) -> AbstractContextManager[None]:
-        if self.rehearsed or Capability.TRANSACTIONS not in self._has:
+        if self.rehearsed or Capability.TRANSACTIONS not in self.has:
             return nullcontext()
         return self.store.transaction()
 
@@ -169,14 +169,14 @@ class Loader:
                 f"{entry.key} is disabled, and {self.store.name} cannot keep it so: it would be switched on"
             )
         lost = place.lost(entry)
-        if Capability.DOMAINS not in self._has:
+        if Capability.DOMAINS not in self.has:
             return Outcome(entry, "unchanged", lost, "a domain is there with its first address")
         first = {name: value for name, value in place.wanted(entry).items() if name not in self._last}
         present = place.present(entry)
         if present is not None:
             return self.existing(entry, place, present, first)
         place.create(entry, first, {})
-        if self.rehearsed and Capability.TRANSACTIONS not in self._has:
+        if self.rehearsed and Capability.TRANSACTIONS not in self.has:
             self._imagined.add(entry.key)
         return Outcome(entry, "created", lost)
 
@@ -320,12 +320,12 @@ class _Accounts:
         wanted = self._loader.wanted(entry, self._place)
         row = {name: value for name, value in wanted.items() if name not in _WITHOUT}
         row["address"] = entry.key
-        if self._loader.keep_homes and entry.says("home") and Capability.HOME_PATHS in self._loader.store.capabilities:
+        if self._loader.keep_homes and entry.says("home") and Capability.HOME_PATHS in self._loader.has:
             row["home"] = entry.value("home")
         return row | self._secret(entry)
 
     def _secret(self, entry: Entry) -> dict[str, str]:
-        usable = Capability.READY_HASHES in self._loader.store.capabilities
+        usable = Capability.READY_HASHES in self._loader.has
         if entry.password_hash is not None and usable:
             return {"password_hash": entry.password_hash}
         self._require_absent(entry)
@@ -381,7 +381,7 @@ class _Accounts:
     def _complete(self, entry: Entry) -> Outcome:
         """Give a new account what accounts made in bulk do not take."""
         lost = self._place.lost(entry)
-        if Capability.HOME_PATHS not in self._loader.store.capabilities:
+        if Capability.HOME_PATHS not in self._loader.has:
             lost = self._with_home(entry, self._place.present(entry), lost)
         rest = {
             name: value for name, value in self._place.wanted(entry).items() if name in _WITHOUT and entry.says(name)
