@@ -82,14 +82,19 @@ def alter(store: Store, *statements: str) -> None:
 
 @contextmanager
 def columns(store: Store, table: str, types: Mapping[str, str]) -> Iterator[None]:
-    """Add columns to a table for a while."""
+    """Add columns to a table for a while; those that a test which was cut short has left go before."""
+    _drop(store, table, types)
     alter(store, *(f"ALTER TABLE {table} ADD COLUMN {name} {type_}" for name, type_ in types.items()))
     try:
         yield
     finally:
-        with connected(store) as connection:
-            present = connection.execute(text(f"SELECT * FROM {table} LIMIT 0")).keys()  # noqa: S608
-        alter(store, *(f"ALTER TABLE {table} DROP COLUMN {name}" for name in reversed(types) if name in present))
+        _drop(store, table, types)
+
+
+def _drop(store: Store, table: str, names: Mapping[str, str]) -> None:
+    with connected(store) as connection:
+        present = connection.execute(text(f"SELECT * FROM {table} LIMIT 0")).keys()  # noqa: S608
+    alter(store, *(f"ALTER TABLE {table} DROP COLUMN {name}" for name in reversed(names) if name in present))
 
 
 def stored(store: Store, kind: str, place: tuple[str, str], names: list[str]) -> list[Any]:
