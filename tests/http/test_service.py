@@ -23,7 +23,7 @@ from mailstore_http.sessions import Session, Sessions
 from mailstore_http.settings import load
 from tests.http.conftest import PANEL, PASSWORD, READY, ROOT
 from tests.http.rig import Client, serving, toml
-from tests.servers.process import MissingCapabilityError, program
+from tests.servers.process import MissingCapabilityError, program, wait_for
 
 if TYPE_CHECKING:
     from mailstore import Store
@@ -314,5 +314,11 @@ def test_the_filter_of_fail2ban_matches_the_line(service: Service, accounts: Sto
         re.compile(pattern.replace("<HOST>", r"(?P<host>[0-9a-fA-F:.]+)"))
         for pattern in parser["Definition"]["failregex"].splitlines()
     ]
-    lines = [line for line in service.lines if "guess@x.org" in line and not line.startswith("{")]
-    assert [match["host"] for line in lines for pattern in patterns if (match := pattern.match(line))] == ["127.0.0.1"]
+
+    def lines() -> list[str]:
+        return [line for line in service.lines if "guess@x.org" in line and not line.startswith("{")]
+
+    assert wait_for(lambda: bool(lines()), timeout=30)  # the service writes it when the answer is on its way
+    assert [match["host"] for line in lines() for pattern in patterns if (match := pattern.match(line))] == [
+        "127.0.0.1"
+    ]

@@ -355,7 +355,7 @@ def test_the_databases_go_down_when_the_directory_is_changed(
     if name == "delete domain":  # nobody knows any more what aliases its accounts had elsewhere
         for address in ("b@example.org", "bob@alias.example"):
             store.throttles.delete(address, "inbound")
-    assert list(store.check()) == []
+    assert [finding for finding in store.check() if finding.severity == "error"] == []
 
 
 def went_well(store: IRedMailDirectory, work: Work) -> bool:
