@@ -67,6 +67,13 @@ def test_every_spelling_is_found(database: Database) -> None:
     assert found(database, COLUMN) == set(FOUND)
 
 
+def test_an_address_with_capitals_is_found_as_it_is_stored(database: Database) -> None:
+    fill(database, ("Bob@a.test", "Bob@aa.test", "bobby@a.test"))
+    column, spellings = AddressColumn("spelt", "address", free=False), Spellings(["Bob@a.test"])
+    with database.writing() as tx:
+        assert occurrences(database, tx, [column], spellings) == {(0, "Bob@a.test")}
+
+
 def test_what_is_not_there_is_not_found(database: Database) -> None:
     assert found(database, COLUMN) == set()
     fill(database, OTHERS)

@@ -124,6 +124,7 @@ def test_an_account_that_could_not_be_created(rig: StoreRig, address: str) -> No
         make_domain(rig, "example.com")
         accounts.rename(address, "good@example.com")
         assert accounts.get("good@example.com").home == record.home
+        assert not rig.rows("forwardings", address=address)
         assert not accounts.exists(address)
         put_account(rig, address, "second")
     accounts.delete(address, keep_mailbox_days=0)
@@ -148,6 +149,7 @@ def test_an_alias_that_could_not_be_created(rig: StoreRig, address: str) -> None
     put_alias(rig, address, "x@ext.org")
     aliases.delete(address)
     assert not aliases.exists(address)
+    assert isinstance(rig, BoxRig) or not cast("Rig", rig).rows("forwardings", address=address)
 
 
 @pytest.mark.parametrize("domain", [*DOMAINS[1:], "Capital.Example"])

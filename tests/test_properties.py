@@ -130,7 +130,10 @@ class Runner:
         return {
             "domains": {found.domain: _picked(found, DOMAIN_FIELDS) for found in store.domains.list()},
             "accounts": {found.address: _account_facts(found) for found in store.accounts.list()},
-            "aliases": {found.address: _picked(found, ("enabled", "members")) for found in store.aliases.list()},
+            "aliases": {
+                found.address: _alias_facts(found.address, found.enabled, found.members)
+                for found in store.aliases.list()
+            },
             "admins": {found.address: _picked(found, ("global_admin", "domains")) for found in store.admins.list()},
             "records": sorted((record.address, _days(record), *_markers_in(Path(record.home))) for record in records),
             "mail": {address: _markers_in(Path(home)) for address, home in homes.items()},
@@ -157,6 +160,11 @@ def _account_facts(found: Any) -> dict[str, Any]:
     return {**_picked(found, ACCOUNT_FIELDS), "services": sorted({"imap", "pop3"} & set(found.services))}
 
 
+def _alias_facts(address: str, enabled: bool, members: Sequence[str]) -> dict[str, Any]:
+    """Return what all stores tell of an alias: a directory does not show it as a member of itself."""
+    return {"enabled": enabled, "members": tuple(member for member in members if member != address)}
+
+
 def _days(record: DeletedMailbox) -> int:
     assert record.due is not None
     assert record.deleted is not None
@@ -180,7 +188,10 @@ def state_of(model: ReferenceModel) -> dict[str, Any]:
             address: {**_plain(found, ACCOUNT_FIELDS), "services": sorted(found.services)}
             for address, found in model.accounts.items()
         },
-        "aliases": {address: _plain(found, ("enabled", "members")) for address, found in model.aliases.items()},
+        "aliases": {
+            address: _alias_facts(address, found.enabled, sorted(found.members))
+            for address, found in model.aliases.items()
+        },
         "admins": {
             address: {"global_admin": found.global_admin, "domains": tuple(sorted(found.manages))}
             for address, found in model.accounts.items()

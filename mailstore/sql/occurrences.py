@@ -70,19 +70,23 @@ def occurrences(
     All columns and up to 200 names take one statement, and one more each where there is a name with an extension.
     """
     names = sorted(spellings.names)
+    # An address with capitals, which a panel takes, stands so in the columns that hold it exactly.
+    capitals = sorted(set(spellings.addresses) - spellings.names.keys())
     found: set[tuple[int, str]] = set()
     for start in range(0, len(names), _MOST):
-        found |= _some(db, tx, tuple(columns), names[start : start + _MOST])
+        some = names[start : start + _MOST]
+        found |= _some(db, tx, tuple(columns), some, [each for each in capitals if each.lower() in some])
     return {(place, value) for place, value in found if spellings.meant(value)}
 
 
 def _some(
-    db: Database, tx: Transaction, columns: tuple[AddressColumn, ...], names: Sequence[str]
+    db: Database, tx: Transaction, columns: tuple[AddressColumn, ...], names: Sequence[str], capitals: Sequence[str]
 ) -> set[tuple[int, str]]:
     beginnings = sorted({f"{local_part(name)}{DELIMITER}" for name in names})
-    query = _statement(db.text_order, columns, len(names), len(beginnings))
+    query = _statement(db.text_order, columns, len(names), len(beginnings), len(capitals))
     searches = db.text_order in _SEARCHES
     parameters = {f"w{number}": word for number, word in enumerate([*names, *beginnings])}
+    parameters |= {f"c{number}": address for number, address in enumerate(capitals)}
     parameters |= {"last": _AFTER_ASCII} if searches else {f"p{n}": _pattern(b) for n, b in enumerate(beginnings)}
     values = {(int(place), str(value)) for place, value in tx.execute(query, _used(query, parameters)).all()}
     # What has no @ is the beginning of some names with an extension.
@@ -109,8 +113,11 @@ def _between(column: AddressColumn) -> TextClause:
 
 
 @lru_cache(maxsize=256)
-def _statement(order: TextOrder, columns: tuple[AddressColumn, ...], names: int, beginnings: int) -> TextClause:
-    """Return the statement for so many addresses, and beginnings of theirs with an extension."""
+def _statement(
+    order: TextOrder, columns: tuple[AddressColumn, ...], names: int, beginnings: int, capitals: int
+) -> TextClause:
+    """Return the statement for so many addresses, beginnings of theirs with an extension, and forms with capitals."""
+    exact = [*(f":w{number}" for number in range(names)), *(f":c{number}" for number in range(capitals))]
     search, end = _SEARCHES.get(order, ("", ""))
     shared, parts = [], []
     for place, column in enumerate(columns):
@@ -119,7 +126,7 @@ def _statement(order: TextOrder, columns: tuple[AddressColumn, ...], names: int,
             "place": place, "table": column.table, "name": column.name,
             "value": _VALUES.get(order, "%s") % column.name,
             "folded": f"lower({column.name})" if loose and order is TextOrder.OTHER else column.name,
-            "exact": ", ".join(f":w{number}" for number in range(names)),
+            "exact": ", ".join(exact),
         }  # fmt: skip
         likes = (f" OR {given['folded']} LIKE :p{number} ESCAPE '/'" for number in range(beginnings))
         parts.append(_PLAIN % {**given, "patterns": "".join(likes) if loose else ""})

@@ -24,7 +24,8 @@ class Aliases(ABC):
 
         Parameters
         ----------
-        members: addresses anywhere that get its mail; they need not exist yet.
+        members: addresses anywhere that get its mail; they need not exist yet. The alias's own, which has no
+            mailbox, need not be kept.
         access_policy: who may send to it: ``public``, ``domain``, ``subdomain``, ``membersonly``, ``moderatorsonly``
             or ``membersandmoderatorsonly``.
         moderators: addresses, or ``*@domain`` for everybody of a domain.

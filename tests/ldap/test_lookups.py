@@ -342,9 +342,17 @@ PATTERNS = (
 
 def test_special_characters_match_nothing_else(maps: LdapMaps) -> None:
     """Of an address that holds an asterisk or a bracket, nothing is left to guess, in the filter or in the base."""
-    by_domain = {name for name in maps.names if name.endswith(("bcc_domain", "relayhost_domain"))}  # by what follows @
-    found = {name: maps.ask(name, PATTERNS) for name in maps.names if name not in by_domain}
+    # By what follows @; virtual_caught is asked only for what virtual_holder has found.
+    by_domain = {name for name in maps.names if name.endswith(("bcc_domain", "relayhost_domain", "virtual_caught"))}
+    asked = [*(name for name in maps.names if name not in by_domain), "virtual_holder+virtual_caught"]
+    found = {name: maps.ask(name, PATTERNS) for name in asked}
     assert {name: answers for name, answers in found.items() if answers} == {}
+
+
+def test_a_pattern_in_a_domain_names_no_catch_all(maps: LdapMaps) -> None:
+    """The map that asks for a domain's catch-all takes the domain literally, and gives back what it was asked for."""
+    caught = tuple(key for key in PATTERNS if key.endswith("@example.com"))
+    assert maps.ask("virtual_caught", PATTERNS) == {key: frozenset({key}) for key in caught}
 
 
 # --- Dovecot ----------------------------------------------------------------------------------------------------------

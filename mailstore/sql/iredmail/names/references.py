@@ -146,7 +146,7 @@ class Cleanup:
         conditions: dict[str, list[ColumnElement[bool]]] = defaultdict(list)
         for reference in self.references:
             column = self._column(reference)
-            condition: ColumnElement[bool] = column.in_(names)
+            condition: ColumnElement[bool] = column.in_({*names, *spellings.addresses})
             if reference.points:
                 condition = called(column, names, exact=exact) | has_extension(column, domains, exact=exact)
             conditions[reference.table].append(condition)
