@@ -138,6 +138,7 @@ class Database:
         for name, listener in listeners.items():
             event.listen(engine, name, lambda connection, _record, note=listener: note(connection))
         event.listen(engine, "checkout", lambda connection, _record, _proxy: known.lent(connection))
+        event.listen(engine, "close_detached", known.closed)  # of these the pool tells no "close"
 
         @event.listens_for(engine, "handle_error")
         def _note_error(context: Any) -> None:

@@ -182,6 +182,18 @@ def test_sqlite_in_use_by_another_thread_says_so(rigs: Callable[[str], StoreRig]
     assert "fork" in str(outcome)
 
 
+@pytest.mark.parametrize("name", ["sqlite", "mailinabox"])
+def test_a_connection_taken_from_the_pool_and_closed_is_nothing_to_inherit(
+    rigs: Callable[[str], StoreRig], name: str
+) -> None:
+    rig: Any = rigs(name)
+    rig.clear()
+    with rig.open() as store:
+        with store._context.db.engine.connect() as connection:
+            connection.detach()
+        assert fork_sharing(store.accounts.count).wait() == 0
+
+
 def test_a_search_is_not_continued_by_a_child(rigs: Callable[[str], StoreRig]) -> None:
     rig = cast("LdapRig", rigs("ldap"))
     rig.clear()
