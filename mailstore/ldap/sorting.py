@@ -19,9 +19,11 @@ _RUN = 2000
 """How many entries are held in memory; more of them are sorted in runs on disk, and merged."""
 
 
-def sorted_entries(entries: Iterable[Entry], key: Callable[[Entry], str], *, run: int = _RUN) -> Iterator[Entry]:
-    """Iterate over entries by rising `key`, in memory that does not depend on how many they are."""
-    remaining = iter(entries)
+def sorted_entries(
+    entries: Iterable[Entry], key: Callable[[Entry], str], *, after: str = "", run: int = _RUN
+) -> Iterator[Entry]:
+    """Iterate over entries by rising `key`, behind `after`, in memory that does not depend on how many they are."""
+    remaining = (entry for entry in entries if key(entry) > after)
     first = sorted(islice(remaining, run), key=key)
     if len(first) < run:
         yield from first

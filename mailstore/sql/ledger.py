@@ -123,16 +123,16 @@ class Ledger:
             for record in made
         ]
 
-    def select(self, condition: ColumnElement[bool]) -> Iterator[DeletedMailbox]:
-        """Iterate over the records that meet a condition, by rising id."""
+    def select(self, condition: ColumnElement[bool], after: int = 0) -> Iterator[DeletedMailbox]:
+        """Iterate over the records with an id above `after` that meet a condition, by rising id."""
         query = self._query.where(condition).order_by(self.records.c.id).limit(_PAGE)
 
-        def fetch(after: int) -> Sequence[DeletedMailbox]:
+        def fetch(last: int) -> Sequence[DeletedMailbox]:
             with self.db.reading() as connection:
-                rows = connection.execute(query.where(self.records.c.id > after)).mappings()
+                rows = connection.execute(query.where(self.records.c.id > last)).mappings()
                 return [_record(row) for row in rows]
 
-        for page in pages(fetch, lambda record: record.id, start=0, size=_PAGE):
+        for page in pages(fetch, lambda record: record.id, start=after, size=_PAGE):
             yield from page
 
     def count(self, condition: ColumnElement[bool]) -> int:
@@ -348,9 +348,14 @@ class LedgerMailboxes(store.DeletedMailboxes):
         """Raise PermissionDenied unless the acting admin may do these, at least to its own domains."""
 
     def list(
-        self, *, domain: str | None = None, address: str | None = None, due: date | None = None
+        self,
+        *,
+        domain: str | None = None,
+        address: str | None = None,
+        due: date | None = None,
+        after: int = 0,
     ) -> Iterator[DeletedMailbox]:
-        return self._ledger.select(self._condition(domain, address, due))
+        return self._ledger.select(self._condition(domain, address, due), after)
 
     def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:
         return self._ledger.count(self._condition(domain, address, due))

@@ -76,6 +76,7 @@ class Accounts(ABC):
         search: str | None = None,
         enabled: bool | None = None,
         admins: bool | None = None,
+        after: str = "",
     ) -> Iterator[Account]:
         """Iterate over accounts, sorted by address.
 
@@ -83,6 +84,7 @@ class Accounts(ABC):
         ----------
         domain: only of this domain. search: a part of the address or the name, upper and lower case alike.
         enabled: by state. admins: True for those with admin rights, False for those without.
+        after: only what comes behind this address, which the iteration of an earlier call ended with.
         """
 
     @abstractmethod

@@ -66,8 +66,11 @@ class Admins(ABC):
         """Return an admin of either kind."""
 
     @abstractmethod
-    def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
-        """Iterate over admins of both kinds, sorted by address. `domain`: only those listed as admins of it."""
+    def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
+        """Iterate over admins of both kinds, sorted by address; `after` as for `Accounts.list`.
+
+        `domain`: only those listed as admins of it.
+        """
 
     @abstractmethod
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:

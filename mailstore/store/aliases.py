@@ -41,7 +41,12 @@ class Aliases(ABC):
 
     @abstractmethod
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[Alias]:
         """Iterate over alias accounts, sorted by address; parameters as for `Accounts.list`."""
 

@@ -38,9 +38,17 @@ class DeletedMailboxes(ABC):
 
     @abstractmethod
     def list(
-        self, *, domain: str | None = None, address: str | None = None, due: date | None = None
+        self,
+        *,
+        domain: str | None = None,
+        address: str | None = None,
+        due: date | None = None,
+        after: int = 0,
     ) -> Iterator[DeletedMailbox]:
-        """Iterate over records by rising id; `due` selects those that are due on that day (undated ones never are)."""
+        """Iterate over records by rising id; `due` selects those that are due on that day (undated ones never are).
+
+        `after`: only those with a greater id.
+        """
 
     @abstractmethod
     def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:

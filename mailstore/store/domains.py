@@ -53,8 +53,11 @@ class Domains(ABC):
         """Return one domain. An alias domain raises NotFound, naming the domain that it stands for."""
 
     @abstractmethod
-    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
-        """Iterate over domains, sorted. `search` is a part of the domain or its name; `enabled` selects by state."""
+    def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
+        """Iterate over domains, sorted. `search` is a part of the domain or its name; `enabled` selects by state.
+
+        `after`: only what comes behind this domain, see `Accounts.list`.
+        """
 
     @abstractmethod
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:

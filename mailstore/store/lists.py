@@ -43,7 +43,12 @@ class MailingLists(ABC):
 
     @abstractmethod
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[MailingList]:
         """Iterate over mailing lists, sorted by address; parameters as for `Accounts.list`."""
 

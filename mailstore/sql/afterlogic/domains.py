@@ -82,17 +82,17 @@ class Domains(store.Domains):
         with self._context.db.reading() as connection:
             return self._get(connection, held_domain(domain))
 
-    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
+    def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
         name = self._context.folded(self._table.c.name)
         query = select(self._table, name.label("place")).where(self._condition(search, enabled))
         query = query.order_by(name).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[tuple[str, Domain]]:
+        def fetch(last: str) -> Sequence[tuple[str, Domain]]:
             with self._context.db.reading() as connection:
-                rows = connection.execute(query.where(name > after)).mappings()
+                rows = connection.execute(query.where(name > last)).mappings()
                 return [(row["place"], self._domain(row)) for row in rows]
 
-        for page in pages(fetch, lambda placed: placed[0], start="", size=_PAGE):
+        for page in pages(fetch, lambda placed: placed[0], start=after, size=_PAGE):
             yield from (domain for _, domain in page)
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:

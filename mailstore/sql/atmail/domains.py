@@ -68,17 +68,17 @@ class Domains(store.Domains):
             raise NotFound(f"there is no domain number {domain_id}", subject=str(domain_id))
         return str(name)
 
-    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
+    def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
         columns = self._table.c
         query = select(*labelled(self._table, "domainId", "domainName")).where(self._condition(search, enabled))
         query = query.order_by(columns.domainName).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[Domain]:
+        def fetch(last: str) -> Sequence[Domain]:
             with self._context.reading(Operation.SEE_DOMAIN) as connection:
-                rows = connection.execute(query.where(columns.domainName > after)).mappings().all()
+                rows = connection.execute(query.where(columns.domainName > last)).mappings().all()
                 return self._domains(connection, rows)
 
-        for page in pages(fetch, lambda found: found.domain, start="", size=_PAGE):
+        for page in pages(fetch, lambda found: found.domain, start=after, size=_PAGE):
             yield from page
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:

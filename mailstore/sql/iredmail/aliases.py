@@ -83,16 +83,21 @@ class Aliases(store.Aliases):
             return self._get(connection, address)
 
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[Alias]:
         address = self._table.c.address
         query = self._query().where(self._condition(domain, search, enabled)).order_by(address).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[Alias]:
+        def fetch(last: str) -> Sequence[Alias]:
             with self._context.reading() as connection:
-                return self._page(connection, query.where(address > after))
+                return self._page(connection, query.where(address > last))
 
-        for page in pages(fetch, lambda alias: alias.address, start="", size=_PAGE):
+        for page in pages(fetch, lambda alias: alias.address, start=after, size=_PAGE):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:

@@ -80,9 +80,9 @@ class Admins(store.Admins):
                 raise self._no_such_admin(address)
         return _admin(address)
 
-    def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
+    def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
         if domain is None:  # nobody is listed as the admin of a single domain
-            yield from (_admin_of(account) for account in self._accounts.list(search=search, admins=True))
+            yield from (_admin_of(account) for account in self._accounts.list(search=search, admins=True, after=after))
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:
         return self._accounts.count(search=search, admins=True) if domain is None else 0

@@ -58,16 +58,21 @@ class Aliases(store.Aliases):
             return self._get(connection, source)
 
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[Alias]:
         source = self._table.c.source
         query = self._query.where(self._condition(domain, search, enabled)).order_by(source).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[Alias]:
+        def fetch(last: str) -> Sequence[Alias]:
             with self._context.reading() as connection:
-                return [_alias(row) for row in connection.execute(query.where(source > after)).mappings()]
+                return [_alias(row) for row in connection.execute(query.where(source > last)).mappings()]
 
-        for page in pages(fetch, lambda alias: alias.address, start="", size=_PAGE):
+        for page in pages(fetch, lambda alias: alias.address, start=after, size=_PAGE):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:

@@ -91,7 +91,12 @@ class UnrecordedMailboxes(store.DeletedMailboxes):
         yield from archived(self._context, {}, domain)
 
     def list(
-        self, *, domain: str | None = None, address: str | None = None, due: date | None = None
+        self,
+        *,
+        domain: str | None = None,
+        address: str | None = None,
+        due: date | None = None,
+        after: int = 0,
     ) -> Iterator[DeletedMailbox]:
         self._refuse()
 

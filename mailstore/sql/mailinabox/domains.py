@@ -63,10 +63,10 @@ class Domains(store.Domains):
         with self._context.reading() as connection:
             return self._site(connection).domain(held_domain(domain))
 
-    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
+    def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
         with self._context.reading() as connection:
             site = self._site(connection)
-        yield from (site.domain(name) for name in _selected(site, search, enabled))
+        yield from (site.domain(name) for name in _selected(site, search, enabled) if name > after)
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
         with self._context.reading() as connection:

@@ -75,9 +75,10 @@ class Accounts(store.Accounts):
         search: str | None = None,
         enabled: bool | None = None,
         admins: bool | None = None,
+        after: str = "",
     ) -> Iterator[Account]:
         bases = self._context.bases(None if domain is None else held_domain(domain), USERS)
-        return self._entries.select(bases, _condition(search, enabled, admins))
+        return self._entries.select(bases, _condition(search, enabled, admins), after)
 
     def count(
         self,

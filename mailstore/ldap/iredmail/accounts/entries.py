@@ -55,12 +55,12 @@ class AccountEntries:
         usage, last_login = companion.usage([address]), companion.last_login([address])
         return _account(entry, aliases, usage.get(address), last_login.get(address))
 
-    def select(self, bases: Sequence[DN], condition: Filter) -> Iterator[Account]:
-        """Iterate over the accounts below some entries that meet a condition, sorted by address."""
+    def select(self, bases: Sequence[DN], condition: Filter, after: str) -> Iterator[Account]:
+        """Iterate over the accounts below some entries that meet a condition, sorted by address, behind `after`."""
         found = (
             entry for base in bases for entry in self._context.directory.search(base, condition, attributes=EVERYTHING)
         )
-        entries = sorted_entries(found, address_of)
+        entries = sorted_entries(found, address_of, after=after)
         aliases = self._names.all_alias_domains()
         while page := list(islice(entries, _PAGE)):
             addresses = [address_of(entry) for entry in page]

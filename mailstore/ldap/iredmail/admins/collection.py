@@ -122,8 +122,8 @@ class Admins(store.Admins):
             raise _no_such_admin(address)
         return found
 
-    def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
-        return self._entries.select(None if domain is None else held_domain(domain), search)
+    def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
+        return self._entries.select(None if domain is None else held_domain(domain), search, after)
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:
         return self._entries.count(None if domain is None else held_domain(domain), search)

@@ -85,9 +85,9 @@ class AdminEntries:
                 found[admin].append(entry.first("domainName").lower())
         return defaultdict(list, {admin: sorted(names) for admin, names in found.items()})
 
-    def select(self, domain: str | None, search: str | None) -> Iterator[Admin]:
-        """Iterate over the admins that the actor may see, sorted; of a domain, if one is given."""
-        for entries in self._pages(domain, search, _READ):
+    def select(self, domain: str | None, search: str | None, after: str) -> Iterator[Admin]:
+        """Iterate over the admins that the actor may see, sorted, behind `after`; of a domain, if one is given."""
+        for entries in self._pages(domain, search, _READ, after):
             managed, mine = self.managed([address_of(entry) for entry in entries]), self._mine()
             for entry in entries:
                 domains = managed[address_of(entry)]
@@ -97,15 +97,17 @@ class AdminEntries:
         """Return how many admins `select` would give."""
         return sum(map(len, self._pages(domain, search, ("mail",))))
 
-    def _pages(self, domain: str | None, search: str | None, attributes: Sequence[str]) -> Iterator[Sequence[Entry]]:
+    def _pages(
+        self, domain: str | None, search: str | None, attributes: Sequence[str], after: str = ""
+    ) -> Iterator[Sequence[Entry]]:
         """Iterate over admins in pages, sorted."""
         names = self._wanted(domain)
         if names is None:
-            found = sorted_entries(self._found(_searched(search), attributes), address_of)
+            found = sorted_entries(self._found(_searched(search), attributes), address_of, after=after)
             while page := list(islice(found, _PAGE)):
                 yield page
             return
-        remaining = iter(sorted(names))
+        remaining = iter(sorted(name for name in names if name > after))
         while some := list(islice(remaining, _PAGE)):
             named = any_of(*(equals("mail", name) for name in some))
             page = sorted(self._found([named, *_searched(search)], attributes), key=address_of)

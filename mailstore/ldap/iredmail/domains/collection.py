@@ -62,8 +62,8 @@ class Domains(store.Domains):
         self._context.require_right(name)
         return self._get(name)
 
-    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
-        return self._entries.select(_condition(search, enabled), self._visible())
+    def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
+        return self._entries.select(_condition(search, enabled), self._visible(), after)
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
         visible, query = self._visible(), all_of(DOMAIN, _condition(search, enabled))

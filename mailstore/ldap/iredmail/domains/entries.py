@@ -71,12 +71,12 @@ class DomainEntries:
         catch_all = self._context.directory.read(self._context.places.catch_all(name), ("mailForwardingAddress",))
         return _domain(entry, catch_all.values("mailForwardingAddress") if catch_all else ())
 
-    def select(self, condition: Filter, visible: Collection[str] | None) -> Iterator[Domain]:
-        """Iterate over the domains that meet a condition, sorted; only over the `visible` ones if they are given."""
+    def select(self, condition: Filter, visible: Collection[str] | None, after: str) -> Iterator[Domain]:
+        """Iterate over the domains that meet a condition, sorted, behind `after`; only over the `visible` ones if given."""
         places, directory = self._context.places, self._context.directory
         found = directory.search(places.domains, all_of(DOMAIN, condition), scope="one", attributes=EVERYTHING)
         entries = sorted_entries(
-            (entry for entry in found if visible is None or domain_of(entry) in visible), domain_of
+            (entry for entry in found if visible is None or domain_of(entry) in visible), domain_of, after=after
         )
         while page := list(islice(entries, _PAGE)):
             catch_alls = self._catch_alls([domain_of(entry) for entry in page])

@@ -49,9 +49,14 @@ class Aliases(store.Aliases):
         return alias_of(self._entries.require(held_address(address)))
 
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[Alias]:
-        return map(alias_of, self._entries.select(domain, search, enabled))
+        return map(alias_of, self._entries.select(domain, search, enabled, after))
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
         return self._entries.count(domain, search, enabled)

@@ -90,12 +90,12 @@ class Entries:
         visible = self._context.actor is None or self._context.actor.sees(domain_part(address))
         return visible and self.read(address) is not None
 
-    def select(self, domain: str | None, search: str | None, enabled: bool | None) -> Iterator[Entry]:
+    def select(self, domain: str | None, search: str | None, enabled: bool | None, after: str) -> Iterator[Entry]:
         """Iterate over the entries that `list` asks for, sorted by address."""
         condition, directory = self._condition(search, enabled), self._context.directory
         bases = self._bases(domain)
         found = (entry for base in bases for entry in directory.search(base, condition, attributes=EVERYTHING))
-        return sorted_entries(found, address_of)
+        return sorted_entries(found, address_of, after=after)
 
     def count(self, domain: str | None, search: str | None, enabled: bool | None) -> int:
         """Return how many entries `select` would give."""

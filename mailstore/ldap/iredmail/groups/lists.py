@@ -58,9 +58,14 @@ class MailingLists(store.MailingLists):
         return self._with_members(self._entries.require(held_address(address)))
 
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[MailingList]:
-        entries = self._entries.select(domain, search, enabled)
+        entries = self._entries.select(domain, search, enabled, after)
         while page := list(islice(entries, LIST_PAGE)):
             members = self._members.of([address_of(entry) for entry in page if not is_managed(entry)])
             yield from (list_of(entry, members.get(address_of(entry), ())) for entry in page)

@@ -88,8 +88,9 @@ class Accounts(store.Accounts):
         search: str | None = None,
         enabled: bool | None = None,
         admins: bool | None = None,
+        after: str = "",
     ) -> Iterator[Account]:
-        for page in self._rows.pages(self._condition(domain, search, enabled, admins)):
+        for page in self._rows.pages(self._condition(domain, search, enabled, admins), after):
             yield from page
 
     def count(

@@ -69,8 +69,8 @@ class AccountRows:
             query = query.where(self._context.same(self.table.c.email, address))
         return self._page(connection, query.order_by(self.table.c.email))
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Account]]:
-        """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
+    def pages(self, condition: ColumnElement[bool], start: str) -> Iterator[Sequence[Account]]:
+        """Iterate over the accounts that meet `condition`, sorted, behind `start`, in pages."""
         email = self._context.folded(self.table.c.email)
         query = self._statement.add_columns(email.label("place")).where(condition, self.is_primary)
         query = query.order_by(email).limit(_PAGE)
@@ -81,7 +81,7 @@ class AccountRows:
                 places = [row["place"] for row in rows]
                 return list(zip(places, self._accounts(connection, rows), strict=True))
 
-        for page in pages(fetch, lambda placed: placed[0], start="", size=_PAGE):
+        for page in pages(fetch, lambda placed: placed[0], start=start, size=_PAGE):
             yield [account for _, account in page]
 
     def new_account(self, new: NewAccount) -> Account:

@@ -119,9 +119,10 @@ class Accounts(store.Accounts):
         search: str | None = None,
         enabled: bool | None = None,
         admins: bool | None = None,
+        after: str = "",
     ) -> Iterator[Account]:
         condition = self._condition(domain, search, enabled, admins)
-        for page in self._rows.pages(condition, Operation.LIST_ACCOUNTS):
+        for page in self._rows.pages(condition, Operation.LIST_ACCOUNTS, after):
             yield from page
 
     def page(self, start: int, volume: int, *, domain: str | None = None) -> Sequence[Account]:

@@ -43,8 +43,8 @@ class AccountRows:
         """Return the accounts that meet a condition, of which there are few, sorted."""
         return self._accounts(connection, self.query.where(condition).order_by(self._table.c.username))
 
-    def pages(self, condition: ColumnElement[bool], operation: Operation) -> Iterator[Sequence[Account]]:
-        """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
+    def pages(self, condition: ColumnElement[bool], operation: Operation, start: str) -> Iterator[Sequence[Account]]:
+        """Iterate over the accounts that meet `condition`, sorted, behind `start`, in pages."""
         username = self._table.c.username
         query = self.query.where(condition).order_by(username).limit(_PAGE)
 
@@ -52,7 +52,7 @@ class AccountRows:
             with self._context.reading(operation) as connection:
                 return self._accounts(connection, query.where(username > after))
 
-        return pages(fetch, lambda account: account.address, start="", size=_PAGE)
+        return pages(fetch, lambda account: account.address, start=start, size=_PAGE)
 
     def page(self, connection: Connection, condition: ColumnElement[bool], start: int, size: int) -> list[Account]:
         """Return a page by its number, from 0."""

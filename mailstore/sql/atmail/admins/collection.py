@@ -152,8 +152,8 @@ class Admins(store.Admins):
         reaches = domain is None or admin.global_admin or held_domain(domain) in admin.domains
         return reaches and rights.may(permission)
 
-    def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
-        for page in self._rows.pages(self._condition(domain, search)):
+    def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
+        for page in self._rows.pages(self._condition(domain, search), after):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:

@@ -51,8 +51,8 @@ class AdminRows:
         found = self._page(connection, self._query.where(self._table.c.username == name, self.visible()))
         return found[0] if found else None
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Admin]]:
-        """Iterate over the admins that meet `condition`, sorted, in pages."""
+    def pages(self, condition: ColumnElement[bool], start: str) -> Iterator[Sequence[Admin]]:
+        """Iterate over the admins that meet `condition`, sorted, behind `start`, in pages."""
         name = self._table.c.username
         query = self._query.where(condition, self.visible()).order_by(name).limit(_PAGE)
 
@@ -60,7 +60,7 @@ class AdminRows:
             with self._context.db.reading() as connection:
                 return self._page(connection, query.where(name > after))
 
-        return pages(fetch, lambda admin: admin.address, start="", size=_PAGE)
+        return pages(fetch, lambda admin: admin.address, start=start, size=_PAGE)
 
     def visible(self) -> ColumnElement[bool]:
         """Return the condition that the actor may see an admin: itself and those below it; all if it may do everything."""

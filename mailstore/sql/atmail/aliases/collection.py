@@ -60,16 +60,21 @@ class Aliases(store.Aliases):
             return self._get(connection, address)
 
     def list(
-        self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None
+        self,
+        *,
+        domain: str | None = None,
+        search: str | None = None,
+        enabled: bool | None = None,
+        after: str = "",
     ) -> Iterator[Alias]:
         name = self._columns.AliasName
         query = select(name).where(self._condition(domain, search, enabled)).distinct().order_by(name).limit(_PAGE)
 
-        def fetch(after: str) -> Sequence[Alias]:
+        def fetch(last: str) -> Sequence[Alias]:
             with self._context.reading(Operation.SEE_ALIASES) as connection:
-                return self._page(connection, query.where(name > after))
+                return self._page(connection, query.where(name > last))
 
-        for page in pages(fetch, lambda alias: alias.address, start="", size=_PAGE):
+        for page in pages(fetch, lambda alias: alias.address, start=after, size=_PAGE):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:

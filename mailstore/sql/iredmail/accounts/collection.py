@@ -86,9 +86,10 @@ class Accounts(store.Accounts):
         search: str | None = None,
         enabled: bool | None = None,
         admins: bool | None = None,
+        after: str = "",
     ) -> Iterator[Account]:
         condition = self._condition(domain, search, enabled, admins)
-        for page in self._rows.pages(condition):
+        for page in self._rows.pages(condition, after):
             yield from page
 
     def count(

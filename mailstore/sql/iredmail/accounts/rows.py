@@ -52,8 +52,8 @@ class AccountRows:
         rows = self._fetch(connection, query, {"name": address})
         return self._accounts(connection, rows, expansions, {"name": address})[0] if rows else None
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Account]]:
-        """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
+    def pages(self, condition: ColumnElement[bool], start: str) -> Iterator[Sequence[Account]]:
+        """Iterate over the accounts that meet `condition`, sorted, behind `start`, in pages."""
         after = and_(condition, self._username > bindparam("after"))
         query = self._statement.where(after).order_by(self._username).limit(_PAGE)
         expansions = self._expansions(and_(after, self._username <= bindparam("end")))
@@ -64,7 +64,7 @@ class AccountRows:
                 end = rows[-1]["username"] if rows else ""
                 return self._accounts(connection, rows, expansions, {"after": last, "end": end}) if rows else []
 
-        return pages(fetch, lambda account: account.address, start="", size=_PAGE)
+        return pages(fetch, lambda account: account.address, start=start, size=_PAGE)
 
     def new_account(self, new: NewAccount) -> Account:
         """Return an account that was just created, as a read would give it."""

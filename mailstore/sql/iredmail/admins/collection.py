@@ -123,8 +123,8 @@ class Admins(store.Admins):
         with self._context.reading() as connection:
             return self._get(connection, address)
 
-    def list(self, *, domain: str | None = None, search: str | None = None) -> Iterator[Admin]:
-        for page in self._rows.pages(self._condition(domain, search)):
+    def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
+        for page in self._rows.pages(self._condition(domain, search), after):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:

@@ -82,8 +82,8 @@ class AdminRows:
         query = select(self.all.c.kind, self.all.c.username, self.all.c.password)
         return {(kind, username): str(stored or "") for kind, username, stored in connection.execute(query).all()}
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Admin]]:
-        """Iterate over the admins that meet `condition`, sorted, in pages."""
+    def pages(self, condition: ColumnElement[bool], start: str) -> Iterator[Sequence[Admin]]:
+        """Iterate over the admins that meet `condition`, sorted, behind `start`, in pages."""
         name = self.all.c.username
         query = select(self.all).where(condition, self.visible()).order_by(name).limit(_PAGE)
 
@@ -91,7 +91,7 @@ class AdminRows:
             with self._context.reading() as connection:
                 return self._page(connection, query.where(name > after))
 
-        return pages(fetch, lambda admin: admin.address, start="", size=_PAGE)
+        return pages(fetch, lambda admin: admin.address, start=start, size=_PAGE)
 
     def manages(self, domain: str) -> ColumnElement[bool]:
         """Return the condition that an admin is listed for a domain."""

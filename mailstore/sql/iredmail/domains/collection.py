@@ -69,8 +69,8 @@ class Domains(store.Domains):
         with self._context.reading(name) as connection:
             return self._get(connection, name)
 
-    def list(self, *, search: str | None = None, enabled: bool | None = None) -> Iterator[Domain]:
-        for page in self._rows.pages(self._condition(search, enabled)):
+    def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
+        for page in self._rows.pages(self._condition(search, enabled), after):
             yield from page
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:

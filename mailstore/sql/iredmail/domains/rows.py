@@ -48,15 +48,15 @@ class DomainRows:
         found = self._page(connection, self._statement.where(self._name == name))
         return found[0] if found else None
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Domain]]:
-        """Iterate over the domains that meet `condition`, sorted, in pages."""
+    def pages(self, condition: ColumnElement[bool], start: str) -> Iterator[Sequence[Domain]]:
+        """Iterate over the domains that meet `condition`, sorted, behind `start`, in pages."""
         query = self._statement.where(condition).order_by(self._name).limit(_PAGE)
 
         def fetch(after: str) -> list[Domain]:
             with self._context.reading() as connection:
                 return self._page(connection, query.where(self._name > after))
 
-        return pages(fetch, lambda domain: domain.domain, start="", size=_PAGE)
+        return pages(fetch, lambda domain: domain.domain, start=start, size=_PAGE)
 
     @property
     def _name(self) -> ColumnElement[str]:

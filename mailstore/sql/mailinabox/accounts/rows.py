@@ -37,8 +37,8 @@ class AccountRows:
         row = connection.execute(self._query.where(self._users.c.email == address)).mappings().first()
         return None if row is None else self.account(row)
 
-    def pages(self, condition: ColumnElement[bool]) -> Iterator[Sequence[Account]]:
-        """Iterate over the accounts that meet `condition`, sorted, in pages that are read one after the other."""
+    def pages(self, condition: ColumnElement[bool], start: str) -> Iterator[Sequence[Account]]:
+        """Iterate over the accounts that meet `condition`, sorted, behind `start`, in pages."""
         email = self._users.c.email
         query = self._query.where(condition).order_by(email).limit(_PAGE)
 
@@ -48,7 +48,7 @@ class AccountRows:
             # Without the connection: its lock would keep writers waiting while mailboxes are looked at.
             return [self.account(row) for row in rows]
 
-        return pages(fetch, lambda account: account.address, start="", size=_PAGE)
+        return pages(fetch, lambda account: account.address, start=start, size=_PAGE)
 
     def account(self, row: Mapping[Any, Any]) -> Account:
         """Return the account that a row describes."""
