@@ -6,8 +6,10 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,10 +18,49 @@ from mailstore.cli.session import Session, pass_session
 from mailstore.cli.terminal import progress, safe
 from mailstore.errors import InvalidValue
 
-__all__ = ["load", "loads"]
+if TYPE_CHECKING:
+    from mailstore.transfer import IfExists, Renaming
+
+__all__ = ["Loading", "load", "loads"]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What the options of `loads` say."""
+
+    domains: tuple[str, ...]
+    names: tuple[str, ...]
+    names_from: Path | None
+    if_exists: IfExists
+    go_on: bool
+    refused: Path | None
+    generate_to: Path | None
+
+    def renaming(self) -> Renaming:
+        """Return what is called otherwise. Raises InvalidValue."""
+        from mailstore.transfer import Renaming
+
+        return Renaming.parse(
+            [*(self.names_from.read_text("utf-8").splitlines() if self.names_from else ()), *self.names]
+        )
 
 
 _OPTIONS = (
+    click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="Only this domain; may be given again."),
+    click.option(
+        "--map",
+        "names",
+        metavar="OLD=NEW",
+        multiple=True,
+        help="Call a domain, or an address, otherwise, wherever it stands; may be given again.",
+    ),
+    click.option(
+        "--map-from",
+        "names_from",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Read such mappings from this file, one a line.",
+    ),
     click.option(
         "--if-exists",
         type=click.Choice(["fail", "update", "skip"]),
@@ -45,10 +86,16 @@ _OPTIONS = (
 
 
 def loads(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say how records are loaded."""
+    """Give a command the options that say what is loaded and how, as the parameter `loading`."""
+
+    @wraps(command)
+    def loaded(*args: Any, **values: Any) -> None:
+        said = {name: values.pop(name) for name in Loading.__dataclass_fields__}
+        command(*args, loading=Loading(**said), **values)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        loaded = option(loaded)
+    return loaded
 
 
 @click.command()
@@ -66,10 +113,7 @@ def loads(command: Callable[..., None]) -> Callable[..., None]:
 def load(
     session: Session,
     file: Path,
-    if_exists: Literal["fail", "update", "skip"],
-    go_on: bool,
-    refused: Path | None,
-    generate_to: Path | None,
+    loading: Loading,
     homes: Literal["keep", "new"],
     dry_run: bool,
 ) -> None:
@@ -80,19 +124,21 @@ def load(
     batch, unless --continue is given. Each record is told with what the store has no place for ('lost'); a table shows those
     that were not loaded, and sums. Homes are recorded only: mail is neither read nor made room for.
     """
-    from mailstore.transfer import Loader, read_entries
+    from mailstore.transfer import Loader, read_entries, within
 
+    go_on = loading.go_on or dry_run
     with ExitStack() as stack:
         store = stack.enter_context(session.rehearsal()) if dry_run else session.records
-        keep = stack.enter_context(refused_into(refused))
+        keep = stack.enter_context(refused_into(loading.refused))
         report = Report(session.output, lambda outcome: keep and keep(f"{json.dumps(outcome.entry.to_dict())}\n"))
         loader = Loader(
             store,
-            if_exists=if_exists,
-            go_on=go_on or dry_run,
+            if_exists=loading.if_exists,
+            go_on=go_on,
             keep_homes=homes == "keep",
-            generated=stack.enter_context(generated_into(generate_to, dry_run=dry_run)),
+            generated=stack.enter_context(generated_into(loading.generate_to, dry_run=dry_run)),
             rehearsed=dry_run,
+            renaming=loading.renaming(),
         )
 
         def bad(_number: int, text: str, error: InvalidValue) -> None:
@@ -104,10 +150,12 @@ def load(
         stream = stack.enter_context(click.open_file(str(file), encoding="utf-8"))
         shown = session.output.progress_beside_rows and file.is_file() and sys.stderr.isatty()
         advance = stack.enter_context(progress("loading", _lines_in(file) if shown else 0, shown=shown))
-        entries = read_entries(_counted(stream, advance), bad=bad if go_on or dry_run else None)
-        report.write(loader.load(entries))
+        entries = read_entries(_counted(stream, advance), bad=bad if go_on else None)
+        report.write(loader.load(within(entries, loading.domains) if loading.domains else entries))
     report.raise_refused(
-        f"edit {refused} and load it" if refused else "the same command goes on when the cause is mended"
+        f"edit {loading.refused} and load it"
+        if loading.refused
+        else "the same command goes on when the cause is mended"
     )
 
 

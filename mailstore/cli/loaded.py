@@ -53,7 +53,9 @@ class Report:
                 self.refused += 1
                 self.keep(outcome)
             if not (self.output.quiet and outcome.action != "refused"):
-                yield LoadedRecord(entry.kind, entry.key, outcome.action, outcome.lost, outcome.reason, entry.line)
+                yield LoadedRecord(
+                    entry.kind, entry.key, outcome.action, outcome.lost, outcome.reason, entry.line, entry.was
+                )
 
     def _write_sums(self) -> None:
         for (action, kind), count in sorted(self._actions.items()):

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import click
 
 from mailstore.cli.files import open_private
-from mailstore.cli.load import loads
+from mailstore.cli.load import Loading, loads
 from mailstore.cli.loaded import Report, generated_into, refused_into
 from mailstore.cli.session import Session, pass_session
 from mailstore.cli.terminal import can_ask, confirm, progress
@@ -29,7 +29,6 @@ __all__ = ["migrate"]
 @click.command()
 @click.option("--from", "source", metavar="STORE", required=True, help="A store of the configuration file, or its URL.")
 @click.option("--to", "target", metavar="STORE", required=True, help="The store that it goes into, in the same way.")
-@click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="Only this domain; may be given again.")
 @click.option("--plan", "only_plan", is_flag=True, help="Tell what would happen, and end.")
 @loads
 @click.option(
@@ -54,12 +53,8 @@ def migrate(
     session: Session,
     source: str,
     target: str,
-    domains: tuple[str, ...],
     only_plan: bool,
-    if_exists: Literal["fail", "update", "skip"],
-    go_on: bool,
-    refused: Path | None,
-    generate_to: Path | None,
+    loading: Loading,
     homes: Literal["keep", "script"],
     script: Path | None,
     yes: bool,
@@ -77,20 +72,20 @@ def migrate(
         raise click.UsageError("--homes script and --script FILE go together", ctx)
     if session.admin or session.store_name or session.url:
         raise click.UsageError("--from and --to name the stores; --store, --url and --as do not go with them", ctx)
-    run = _Migration(session, session.another(source), session.another(target), domains, if_exists, homes == "keep")
+    run = _Migration(session, session.another(source), session.another(target), loading, homes == "keep")
     if only_plan:
-        run.plan(generate=generate_to is not None).raise_refused("nothing was changed; this was a plan")
+        run.plan().raise_refused("nothing was changed; this was a plan")
         return
     if can_ask() and not yes:
         if session.output.form == "table":
-            run.plan(generate=generate_to is not None)
+            run.plan()
         confirm(f"migrate from {source} to {target}?", yes=False)
     with ExitStack() as stack:
-        keep = stack.enter_context(refused_into(refused))
-        generated = stack.enter_context(generated_into(generate_to, dry_run=False))
+        keep = stack.enter_context(refused_into(loading.refused))
+        generated = stack.enter_context(generated_into(loading.generate_to, dry_run=False))
         # Made before anything is written, so that it cannot fail afterwards.
         commands = stack.enter_context(open_private(script)) if script else None
-        report = run.load(keep, generated, go_on, commands)
+        report = run.load(keep, generated, commands)
     report.raise_refused("the same command goes on when the cause is mended; --continue goes on past them")
     ctx.exit(1 if run.different else 0)
 
@@ -102,17 +97,16 @@ class _Migration:
     session: Session
     source: Session
     target: Session
-    domains: tuple[str, ...]
-    if_exists: Literal["fail", "update", "skip"]
+    loading: Loading
     keep_homes: bool
     different: int = 0
     _told: dict[tuple[str, str], frozenset[str] | None] = field(default_factory=dict)
     """What differs and is told, by kind and name; None where all of it may."""
 
-    def plan(self, *, generate: bool) -> Report:
+    def plan(self) -> Report:
         """Tell what would happen, and change nothing."""
         report = Report(self.session.output)
-        generated = (lambda _address, _password: None) if generate else None
+        generated = (lambda _address, _password: None) if self.loading.generate_to else None
         with self.target.rehearsal() as store:
             report.write(self._loader(store, generated, go_on=True, rehearsed=True).load(self._entries("planning")))
         return report
@@ -121,7 +115,6 @@ class _Migration:
         self,
         keep: Callable[[str], object] | None,
         generated: Callable[[str, str], object] | None,
-        go_on: bool,
         commands: IO[str] | None,
     ) -> Report:
         """Load the records, compare both sides, and tell what became of each record and what differs besides.
@@ -129,11 +122,11 @@ class _Migration:
         `commands` gets lines that copy the mail of each account that has another home now.
         """
         report = Report(self.session.output, lambda one: keep and keep(f"{json.dumps(one.entry.to_dict())}\n"))
-        loader = self._loader(self.target.records, generated, go_on=go_on, rehearsed=False)
+        loader = self._loader(self.target.records, generated, go_on=self.loading.go_on, rehearsed=False)
 
         def both() -> Iterator[Outcome]:
             yield from self._noted(loader, loader.load(self._entries("migrating")))
-            if go_on or not report.refused:
+            if self.loading.go_on or not report.refused:
                 yield from self._differences(loader, _Copies(commands))
 
         report.write(both())
@@ -142,7 +135,7 @@ class _Migration:
     def _noted(self, loader: Loader, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Remember what the comparison will find, and is told already."""
         for outcome in outcomes:
-            key = outcome.entry.kind, outcome.entry.key
+            key = outcome.entry.kind, outcome.entry.origin
             held_otherwise = loader.keeps(outcome.entry.kind).intersection(outcome.lost)
             if outcome.action in {"refused", "skipped"}:
                 self._told[key] = None
@@ -154,7 +147,7 @@ class _Migration:
         for entry, present, outcome in loader.compare(self._entries("comparing")):
             if entry.kind == "account" and present is not None:
                 copies.add(entry, present)
-            told = self._told.get((entry.kind, entry.key), frozenset())
+            told = self._told.get((entry.kind, entry.origin), frozenset())
             if (
                 outcome is not None
                 and told is not None
@@ -170,21 +163,22 @@ class _Migration:
 
         return Loader(
             store,
-            if_exists=self.if_exists,
+            if_exists=self.loading.if_exists,
             go_on=go_on,
             keep_homes=self.keep_homes,
             generated=generated,
             rehearsed=rehearsed,
+            renaming=self.loading.renaming(),
         )
 
     def _entries(self, what: str) -> Iterator[Entry]:
         from mailstore.transfer import dump
 
         store = self.source.records
-        shown = self.session.output.progress_beside_rows and sys.stderr.isatty() and not self.domains
+        shown = self.session.output.progress_beside_rows and sys.stderr.isatty() and not self.loading.domains
         total = store.accounts.count() if shown else 0
         with progress(what, total, shown=shown) as advance:
-            for entry in dump(store, domains=self.domains or None):
+            for entry in dump(store, domains=self.loading.domains or None):
                 yield entry
                 advance(entry.kind == "account")
 

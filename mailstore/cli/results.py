@@ -134,7 +134,7 @@ class LoadedRecord:
     compared, ``missing`` or ``different``.
 
     ``lost`` names the fields that say something which the store has no place for, or holds otherwise; ``line`` is that of
-    the file, 0 without one.
+    the file, 0 without one. ``was`` is what it is called where it comes from, if a mapping gives it another name.
     """
 
     record: str
@@ -143,6 +143,7 @@ class LoadedRecord:
     lost: tuple[str, ...] = ()
     reason: str = ""
     line: int = 0
+    was: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from mailstore.transfer.dumping import dump
 from mailstore.transfer.entries import KINDS, Entry, read_entries, schema, write_entries
 from mailstore.transfer.loading import IfExists, Loader, Outcome, Passwords
+from mailstore.transfer.renaming import Renaming, within
 
 __all__ = [
     "KINDS",
@@ -17,8 +18,10 @@ __all__ = [
     "Loader",
     "Outcome",
     "Passwords",
+    "Renaming",
     "dump",
     "read_entries",
     "schema",
+    "within",
     "write_entries",
 ]

@@ -71,6 +71,7 @@ class Entry:
 
     ``given`` are the fields of the record that are said; of the others nothing is known, whatever the record has there: the
     store that it comes from has no place for them, or a person left them out. ``line`` is the line of the file, from 1.
+    ``was`` is the key that it had before it was renamed, ``clash`` says with whom it would share its new name.
     """
 
     kind: str
@@ -78,6 +79,13 @@ class Entry:
     given: frozenset[str]
     password_hash: str | None = field(default=None, repr=False)
     line: int = 0
+    was: str = ""
+    clash: str = ""
+
+    @property
+    def origin(self) -> str:
+        """What it is called where it comes from."""
+        return self.was or self.key
 
     @property
     def key(self) -> str:

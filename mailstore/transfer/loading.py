@@ -15,6 +15,7 @@ from mailstore.errors import (
     BulkRefused,
     HomeError,
     InvalidPassword,
+    InvalidValue,
     MailstoreError,
     NotFound,
     NotSupported,
@@ -25,6 +26,7 @@ from mailstore.records import blank
 from mailstore.store import Store
 from mailstore.transfer.entries import KINDS, Entry, SpfDomains
 from mailstore.transfer.places import LATER, Place, lacking, places_of
+from mailstore.transfer.renaming import Renaming
 
 __all__ = ["IfExists", "Loader", "Outcome", "Passwords"]
 
@@ -65,6 +67,7 @@ class Loader:
     keep_homes: whether accounts get the homes that the entries name, as far as the store can; else those of its own layout.
     generated: makes passwords for new accounts whose hash is missing or of no use to the store; without it they are refused.
     rehearsed: the store is one of `Store.rehearsal`: nothing is in it that came before.
+    renaming: what is called otherwise here; of two that would have one name the second is refused.
 
     What is loaded is in the store at once, in batches. Loading the same entries again changes nothing that is done.
     """
@@ -75,6 +78,7 @@ class Loader:
     keep_homes: bool = True
     generated: Passwords | None = field(default=None, repr=False)
     rehearsed: bool = False
+    renaming: Renaming = field(default_factory=Renaming)
 
     def __post_init__(self) -> None:
         self._places = places_of(self.store)
@@ -83,6 +87,8 @@ class Loader:
         self._last = LATER - {"alias_domains"} if Capability.DOMAINS in self.has else LATER
         self._unfinished: list[tuple[Entry, bool]] = []
         self._barred: set[str] = set()
+        self._left_behind: set[str] = set()
+        """Domains of the source that are refused because another one has their new name."""
         self._imagined: set[str] = set()
 
     def load(self, entries: Iterable[Entry]) -> Iterator[Outcome]:
@@ -90,7 +96,7 @@ class Loader:
 
         Raises StoreError and what reading the entries raises; what was told of until then is done.
         """
-        for batch in _batches(entries):
+        for batch in _batches(self.renaming.entries(entries)):
             refused = False
             for outcome in self._batch(batch):
                 refused |= outcome.action == "refused"
@@ -104,7 +110,7 @@ class Loader:
 
         What the store has no place for is no difference; `load` tells that. Nothing is changed.
         """
-        for entry in entries:
+        for entry in self.renaming.entries(entries):
             place = self._places.get(entry.kind)
             present = place.present(entry) if place else None
             if entry.kind == "domain" and present is None and Capability.DOMAINS not in self.has:
@@ -155,6 +161,11 @@ class Loader:
     # --- domains
 
     def _domain(self, entry: Entry) -> Outcome:
+        if entry.clash:
+            if self.if_exists == "skip":
+                return Outcome(entry, "skipped", reason=f"{entry.clash}; what lies in both is brought together")
+            self._left_behind.add(entry.origin)
+            return Outcome(entry, "refused", reason=entry.clash)
         outcome = self._attempt(entry, lambda: self._new_domain(entry))
         if outcome.action == "refused":
             self._barred.add(entry.key)
@@ -218,7 +229,9 @@ class Loader:
 
     def wanted(self, entry: Entry, place: Place) -> dict[str, Any]:
         """Return what is to be written. Raises Refused if leaving something out would open what is closed."""
-        if domain_part(entry.key) in self._barred:
+        if entry.clash:
+            raise InvalidValue(entry.clash, subject=entry.key)
+        if domain_part(entry.key) in self._barred or domain_part(entry.origin) in self._left_behind:
             raise NotFound(f"{entry.key}: its domain was refused", subject=entry.key)
         if entry.says("enabled") and "enabled" not in place.keeps:
             raise NotSupported(
