@@ -32,7 +32,7 @@ from mailstore.errors import ConfigurationError, NotFound
 from mailstore.policies import Level
 from mailstore.sql.connect import native_url, open_server
 from mailstore.sql.engine import Database, Transaction
-from mailstore.sql.live import Live, read_live
+from mailstore.sql.live import GENERATED, Live, read_live
 
 __all__ = ["Beside", "connect", "copy_rows", "grouped", "orphans", "readable", "same_names", "writable"]
 
@@ -60,7 +60,7 @@ class Beside:
         """What the database has, read once."""
         with self.reading() as connection:
             live = read_live(connection, self.db.kind, known=self.known)
-        self.db.forbid_writing(live.obstacle(self.known))
+        self.db.forbid_writing(live.obstacle(self.known), tried=min(self.known & live.keys(), default=""))
         return live
 
     @contextmanager
@@ -172,7 +172,7 @@ def copy_rows(
 
     `larger` are columns of counters: if a daemon has just begun to count under the new key, the larger count of each stays.
     """
-    names = [column.name for column in table.columns if column.name != "id"]
+    names = [column.name for column in table.columns if column.name != "id" and not column.info.get(GENERATED)]
     values = [literal(changes[name], table.c[name].type) if name in changes else table.c[name] for name in names]
     rows = select(*values).where(where)
     if larger and tx.connection.dialect.name in {"mysql", "mariadb"}:  # elsewhere these tables have no unique key

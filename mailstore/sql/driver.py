@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, select
 
 from mailstore.address import spellings
 from mailstore.driver.base import Driver, Shared
+from mailstore.model import Finding
 from mailstore.sql.engine import Database
 
 __all__ = ["SQLDriver", "as_stored"]
@@ -31,6 +32,11 @@ class SQLDriver(Driver[_Context]):
     def transaction(self) -> Iterator[None]:
         with self._context.db.writing():
             yield
+
+    def check(self) -> Iterator[Finding]:
+        if not self._is_restricted():
+            yield from self._context.db.findings()
+        yield from super().check()
 
     def close(self) -> None:
         self._context.db.close()

@@ -18,10 +18,12 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from mailstore.driver.forks import in_children
-from mailstore.errors import ConfigurationError, StoreError, StoreUnavailable
+from mailstore.errors import ConfigurationError, StoreDenied, StoreError, StoreUnavailable
+from mailstore.model import Finding
 from mailstore.sql.failures import translated
 from mailstore.sql.inherited import OpenConnections
 from mailstore.sql.lenient import read_leniently
+from mailstore.sql.live import ask_for_writing
 from mailstore.sql.transactions import Transaction
 
 __all__ = ["Database", "TextOrder", "Transaction"]
@@ -40,6 +42,7 @@ _MYSQL_SESSION = "SET SESSION " + ", ".join(
         "default_storage_engine = InnoDB",
         "completion_type = 'NO_CHAIN'",
         "foreign_key_checks = 1",
+        "group_concat_max_len = 1048576",
         "sql_auto_is_null = 0",
         "sql_big_selects = 1",
         "sql_safe_updates = 0",
@@ -107,6 +110,8 @@ class Database:
             self._connect_args = {"init_command": session, **self._connect_args}
         self._connections = OpenConnections()
         self._obstacle: StoreError | None = None
+        self._refusal: StoreError | None = None
+        self._tried = ""
         self._begin_anew()
         in_children(self)
 
@@ -146,9 +151,42 @@ class Database:
             if current is not None and context.connection is current.connection:
                 current.noticed(context.original_exception)
 
-    def forbid_writing(self, obstacle: StoreError | None) -> None:
-        """Let every transaction be refused with this error before it begins; None allows them."""
+    def forbid_writing(self, obstacle: StoreError | None, *, tried: str) -> None:
+        """Let every transaction be refused with this error before it begins; None allows them.
+
+        A server that takes no writes, or could not roll them back, refuses them too: it is asked now, with a statement that
+        changes no row of the table `tried`, and, as long as it does, again before each transaction.
+        """
         self._obstacle = obstacle
+        self._tried = tried
+        self._refusal = self._ask_for_writing()
+
+    def _ask_for_writing(self) -> StoreError | None:
+        if self.kind == "sqlite" or not self._tried:
+            return None  # SQLite's transactions begin by asking for the right to write
+        try:
+            with self.reading() as connection:
+                ask_for_writing(connection, self.kind, self._tried)
+        except StoreDenied:  # whoever may not write there may still read
+            return None
+        except StoreError as error:
+            return error
+        return None
+
+    def findings(self) -> Iterator[Finding]:
+        """Iterate over what keeps everybody from writing here, if anything does."""
+        found = self._obstacle or self._refusal
+        if found is not None:
+            yield Finding("no-writing", self.url.database or "", found.message)
+
+    def _require_writing(self, subject: str | None) -> None:
+        """Raise what stands in the way of all transactions."""
+        if self._refusal is not None and self._current is None:
+            self.close()  # what a server says of itself is as old as the connection
+            self._refusal = self._ask_for_writing()
+        found = self._obstacle or self._refusal
+        if found is not None:
+            raise type(found)(found.message, subject=subject)
 
     @contextmanager
     def reading(self, subject: str | None = None) -> Iterator[Connection]:
@@ -169,8 +207,7 @@ class Database:
         `subject` is named in the errors that the database raises meanwhile. After an error that made the server end the
         transaction, every further use of it and its end raise a temporary error.
         """
-        if self._obstacle is not None:
-            raise type(self._obstacle)(self._obstacle.message, subject=subject)
+        self._require_writing(subject)
         current = self._current
         if current is not None:
             try:

@@ -21,7 +21,7 @@ from mailstore.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["as_failure", "translated"]
+__all__ = ["READ_ONLY", "as_failure", "translated"]
 
 _MYSQL: dict[int, type[MailstoreError]] = {
     1062: AlreadyExists,
@@ -44,6 +44,7 @@ _POSTGRESQL: dict[str, type[MailstoreError]] = {
     "25": StoreUnavailable, "53": StoreUnavailable, "57": StoreUnavailable, "08": StoreUnavailable,
 }  # fmt: skip
 """By SQLSTATE or, with two characters, by its class."""
+_OTHER_OPTION = 1290  # of any option with which the server runs
 _POSTGRESQL_REFUSALS: dict[str, type[MailstoreError]] = {
     "authentication failed": StoreDenied,
     "no pg_hba.conf entry": StoreDenied,
@@ -73,6 +74,20 @@ _EXPLANATIONS: dict[type[MailstoreError], str] = {
     ConfigurationError: "there is no such database",
     StoreError: "the database failed",
 }
+
+READ_ONLY = (
+    "it only reads now: it is a replica, or was set to read only, as a whole or for this account (MariaDB and MySQL: "
+    "read_only, super_read_only; PostgreSQL: default_transaction_read_only). Nothing was written; name the server that "
+    "takes writes in the URL, or allow writing there"
+)
+_HINTS: dict[int | str, str] = {
+    **dict.fromkeys((1290, 1792, 1836, "25006"), READ_ONLY),
+    1665: (
+        "its binary log is set to binlog_format = STATEMENT, in which the changes of InnoDB's transactions cannot stand. "
+        "Nothing was written; set binlog_format = ROW in the server's configuration, and SET GLOBAL binlog_format = ROW"
+    ),
+}
+"""What is the matter, and what to do about it, where the server's own words do not tell."""
 
 
 @contextmanager
@@ -108,7 +123,7 @@ def as_failure(error: BaseException, subject: str | None = None) -> MailstoreErr
 
 def _failure(kind: type[MailstoreError], cause: BaseException | None, subject: str | None) -> MailstoreError:
     about = f"{subject}: " if subject else ""
-    return kind(f"{about}{_EXPLANATIONS[kind]}: {_server_message(cause)}", subject=subject)
+    return kind(f"{about}{_EXPLANATIONS[kind]}: {_hint(cause) or _server_message(cause)}", subject=subject)
 
 
 def _kind(error: BaseException | None) -> type[MailstoreError]:
@@ -142,6 +157,13 @@ def _without_values(error: BaseException | None) -> BaseException | None:
     if error is None or not message:
         return error
     return type(error)(message)
+
+
+def _hint(error: BaseException | None) -> str | None:
+    number = error.args[0] if error is not None and error.args else None
+    if number == _OTHER_OPTION and "read" not in _server_message(error):
+        return None
+    return _HINTS.get(number) if isinstance(number, int) else _HINTS.get(getattr(error, "sqlstate", ""))
 
 
 def _server_message(error: BaseException | None) -> str:

@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 from sqlalchemy import Column, Connection, MetaData, Table, exc, text
 from sqlalchemy.types import NullType
 
-from mailstore.errors import SchemaMismatch, StoreDenied, StoreError
+from mailstore.errors import SchemaMismatch, StoreDenied, StoreError, StoreUnavailable
+from mailstore.sql.failures import READ_ONLY
 
-__all__ = ["Columns", "Live", "LiveColumn", "live_table", "new_tables", "read_live"]
+__all__ = ["GENERATED", "Columns", "Live", "LiveColumn", "ask_for_writing", "live_table", "new_tables", "read_live"]
 
 _COLUMNS = {
     # Tables on which there are no rights are listed without columns, if the account has any right on the whole database.
@@ -63,6 +64,8 @@ _POSTGRESQL_HIDDEN = """
     SELECT t.relname FROM pg_catalog.pg_class AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
     WHERE t.relname = ANY(:names) AND NOT has_schema_privilege(n.oid, 'USAGE') AND n.nspname = ANY(string_to_array(
         replace(translate(current_setting('search_path'), ' "', ''), '$user', current_user), ','))"""
+GENERATED = "generated"
+"""In the ``info`` of a column of `live_table`: whether the server works out its value."""
 _NO_SUCH_TABLE, _NO_DATABASE = 1146, 1049
 _DENIED = {1142, 1143, 1044, 1356}
 
@@ -193,6 +196,19 @@ def _may_read(connection: Connection, table: str, schema: str | None) -> bool:
     return True
 
 
+def ask_for_writing(connection: Connection, engine: str, table: str) -> None:
+    """Try whether a server takes writes, without changing anything; the error is what it says to every write.
+
+    A replica, a server or role that may only read, and a binary log that cannot have what InnoDB does refuse here.
+    """
+    if engine == "postgresql":  # a statement would set off triggers, even if it has no row
+        if connection.exec_driver_sql("SELECT current_setting('transaction_read_only')").scalar() == "on":
+            raise StoreUnavailable(f"the database is not available now: {READ_ONLY}")
+    else:
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        connection.exec_driver_sql(f"DELETE FROM {quote(table)} WHERE FALSE").close()  # noqa: S608 quoted
+
+
 @contextmanager
 def new_tables(connection: Connection, engine: str, metadata: MetaData) -> Iterator[None]:
     """Make all tables of a schema in an empty database. What the context makes besides belongs to them.
@@ -236,5 +252,9 @@ def live_table(
             live.require([gap])
         raise SchemaMismatch(f"the database lacks {gap}; is this the right URL, and up to date?")
     names = {column.name for column in known}
-    foreign = (Column(other, NullType()) for other in found if other not in names)
+    foreign = (
+        Column(other, NullType(), info={GENERATED: live_column.generated})
+        for other, live_column in found.items()
+        if other not in names
+    )
     return Table(name, metadata, *(column for column in known if column.name in found), *foreign)

@@ -16,7 +16,18 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, CursorResult, MetaData, Table, column, insert, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CursorResult,
+    MetaData,
+    Table,
+    column,
+    insert,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy import table as bare_table
 from sqlalchemy.types import NullType
 
@@ -31,6 +42,12 @@ _log = logging.getLogger("mailstore.sql")
 _BYTES = "base64"
 _NUMBERS = frozenset({20, 21, 23, 26})  # PostgreSQL's int8, int2, int4, oid
 _BOOLEAN = 16
+_NAMES = "_invisible"
+_INVISIBLE = text(f"""
+    (SELECT GROUP_CONCAT(column_name SEPARATOR '\n') FROM information_schema.columns
+     WHERE table_schema = DATABASE() AND table_name = :table
+       AND extra LIKE '%INVISIBLE%' AND extra NOT LIKE '%auto_increment%') AS {_NAMES}""")  # noqa: S608 a constant
+"""The columns that ``*`` leaves out on MariaDB and MySQL, asked for in the same statement."""
 
 
 def packed(kept: Mapping[str, Any]) -> str:
@@ -46,6 +63,16 @@ def unpacked(text: str | None) -> dict[str, Any]:
 
 def rows_of(tx: Transaction, table: Table, *where: ColumnElement[bool], also: Iterable[Any] = ()) -> list[Row]:
     """Return rows of a table with all columns that the server has now, by its own names, and what `also` selects."""
+    mysql = tx.connection.dialect.name in {"mysql", "mariadb"}
+    invisible = [_INVISIBLE.bindparams(table=table.name)] if mysql else []
+    rows = _selected(tx, table, where, [*invisible, *also])
+    names = {name for row in rows for name in (row.pop(_NAMES, None) or "").split("\n") if name}
+    if not names:
+        return rows
+    return _selected(tx, table, where, [*(table.c.get(name, column(name)) for name in sorted(names)), *also])
+
+
+def _selected(tx: Transaction, table: Table, where: Iterable[ColumnElement[bool]], also: Iterable[Any]) -> list[Row]:
     everything: Any = literal_column("*")
     result = tx.execute(select(everything, *also).select_from(table).where(*where))
     return [dict(zip(result.keys(), row, strict=True)) for row in _rows(result)]

@@ -70,7 +70,7 @@ class Companion:
         kept = {_RECORDS: records, _OWN_RECORDS: records, _BESIDE: beside}
         with self.db.reading() as connection:
             live = read_live(connection, self.db.kind, known=_KNOWN)
-        self.db.forbid_writing(live.obstacle(_KNOWN))
+        self.db.forbid_writing(live.obstacle(_KNOWN), tried=min(_KNOWN & live.keys(), default=""))
         metadata = MetaData()
         for name in sorted(_KNOWN & live.keys()):
             columns = [column._copy() for column in kept[name].columns] if name in kept else []

@@ -50,7 +50,7 @@ def open_store(config: StoreConfig, password: str | None) -> AfterLogicStore:
         with db.reading() as connection:
             found = detection.detect(connection, db.kind, config.table_prefix)
         found.require()
-        db.forbid_writing(found.obstacle)
+        db.forbid_writing(found.obstacle, tried=found["awm_accounts"].name)
     except BaseException:
         db.close()
         raise

@@ -46,7 +46,9 @@ class AmavisdDatabase(Beside):
 
     def findings(self, directory: Directory) -> Iterator[Finding]:
         """See `mailstore.driver.companions.Companion`."""
-        yield from findings(self, self.tables, directory)
+        tables = self.tables
+        yield from self.db.findings()
+        yield from findings(self, tables, directory)
 
     def holds(self, names: Collection[Level], directory: Directory) -> bool:
         """See `mailstore.driver.companions.Companion`."""

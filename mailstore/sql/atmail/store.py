@@ -71,7 +71,7 @@ def _opened(db: Database, name: str, names: TableNames, specs: Specs, opened: li
     with db.reading() as connection:
         found = detection.detect(connection, names, specs)
     found.require(name)
-    db.forbid_writing(found.obstacle)
+    db.forbid_writing(found.obstacle, tried=names.table(next(iter(specs))))
     return Companion(db, found)
 
 

@@ -48,7 +48,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailStore:
         with db.reading() as connection:
             found = detection.detect(connection, db.kind)
         found.require()
-        db.forbid_writing(found.obstacle)
+        db.forbid_writing(found.obstacle, tried="mailbox")
     except BaseException:
         db.close()
         raise
