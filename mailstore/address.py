@@ -26,7 +26,6 @@ __all__ = [
     "domain_name",
     "domain_part",
     "held_address",
-    "held_addresses",
     "held_domain",
     "local_part",
     "login_address",
@@ -123,13 +122,6 @@ def held_address(text: str) -> str:
     except InvalidAddress:
         _refuse_unstorable(text)
         return f"{local.lower()}@{_held_domain(domain)}"
-
-
-def held_addresses(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of several addresses as `held_address` does, without repetition, in the order given."""
-    if isinstance(texts, str):
-        raise _refused(texts, "a list of addresses is wanted, not one text")
-    return tuple(dict.fromkeys(held_address(text) for text in texts))
 
 
 def held_domain(text: str) -> str:

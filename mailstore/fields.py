@@ -5,10 +5,9 @@ Lists of names take an iterable (the whole new set) or an `Edit` (add and remove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
-from mailstore.address import held_addresses
 from mailstore.errors import InvalidValue, NotSupported
 from mailstore.model import Edit, Names
 from mailstore.quota import Quota, QuotaLike
@@ -21,7 +20,6 @@ __all__ = [
     "DomainFields",
     "MailingListFields",
     "is_so",
-    "named",
     "plain",
     "reject_unknown",
     "reject_unsupported",
@@ -170,17 +168,6 @@ def is_so(value: object, present: object) -> bool:
         names = tuple(value.apply(present) if isinstance(value, Edit) else value)
         return all(name in present for name in names) and all(name in names for name in present)
     return type(value) is type(present) and value == present
-
-
-def named(names: Names | None, new: Callable[[str], str]) -> Names | None:
-    """Return a set of addresses, or a change to one, in normal form; None if none is given.
-
-    What is added must pass `new`; what an `Edit` removes may be whatever a store holds. Raises InvalidAddress.
-    """
-    if names is None:
-        return None
-    added = tuple(dict.fromkeys(new(name) for name in plain(names)))
-    return Edit(add=added, remove=held_addresses(names.remove)) if isinstance(names, Edit) else added
 
 
 def plain(names: Names) -> Iterable[str]:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailstore.address import addresses, held_addresses
-from mailstore.driver.names import Owners, edited
+from mailstore.address import any_address
+from mailstore.driver.names import Owners, Wanted, edited, wanted
 from mailstore.driver.values import flag
-from mailstore.fields import plain
 from mailstore.model import Edit
 
 __all__ = ["Forwarding"]
@@ -28,17 +27,14 @@ class Forwarding:
     ``wanted`` are the destinations, or a change to them; ``keep_copy`` is None if the caller does not say.
     """
 
-    wanted: Edit | tuple[str, ...]
+    wanted: Wanted
     keep_copy: bool | None
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Forwarding:
         """Read what parameters say of it. Raises InvalidValue."""
-        wanted = fields.get("forwarding", Edit())
         keep_copy = bool(_keep_copy(fields["keep_copy"])) if "keep_copy" in fields else None
-        if isinstance(wanted, Edit):
-            return cls(Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove)), keep_copy)
-        return cls(addresses(plain(wanted)), keep_copy)
+        return cls(wanted(fields.get("forwarding", Edit()), any_address), keep_copy)
 
     def of_new(self, address: str) -> tuple[tuple[str, ...], bool]:
         """Return what `after` does for a new account, whose mail goes to itself."""
@@ -60,7 +56,7 @@ class Forwarding:
             named, targets = tuple(self.wanted.add), edited(self.wanted, current, owners)
         else:
             # The copy stays as it was, unless the caller names the account itself or says keep_copy.
-            named = self.wanted
+            named = self.wanted.over(current)
             targets = (*named, *((address,) if address in current else ()))
         others = tuple(target for target in dict.fromkeys(targets) if target != address)
         keeps = address in targets if self.keep_copy is None else self.keep_copy

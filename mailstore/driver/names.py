@@ -9,12 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from mailstore.address import domain_part, local_part
-from mailstore.model import Edit
+from mailstore.address import domain_part, held_address, local_part
+from mailstore.errors import InvalidAddress
+from mailstore.fields import plain
+from mailstore.model import Edit, Names
 
-__all__ = ["DELIMITER", "Owners", "Spellings", "edited", "plain_local_part"]
+__all__ = [
+    "DELIMITER",
+    "Given",
+    "Owners",
+    "Spellings",
+    "Wanted",
+    "edited",
+    "newcomers",
+    "plain_local_part",
+    "settled",
+    "wanted",
+    "wanted_in",
+]
 
 DELIMITER = "+"
 """What starts an extension: Postfix's `recipient_delimiter` on all of these systems."""
@@ -78,6 +92,87 @@ class Spellings:
         local, _, domain = text.strip().lower().rpartition("@")
         extension = local[len(local_part(self.meant(text) or text)) :]
         return f"{local_part(new)}{extension}@{domain if domain in under else domain_part(new)}"
+
+
+class Given(tuple[str, ...]):
+    """A set of addresses that a call gives whole, in normal form; `odd` are those among them that may not be new.
+
+    Who reads a set and writes it back with a name more repeats what other tools wrote, by rules of their own.
+    """
+
+    odd: Mapping[str, InvalidAddress]
+
+    def __new__(cls, names: Iterable[str], odd: Mapping[str, InvalidAddress]) -> Given:
+        given = super().__new__(cls, names)
+        given.odd = odd
+        return given
+
+    def over(self, present: Iterable[str]) -> tuple[str, ...]:
+        """Return the set in the place of what is `present`, whose odd names keep their spelling.
+
+        Raises InvalidAddress for an odd one that is not there.
+        """
+        if not self.odd:
+            return tuple(self)
+        there = {_folded(name): name for name in present}
+        for name, refused in self.odd.items():
+            if name not in there:
+                raise refused
+        return tuple(there[name] if name in self.odd else name for name in self)
+
+
+def _folded(name: str) -> str:
+    try:
+        return held_address(name)
+    except InvalidAddress:
+        return name.lower()
+
+
+Wanted: TypeAlias = "Edit | Given"
+"""What a call wants of a set of addresses, in normal form: all of it, or a change."""
+
+
+def wanted_in(fields: Mapping[str, Any], name: str, new: Callable[[str], str]) -> Wanted | None:
+    """Return what parameters want of the set of addresses `name`, as `wanted` does; None if they do not say."""
+    return None if fields.get(name) is None else wanted(fields[name], new)
+
+
+def wanted(names: Names, new: Callable[[str], str], held: Callable[[str], str] = held_address) -> Wanted:
+    """Return what a call wants of a set of addresses, in normal form. Raises InvalidAddress.
+
+    What is added must pass `new`. What an `Edit` removes may be whatever a store holds, which is named as `held` says; so
+    may what a whole set repeats, as `Given.over` finds out.
+    """
+    if isinstance(names, Edit):
+        added = dict.fromkeys(map(new, plain(names.add)))
+        # A domain with letters beyond ASCII may be stored either way.
+        removed = (form for name in plain(names.remove) for form in (held(name), name.strip(" ").lower()))
+        return Edit(add=tuple(added), remove=tuple(dict.fromkeys(removed)))
+    found, odd = [], {}
+    for name in plain(names):
+        try:
+            found.append(new(name))
+        except InvalidAddress as refused:
+            found.append(held(name))
+            odd[found[-1]] = refused
+    return Given(dict.fromkeys(found), odd)
+
+
+def newcomers(names: Wanted | None) -> tuple[str, ...]:
+    """Return the names that may have to be added."""
+    if isinstance(names, Given):
+        return tuple(name for name in names if name not in names.odd)
+    return () if names is None else tuple(names.add)
+
+
+def settled(
+    names: Wanted, present: Iterable[str], owners: Callable[[Collection[str]], Owners] = lambda _: {}
+) -> tuple[str, ...]:
+    """Return what becomes of a set of addresses of which `present` are there; `owners` as for `edited`.
+
+    Raises InvalidAddress for a name that is neither there nor may be new.
+    """
+    return names.over(present) if isinstance(names, Given) else edited(names, present, owners)
 
 
 def edited(edit: Edit, present: Iterable[str], owners: Callable[[Collection[str]], Owners]) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, li
 from mailstore import store
 from mailstore.address import alias_address, any_address, domain_part, held_address, held_domain, moderator
 from mailstore.driver.companions import levels
-from mailstore.driver.names import edited
+from mailstore.driver.names import Wanted, settled, wanted_in
 from mailstore.driver.rights import Operation
 from mailstore.driver.values import access_policy, checked, flag, now, text
 from mailstore.errors import NotFound
-from mailstore.fields import AliasFields, named, reject_unknown, reject_unsupported
-from mailstore.model import Alias, Edit, Names
+from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
+from mailstore.model import Alias
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
@@ -172,7 +172,7 @@ class Aliases(store.Aliases):
         if change.moderators is not None:
             self._write_moderators(tx, address, change.moderators)
 
-    def _write_moderators(self, tx: Transaction, address: str, names: Names) -> None:
+    def _write_moderators(self, tx: Transaction, address: str, names: Wanted) -> None:
         columns = self._moderators.c
         present = tx.execute(select(columns.moderator).where(columns.address == address)).scalars().all()
         wanted = self._result(tx, names, present)
@@ -183,10 +183,8 @@ class Aliases(store.Aliases):
         rows = [{**row, "moderator": name, "dest_domain": domain_part(name)} for name in new]
         self._context.insert(tx, "moderators", rows)
 
-    def _result(self, tx: Transaction, names: Names, present: Iterable[str]) -> tuple[str, ...]:
-        if isinstance(names, Edit):
-            return edited(names, present, partial(self._names.owners, tx.connection))
-        return tuple(dict.fromkeys(names))
+    def _result(self, tx: Transaction, names: Wanted, present: Iterable[str]) -> tuple[str, ...]:
+        return settled(names, present, partial(self._names.owners, tx.connection))
 
     def _get(self, connection: Connection, address: str) -> Alias:
         page = self._page(connection, self._query().where(self._table.c.address == address))
@@ -262,5 +260,5 @@ class _Change:
         reject_unknown(fields, AliasFields)
         reject_unsupported(fields, _SUPPORTED, Alias(address=""), "iRedMail's database")
         self.columns = checked(fields, _COLUMNS)
-        self.members = named(fields.get("members"), any_address)
-        self.moderators = named(fields.get("moderators"), moderator)
+        self.members = wanted_in(fields, "members", any_address)
+        self.moderators = wanted_in(fields, "moderators", moderator)

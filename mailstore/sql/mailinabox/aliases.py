@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, ins
 
 from mailstore import store
 from mailstore.address import domain_part, held_domain
+from mailstore.driver.names import Given, Wanted, newcomers, wanted
 from mailstore.driver.readings import Readings
 from mailstore.errors import InvalidValue, NotFound
-from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
-from mailstore.model import Alias, Edit, Names
+from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
+from mailstore.model import Alias, Edit
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text, note_replaced
@@ -116,16 +117,22 @@ class Aliases(store.Aliases):
     def _named(self, address: str) -> str:
         return as_stored(self._context.db, address, rules.known_source(address), self._table.c.source)
 
-    def _change(self, fields: Mapping[str, Any]) -> dict[str, Names]:
+    def _change(self, fields: Mapping[str, Any]) -> dict[str, Wanted]:
         """Return the parameters that an alias of a box has, checked as far as that goes without the file."""
         reject_unknown(fields, AliasFields)
         reject_unsupported(fields, _SUPPORTED, Alias(address=""), self._context.name)
-        if "permitted_senders" in fields and _names(fields["permitted_senders"]):
+        change = {
+            name: wanted(fields[name], rules.new_destination, rules.known_source)
+            for name in _SUPPORTED
+            if name in fields
+        }
+        senders = change.get("permitted_senders")
+        if senders if isinstance(senders, Given) else newcomers(senders):
             self._context.require("aliases", "permitted_senders", "permitted senders")
-        return {name: _checked(fields[name]) for name in _SUPPORTED if name in fields}
+        return change
 
     def _columns(
-        self, tx: Transaction, source: str, row: Mapping[Any, Any], change: Mapping[str, Names]
+        self, tx: Transaction, source: str, row: Mapping[Any, Any], change: Mapping[str, Wanted]
     ) -> dict[str, Any]:
         """Return the columns that a change sets, checked as the box checks them."""
         columns: dict[str, Any] = {}
@@ -138,7 +145,7 @@ class Aliases(store.Aliases):
             columns["destination"] = address_lists.joined(members)
         if "permitted_senders" in change and "permitted_senders" in self._table.c:
             senders = address_lists.edited(row.get("permitted_senders"), change["permitted_senders"], owners)
-            self._check_senders(tx, _names(change["permitted_senders"]))
+            self._check_senders(tx, newcomers(change["permitted_senders"]))
             if row.get("permitted_senders") and not senders and isinstance(change["permitted_senders"], Edit):
                 _refuse_senders_to_members(source)
             # NULL lets the destinations send; an empty list would let nobody.
@@ -222,14 +229,3 @@ def _refuse_senders_to_members(source: str) -> None:
         " sender, or give an empty set to let the members send",
         subject=source,
     )
-
-
-def _names(names_: Names) -> Sequence[str]:
-    """Return the names that a parameter brings in."""
-    return tuple(plain(names_))
-
-
-def _checked(given: Names) -> Names:
-    if isinstance(given, Edit):
-        return Edit(add=rules.destinations(given.add), remove=rules.destinations(given.remove, new=False))
-    return rules.destinations(given)

@@ -10,10 +10,10 @@ from mailstore.address import alias_address, local_part
 from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.iredmail.panel import panel_notice, panel_verifies
 from mailstore.driver.iredmail.units import MEGABYTE, megabytes
+from mailstore.driver.names import newcomers, settled, wanted_in
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import checked, text, timezone
-from mailstore.fields import named
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
@@ -74,7 +74,7 @@ class AccountChange:
         self._attributes = known_values(context, fields)
         self._status = status(fields["enabled"]) if "enabled" in fields else None
         self.quota = megabytes(fields["quota"]) if "quota" in fields else None
-        self.aliases = named(fields.get("aliases"), alias_address)
+        self.aliases = wanted_in(fields, "aliases", alias_address)
         self._destinations = Forwarding.parse(fields)
         for name in ("name", "last_name"):
             text(name)(fields.get(name, ""))
@@ -94,8 +94,7 @@ class AccountChange:
     @property
     def new_aliases(self) -> tuple[str, ...]:
         """The aliases that the account shall have and may not have yet."""
-        names = self.aliases
-        return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
+        return newcomers(self.aliases)
 
     @property
     def removed_aliases(self) -> tuple[str, ...]:
@@ -104,10 +103,8 @@ class AccountChange:
 
     def aliases_after(self, entry: Entry, known: AliasDomains) -> tuple[str, ...]:
         """Return the aliases that the account will have; `known` are all alias domains."""
-        present, wanted = own_aliases(entry, known), self.aliases
-        if isinstance(wanted, Edit):
-            return wanted.apply(present)
-        return present if wanted is None else tuple(wanted)
+        present = own_aliases(entry, known)
+        return present if self.aliases is None else settled(self.aliases, present)
 
     def served_after(self, entry: Entry, known: AliasDomains) -> set[str]:
         """Return all names that the account will have."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from mailstore.address import addresses, held_addresses
+from mailstore.address import any_address
 from mailstore.driver.iredmail.units import megabytes, to_limit
-from mailstore.driver.names import Owners, edited
+from mailstore.driver.names import Owners, settled, wanted_in
 from mailstore.driver.values import Column, checked, language, long_text, next_hop, optional_address, text, transport
 from mailstore.errors import InvalidValue
 from mailstore.fields import plain
@@ -61,8 +61,7 @@ class DomainChange:
         self._check_transport()
         for name in ("services", *SETTINGS_LISTS):
             _words(name, fields.get(name, ()))
-        if "catch_all" in fields:
-            self.catch_all(())
+        self._catch_all = wanted_in(fields, "catch_all", any_address)
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -72,7 +71,7 @@ class DomainChange:
     @property
     def changes_catch_all(self) -> bool:
         """Whether the catch-all is among the parameters."""
-        return "catch_all" in self._fields
+        return self._catch_all is not None
 
     def catch_all(
         self, present: Iterable[str], owners: Callable[[Collection[str]], Owners] = lambda _: {}
@@ -81,11 +80,7 @@ class DomainChange:
 
         `owners` tells which domains lead where.
         """
-        wanted: Names = self._fields["catch_all"]
-        if isinstance(wanted, Edit):
-            edit = Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove))
-            return edited(edit, present, owners)
-        return addresses(plain(wanted))
+        return settled(Edit() if self._catch_all is None else self._catch_all, present, owners)
 
     def build(self, entry: Entry) -> list[Change]:
         """Return the changes of a domain's entry, but for its state, which concerns everything in it."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mailstore.address import addresses
+from mailstore.address import any_address, moderator
+from mailstore.driver.names import wanted_in
 from mailstore.driver.readings import Readings
 from mailstore.driver.values import access_policy
-from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
+from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.context import Context
@@ -21,10 +22,8 @@ from mailstore.ldap.iredmail.edits import set_value, set_values
 from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.groups.changes import (
     EVERYBODY,
-    checked_names,
     column_changes,
     lowered,
-    moderators,
     policy_in,
     resulting,
 )
@@ -47,8 +46,8 @@ class AliasChange:
         reject_unsupported(fields, SUPPORTED, Alias(address=""), "iRedMail's directory")
         self._context = context
         self._fields = fields
-        self._members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
-        self._moderators = checked_names(fields.get("moderators"), moderators)
+        self._members = wanted_in(fields, "members", any_address)
+        self._moderators = wanted_in(fields, "moderators", moderator)
         self._policy = access_policy(fields["access_policy"]) if "access_policy" in fields else None
         column_changes(Entry(context.places.domains, {}), fields)
         if self._moderators:

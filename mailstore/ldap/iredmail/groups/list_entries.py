@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mailstore.address import addresses
+from mailstore.address import any_address, moderator
+from mailstore.driver.names import Wanted, wanted_in
 from mailstore.driver.readings import Readings
 from mailstore.driver.values import access_policy
-from mailstore.errors import InvalidValue, NotSupported
-from mailstore.fields import MailingListFields, plain, reject_unknown
+from mailstore.errors import InvalidAddress, NotSupported
+from mailstore.fields import MailingListFields, reject_unknown
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail.accounts.entries import stamps
 from mailstore.ldap.iredmail.context import Context
@@ -25,16 +26,14 @@ from mailstore.ldap.iredmail.edits import set_value, set_values
 from mailstore.ldap.iredmail.entries import address_of
 from mailstore.ldap.iredmail.groups.changes import (
     EVERYBODY,
-    checked_names,
     column_changes,
     lowered,
-    moderators,
     policy_in,
     resulting,
 )
 from mailstore.ldap.iredmail.groups.kinds import LIST
 from mailstore.ldap.iredmail.services import ATTRIBUTE as SERVICE
-from mailstore.model import MailingList, Names
+from mailstore.model import MailingList
 
 __all__ = ["ListChange", "is_managed", "list_of", "refuse_managed"]
 
@@ -51,11 +50,11 @@ class ListChange:
         self._context = context
         self._fields = fields
         self._policy = access_policy(fields["access_policy"]) if "access_policy" in fields else None
-        self._privileged: dict[str, Names] = {}
+        self._privileged: dict[str, Wanted] = {}
         for name, attribute in _PRIVILEGED.items():
-            if (names := checked_names(fields.get(name), moderators if name == "moderators" else _owners)) is not None:
+            if (names := wanted_in(fields, name, moderator if name == "moderators" else _owner)) is not None:
                 self._privileged[attribute] = names
-        self.members = checked_names(fields.get("members"), lambda names: addresses(plain(names)))
+        self.members = wanted_in(fields, "members", any_address)
         column_changes(Entry(context.places.domains, {}), fields)
         context.require(
             [attribute for attribute, names in self._privileged.items() if names], LIST.object_class, release="1.4.0"
@@ -118,9 +117,8 @@ def refuse_managed(entry: Entry, what: str) -> None:
         raise NotSupported(f"{address} is a list of mlmmj; {what} with mlmmjadmin", subject=address)
 
 
-def _owners(names: Iterable[str]) -> tuple[str, ...]:
-    owners = addresses(plain(names))
-    for owner in owners:
-        if owner.startswith("*@"):  # iRedAPD would take it for everybody of the domain
-            raise InvalidValue(f"{owner} cannot own a list; name an address")
-    return owners
+def _owner(name: str) -> str:
+    owner = any_address(name)
+    if owner.startswith("*@"):  # iRedAPD would take it for everybody of the domain
+        raise InvalidAddress(f"{owner} cannot own a list; name an address", subject=owner)
+    return owner

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mailstore.address import domain_part
+from mailstore.driver.names import Wanted
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
@@ -26,7 +27,7 @@ from mailstore.ldap.iredmail.groups.creation import SERVICES
 from mailstore.ldap.iredmail.names.name_space import HOLDER, Locks
 from mailstore.ldap.iredmail.names.references import EXTERNALS
 from mailstore.ldap.names import DN, Filter, all_of, any_of, equals
-from mailstore.model import Edit, Names
+from mailstore.model import Edit
 
 __all__ = ["EXTERNAL", "GROUP", "LIST_PAGE", "Members", "is_external"]
 
@@ -71,7 +72,7 @@ class Members:
                 found[group.lower()] |= members
         return found
 
-    def change(self, changes: Changes, locks: Locks, address: str, names: Names) -> tuple[str, ...]:
+    def change(self, changes: Changes, locks: Locks, address: str, names: Wanted) -> tuple[str, ...]:
         """Give a list, whose domain is locked, these members. Returns those that are known to be members then.
 
         Raises InvalidValue for a member that would send the list's mail back to it.
@@ -98,7 +99,7 @@ class Members:
     def _search(self, query: Filter) -> Iterator[Entry]:
         return self._context.directory.search(self._context.places.domains, query, attributes=_READ)
 
-    def _look(self, address: str, names: Names) -> _Present:
+    def _look(self, address: str, names: Wanted) -> _Present:
         """Look for the entries of those named, for the external members, and for all members if all are replaced."""
         group = equals(GROUP, address)
         named = iter(sorted({*names.add, *names.remove} if isinstance(names, Edit) else set(names)))

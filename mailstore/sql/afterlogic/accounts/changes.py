@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 
 from mailstore.address import alias_address, domain_part
 from mailstore.driver.holders import refuse_self
+from mailstore.driver.names import Wanted, settled, wanted_in
 from mailstore.driver.values import checked, now
 from mailstore.errors import InvalidValue
-from mailstore.fields import named
 from mailstore.model import Edit
 from mailstore.sql.afterlogic.accounts.new import COLUMNS, require_supported, stored_password
 from mailstore.sql.afterlogic.context import Context
@@ -42,7 +42,7 @@ class AccountChange:
         if stored is not None:
             self._columns |= context.present("awm_accounts", {"mail_inc_pass": stored, "is_password_specified": 1})
         context.require("awm_accounts", self._columns)
-        self._aliases = named(fields.get("aliases"), alias_address)
+        self._aliases = wanted_in(fields, "aliases", alias_address)
         if settings.parent is not None or settings.default_domain is not None:
             raise InvalidValue(
                 f"{address}: an account is linked or placed when it is created, not later", subject=address
@@ -76,7 +76,7 @@ class AccountChange:
         if "friendly_nm" in self._columns and not self._context.installation.lite:
             self._rename_contact(tx, row["id_user"])
         if self._aliases is not None:
-            self._change_aliases(tx, row, domains, parts)
+            self._change_aliases(tx, self._aliases, row, domains, parts)
 
     def _refuse_inherited(self, row: Mapping[Any, Any]) -> None:
         """Raise InvalidValue for mail servers of its own in a domain: they would be stored, and never have an effect."""
@@ -94,22 +94,26 @@ class AccountChange:
         tx.execute(update(book).where(*entry).values(self._context.present("awm_addr_book", values)))
 
     def _change_aliases(
-        self, tx: Transaction, row: Mapping[Any, Any], domains: Mapping[str, Mapping[Any, Any]], parts: Parts
+        self,
+        tx: Transaction,
+        aliases: Wanted,
+        row: Mapping[Any, Any],
+        domains: Mapping[str, Mapping[Any, Any]],
+        parts: Parts,
     ) -> None:
         columns, number = parts.server.aliases.c, row["id_acct"]
         query = select(columns.alias_name + "@" + columns.alias_domain).where(columns.id_acct == number)
         present = {canonical(alias) for alias in tx.execute(query).scalars()}
-        names = self._aliases or ()
-        wanted = set(names.apply(present)) if isinstance(names, Edit) else set(names)
-        refuse_self(self._address, wanted)
-        new = wanted - present
+        after = set(settled(aliases, present))
+        refuse_self(self._address, after - present)
+        new = after - present
         if new:
             own = domains.get(domain_part(self._address))
             if own is None:
                 raise parts.names.no_such_domain(domain_part(self._address))
             parts.server.require(own, self._address)
             parts.names.lock_aliases(tx, domains, sorted(new))
-        parts.server.remove_aliases(tx, number, present - wanted)
+        parts.server.remove_aliases(tx, number, present - after)
         parts.server.add_aliases(tx, number, row["email"].lower(), new)
 
 

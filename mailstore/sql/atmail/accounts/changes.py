@@ -10,10 +10,8 @@ from sqlalchemy import and_, update
 
 from mailstore.address import alias_address
 from mailstore.driver.forwarding import Forwarding
-from mailstore.driver.names import Owners
+from mailstore.driver.names import Owners, Wanted, newcomers, settled, wanted_in
 from mailstore.driver.secret import Secret
-from mailstore.fields import named
-from mailstore.model import Edit
 from mailstore.sql.atmail.accounts.new import account_columns, forwarding_type
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, Expansions, alias_row
@@ -34,14 +32,13 @@ class AccountChange:
         self._columns = account_columns(context, fields)
         if secret:
             self._columns["password"] = secret.hash
-        self._aliases = named(fields.get("aliases"), alias_address)
+        self._aliases = wanted_in(fields, "aliases", alias_address)
         self._forwarding = Forwarding.parse(fields)
 
     @property
     def new_aliases(self) -> tuple[str, ...]:
         """The aliases that the account shall have and may not have yet."""
-        names = self._aliases
-        return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
+        return newcomers(self._aliases)
 
     @property
     def needs_domain(self) -> bool:
@@ -66,12 +63,13 @@ class AccountChange:
             owners = partial(names.owners, tx.connection)
             self._change_forwarding(tx, expansions, forwardings.get(self._address, []), owners)
         if self._aliases is not None:
-            self._change_aliases(tx, names, expansions, set(aliases.get(self._address, ())))
+            self._change_aliases(tx, self._aliases, names, expansions, set(aliases.get(self._address, ())))
 
-    def _change_aliases(self, tx: Transaction, names: NameSpace, expansions: Expansions, present: set[str]) -> None:
-        edit = self._aliases
-        wanted = set(edit.apply(present)) if isinstance(edit, Edit) else set(edit or ())
-        gone, new = present - wanted, sorted(wanted - present)
+    def _change_aliases(
+        self, tx: Transaction, aliases: Wanted, names: NameSpace, expansions: Expansions, present: set[str]
+    ) -> None:
+        after = set(settled(aliases, present))
+        gone, new = present - after, sorted(after - present)
         columns = expansions.columns
         if gone:
             expansions.remove(tx, and_(columns.AliasName.in_(gone), columns.AliasTo == self._address))

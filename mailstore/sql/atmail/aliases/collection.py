@@ -14,11 +14,11 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, null, select
 
 from mailstore import store
-from mailstore.address import addresses, alias_address, domain_part, held_address, held_domain
-from mailstore.driver.names import edited
+from mailstore.address import alias_address, any_address, domain_part, held_address, held_domain
+from mailstore.driver.names import Wanted, settled, wanted
 from mailstore.driver.rights import Operation
 from mailstore.errors import InvalidValue, NotFound
-from mailstore.fields import AliasFields, plain, reject_unknown, reject_unsupported
+from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions, alias_row
@@ -45,7 +45,7 @@ class Aliases(store.Aliases):
 
     def create(self, address: str, **fields: Unpack[AliasFields]) -> Alias:
         address, members = alias_address(address), _members(fields)
-        targets = members.apply(()) if isinstance(members, Edit) else members
+        targets = settled(members, ())
         if not targets:
             raise _no_members(address)
         with self._context.writing(address, Operation.WRITE_ALIASES, domain_part(address)) as tx:
@@ -93,7 +93,7 @@ class Aliases(store.Aliases):
         with self._context.writing(address, Operation.WRITE_ALIASES, domain_part(address)) as tx:
             present = self._lock(tx, address)
             owners = partial(self._names.owners, tx.connection)
-            targets = edited(members, present, owners) if isinstance(members, Edit) else members
+            targets = settled(members, present, owners)
             if not targets:
                 raise _no_members(address)
             gone = set(present) - set(targets)
@@ -184,14 +184,12 @@ class Aliases(store.Aliases):
         return and_(*conditions)
 
 
-def _members(fields: Mapping[str, Any]) -> Edit | tuple[str, ...]:
+def _members(fields: Mapping[str, Any]) -> Wanted:
     """Return the members that parameters name. Raises NotSupported for what atmail keeps nothing of."""
     reject_unknown(fields, AliasFields)
     reject_unsupported(fields, Aliases.fields, Alias(address=""), "atmail")
     names: Names = fields.get("members", Edit())
-    if isinstance(names, Edit):
-        return Edit(add=addresses(names.add), remove=addresses(names.remove))
-    return addresses(plain(names))
+    return wanted(names, any_address)
 
 
 def _no_members(address: str) -> InvalidValue:

@@ -14,11 +14,10 @@ from mailstore.driver.companions import levels
 from mailstore.driver.forwarding import Forwarding
 from mailstore.driver.iredmail.panel import panel_hash, panel_notice, panel_verifies
 from mailstore.driver.iredmail.policy import DomainPolicy
+from mailstore.driver.names import Wanted, newcomers, settled, wanted_in
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import checked, now, timezone
-from mailstore.fields import named
-from mailstore.model import Edit
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.new import COLUMNS
 from mailstore.sql.iredmail.context import Context
@@ -45,13 +44,12 @@ class AccountChange:
         context.require(self._columns, "mailbox")
         self._pointers = pointers_from(fields)
         self._forwarding = Forwarding.parse(fields)
-        self._aliases = named(fields.get("aliases"), alias_address)
+        self._aliases = wanted_in(fields, "aliases", alias_address)
 
     @property
     def new_aliases(self) -> tuple[str, ...]:
         """The aliases that the account shall have and may not have yet."""
-        names = self._aliases
-        return tuple(names.add) if isinstance(names, Edit) else tuple(names or ())
+        return newcomers(self._aliases)
 
     @property
     def needs_domain(self) -> bool:
@@ -102,7 +100,7 @@ class AccountChange:
         if {"forwarding", "keep_copy"} & self._fields.keys():
             self._change_forwarding(tx, forwardings, names, active)
         if self._aliases is not None:
-            self._change_aliases(tx, forwardings, names, active)
+            self._change_aliases(tx, self._aliases, forwardings, names, active)
         shields.renew(tx, shielded)
         set_pointers(self._context, tx, self._address, self._pointers)
 
@@ -123,13 +121,14 @@ class AccountChange:
             values["settings"] = self._context.settings_text(str(settings))
         return values
 
-    def _change_aliases(self, tx: Transaction, forwardings: Forwardings, names: NameSpace, active: int) -> None:
+    def _change_aliases(
+        self, tx: Transaction, aliases: Wanted, forwardings: Forwardings, names: NameSpace, active: int
+    ) -> None:
         condition = forwardings.aliases_of(self._address)
         columns = forwardings.columns
         present = set(tx.execute(select(columns.address).where(condition)).scalars())
-        edit = self._aliases
-        wanted = set(edit.apply(present)) if isinstance(edit, Edit) else set(edit or ())
-        gone, new = present - wanted, wanted - present
+        after = set(settled(aliases, present))
+        gone, new = present - after, after - present
         if gone:
             tx.afterwards(self._context.companions.removing(levels(gone)))
             tx.execute(delete(self._context.table("forwardings")).where(condition, columns.address.in_(gone)))

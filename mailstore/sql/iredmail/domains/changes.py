@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from mailstore.address import addresses, held_addresses
+from mailstore.address import any_address
 from mailstore.driver.iredmail.units import megabytes, to_limit
-from mailstore.driver.names import edited
+from mailstore.driver.names import settled, wanted_in
 from mailstore.driver.values import Column, checked, flag, language, long_text, next_hop, now, text, transport
 from mailstore.errors import InvalidValue
 from mailstore.fields import plain
@@ -52,6 +52,7 @@ class DomainChange:
         self.columns = checked(fields, _COLUMNS)
         context.require(self.columns, "domain")
         self._settings = checked(fields, _SETTINGS)
+        self._catch_all = wanted_in(fields, "catch_all", any_address)
         self._pointers = pointers_from(fields)
         self._change_settings(Settings(""))  # refuses bad values early
         self._check_transport()
@@ -73,16 +74,12 @@ class DomainChange:
 
     def write_beside(self, tx: Transaction, forwardings: Forwardings) -> None:
         """Write what does not stand in the domain's own row."""
-        if "catch_all" in self._fields:
+        if self._catch_all is not None:
             condition = forwardings.columns.address == self._domain
-            wanted = self._fields["catch_all"]
-            if isinstance(wanted, Edit):
-                present = forwardings.destinations(tx, condition)
-                owners = partial(NameSpace(self._context).owners, tx.connection)
-                wanted = edited(Edit(add=addresses(wanted.add), remove=held_addresses(wanted.remove)), present, owners)
-            else:
-                wanted = addresses(wanted)
-            forwardings.replace(tx, condition, [catch_all_row(self._domain, to) for to in wanted])
+            names = self._catch_all
+            present = forwardings.destinations(tx, condition) if isinstance(names, Edit) or names.odd else ()
+            targets = settled(names, present, partial(NameSpace(self._context).owners, tx.connection))
+            forwardings.replace(tx, condition, [catch_all_row(self._domain, to) for to in targets])
             Shields(self._context).renew_domain(tx, self._domain)
         set_pointers(self._context, tx, self._domain, self._pointers)
 

@@ -7,7 +7,6 @@ about domains that are reserved for special uses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from mailstore.address import account_address, alias_address, any_address, domain_part, held_address, held_domain
 from mailstore.errors import InvalidAddress, InvalidPassword
@@ -16,9 +15,9 @@ from mailstore.passwords import check_password
 __all__ = [
     "catch_all_of",
     "check_new_password",
-    "destinations",
     "is_for_domain_control",
     "known_source",
+    "new_destination",
     "new_source",
     "new_user",
     "without_tag",
@@ -46,7 +45,7 @@ def new_source(text: str) -> str:
 
 
 def known_source(text: str) -> str:
-    """Return the address of an alias that may be there; the panel takes more characters than `new_source`."""
+    """Return the address of an alias or a destination that may be there; the panel takes more than `new_source` does."""
     return catch_all_of(text) or held_address(text)
 
 
@@ -56,18 +55,14 @@ def catch_all_of(text: str) -> str | None:
     return f"@{held_domain(stripped[1:])}" if stripped.startswith("@") else None
 
 
-def destinations(texts: Iterable[str], *, new: bool = True) -> tuple[str, ...]:
-    """Return destinations in normal form; those that are `new` must be such as the box takes. Raises InvalidAddress.
+def new_destination(text: str) -> str:
+    """Return a destination in normal form, such as the box takes. Raises InvalidAddress.
 
     ``@domain`` may stand alone: the mail then keeps its local part.
     """
-    if isinstance(texts, str):
-        raise InvalidAddress(f"a list of addresses is wanted, not the text {texts!r}")
-    check = any_address if new else held_address
-    found = tuple(dict.fromkeys(catch_all_of(text) or check(text) for text in texts))
-    for address in found if new else ():
-        _validate(address)
-    return found
+    address = catch_all_of(text) or any_address(text)
+    _validate(address)
+    return address
 
 
 def is_for_domain_control(address: str) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable
 
 from mailstore.address import local_part
 from mailstore.driver import names
-from mailstore.model import Edit, Names
 
 __all__ = ["edited", "joined", "moved", "renamed", "shown", "split", "without"]
 
@@ -26,11 +25,9 @@ def shown(text: str | None) -> tuple[str, ...]:
     return tuple(sorted({address.lower() for address in split(text)}))
 
 
-def edited(text: str | None, wanted: Names, owners: Callable[[Collection[str]], names.Owners]) -> list[str]:
+def edited(text: str | None, wanted: names.Wanted, owners: Callable[[Collection[str]], names.Owners]) -> list[str]:
     """Return what becomes of a column with a new set of names, or a change to it; what stays keeps its spelling."""
-    if not isinstance(wanted, Edit):
-        return list(wanted)
-    return list(names.edited(wanted, split(text), owners))
+    return list(names.settled(wanted, split(text), owners))
 
 
 def without(text: str | None, gone: names.Spellings) -> str | None:
