@@ -298,13 +298,19 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One API that `mailstore-http` answers, on one store. See docs/http.md."""
 
     api: Annotated[
-        Literal["iredadmin", "mailinabox"],
-        Meta(description="Whose API: iRedAdmin-Pro's RESTful API, or the mail API of Mail-in-a-Box."),
+        Literal["iredadmin", "mailinabox", "atmail"],
+        Meta(
+            description="Whose API: iRedAdmin-Pro's RESTful API, the mail API of Mail-in-a-Box, or that of atmail's mail "
+            "server."
+        ),
     ]
     store: Annotated[str, Meta(description="Name of the store that it works on. Empty: the default one.")] = ""
     prefixes: Annotated[
         list[str],
-        Meta(description="Paths below which it is served. Default: /api, /iredadmin/api and /admin/api."),
+        Meta(
+            description="Paths below which it is served. Default: /api, /iredadmin/api and /admin/api for iredadmin, /admin "
+            "for mailinabox, /admin/index.php/api for atmail."
+        ),
     ] = msgspec.field(default_factory=list)
     clients: Annotated[
         list[str], Meta(description="Addresses and networks that may use it, to log in, too. Empty: all.")
@@ -330,6 +336,20 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     secure_cookie: Annotated[bool, Meta(description="iredadmin: whether the cookie is for TLS only.")] = False
     old_envelope: Annotated[
         bool, Meta(description="iredadmin: success and msg, as before 2.5.0, instead of _success and _msg.")
+    ] = False
+    provision: Annotated[
+        Literal["first-login", "creation"],
+        Meta(
+            description="atmail: when a new account becomes a user of the API server: when it first logs in there, which "
+            "that server sees to, or when accounts/create makes it, which takes the option apiserver of the store."
+        ),
+    ] = "first-login"
+    xml_one_line: Annotated[
+        bool, Meta(description="atmail: answers on one line, as the product's framework writes them.")
+    ] = False
+    fault_status: Annotated[
+        bool,
+        Meta(description="atmail: status 400 for an accounts/update of an unknown account, as that framework does."),
     ] = False
 
 

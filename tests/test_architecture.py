@@ -92,8 +92,13 @@ def test_the_library_knows_neither_daemon_nor_command_line() -> None:
     assert _offenders(LIBRARY_FILES, forbidden) == []
 
 
-def test_the_daemon_does_not_use_the_command_line_or_drivers() -> None:
-    assert _offenders(_files(DAEMON), lambda _, name: any(_within(name, f"mailstore.{one}") for one in UNSHARED)) == []
+def test_daemons_use_no_command_line_and_no_driver_but_that_of_the_product_whose_api_they_answer() -> None:
+    def forbidden(module: str, name: str) -> bool:
+        product = module.split(".")[1] if _within(module, "mailstore_http") and "." in module else "nothing"
+        is_own = any(_within(name, f"mailstore.{toolkit}.{product}") for toolkit in TOOLKITS)
+        return not is_own and any(_within(name, f"mailstore.{one}") for one in UNSHARED)
+
+    assert _offenders(_files(DAEMON), forbidden) == []
 
 
 def test_only_commands_of_products_know_a_driver() -> None:

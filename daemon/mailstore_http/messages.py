@@ -6,6 +6,8 @@ text in UTF-8 that is not percent-encoded. No framework's form object reads all 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +50,15 @@ class Request:
     def header(self, name: str) -> str:
         """Return a header, empty if it is absent."""
         return self.headers.get(name.lower(), "")
+
+    def basic(self, encoding: str) -> tuple[str, str] | None:
+        """Return name and secret of Basic authentication; None if there is none, or one that cannot be read."""
+        kind, _, value = self.header("authorization").partition(" ")
+        try:
+            name, colon, secret = base64.b64decode(value.strip(), validate=True).decode(encoding).partition(":")
+        except (binascii.Error, ValueError):
+            return None
+        return (name, secret) if kind.lower() == "basic" and colon and name else None
 
     @cached_property
     def query(self) -> Pairs:

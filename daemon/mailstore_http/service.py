@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,22 @@ from waitress.server import create_server
 from mailstore.errors import ConfigurationError
 from mailstore.version import __version__
 from mailstore_http.app import Application, Dialect
+from mailstore_http.atmail.dialect import Atmail
 from mailstore_http.failures import FailedLogins
 from mailstore_http.iredadmin.dialect import IRedAdmin
 from mailstore_http.mailinabox.dialect import MailInABox
 from mailstore_http.settings import DialectSettings, Settings, seconds
 from mailstore_http.stores import Stores
-from mailstored.logs import adopt_standard_logging, make_logger
+from mailstored.logs import FilteringBoundLogger, adopt_standard_logging, make_logger
 from mailstored.notify import Notifier
 
 __all__ = ["Service", "application"]
 
+_DIALECTS: Mapping[str, Callable[[DialectSettings, Stores, FailedLogins], Dialect]] = {
+    "iredadmin": IRedAdmin,
+    "mailinabox": MailInABox,
+    "atmail": Atmail,
+}
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _STEP = 0.02
 _READ_NO_MORE = -1
@@ -36,19 +43,18 @@ _HEADROOM = 4
 """A body up to so many times the limit is taken, for the API to refuse it in its own words; waitress refuses beyond."""
 
 
-def application(settings: Settings) -> tuple[Application, Stores]:
-    """Return the WSGI application of a configuration, and the stores to be closed in the end."""
-    log = make_logger(settings.http.log_format, settings.http.log_level)
-    adopt_standard_logging(log)
+def application(settings: Settings, log: FilteringBoundLogger | None = None) -> tuple[Application, Stores]:
+    """Return the WSGI application of a configuration, and the stores to be closed in the end.
+
+    Without `log` it logs as configured, to standard error, and so does whatever else this process logs.
+    """
+    if log is None:
+        log = make_logger(settings.http.log_format, settings.http.log_level)
+        adopt_standard_logging(log)
     stores = Stores(settings.stores)
     failures = FailedLogins()
-    dialects = [_dialect(each, stores, failures) for each in settings.dialects]
+    dialects = [_DIALECTS[each.config.api](each, stores, failures) for each in settings.dialects]
     return Application(dialects, stores, log, settings.proxies, settings.http.max_body), stores
-
-
-def _dialect(settings: DialectSettings, stores: Stores, failures: FailedLogins) -> Dialect:
-    made: type[IRedAdmin | MailInABox] = MailInABox if settings.config.api == "mailinabox" else IRedAdmin
-    return made(settings, stores, failures)
 
 
 class Service:

@@ -17,9 +17,15 @@ from mailstore_http.networks import Networks, is_inside
 __all__ = ["DialectSettings", "Settings", "load", "seconds"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_PREFIXES = {"iredadmin": ("/api", "/iredadmin/api", "/admin/api"), "mailinabox": ("/admin",)}
-_IDLE = {"iredadmin": "30m", "mailinabox": "2d"}
-_BACKENDS = {"iredadmin": ("iredmail+",), "mailinabox": ("mailinabox",)}
+_PREFIXES = {
+    "iredadmin": ("/api", "/iredadmin/api", "/admin/api"),
+    "mailinabox": ("/admin",),
+    "atmail": ("/admin/index.php/api",),
+    "afterlogic": ("/rest.php",),
+}
+_IDLE = {"mailinabox": "2d"}
+_USUAL_IDLE = "30m"
+_BACKENDS = {"iredadmin": "iredmail+", "mailinabox": "mailinabox", "atmail": "atmail+", "afterlogic": "afterlogic+"}
 """How the URLs of stores begin whose panel has such an API."""
 
 
@@ -127,6 +133,8 @@ def _dialect(name: str, dialect: DialectConfig, store: str, options: StoreConfig
     kind = options.url.partition(":")[0]
     if kind not in DRIVERS or not kind.startswith(_BACKENDS[dialect.api]):
         raise ConfigurationError(f"{where}: the API {dialect.api} does not go with a store of the kind {kind}")
+    if dialect.provision == "creation" and not options.apiserver:
+        raise ConfigurationError(f"{where}.provision: it takes the option apiserver of [stores.{store}]")
     prefixes = tuple(prefix.rstrip("/") for prefix in dialect.prefixes) or _PREFIXES[dialect.api]
     for prefix in prefixes:
         if prefix and not prefix.startswith("/"):
@@ -139,7 +147,7 @@ def _dialect(name: str, dialect: DialectConfig, store: str, options: StoreConfig
         hostname=options.primary_hostname or socket.getfqdn(),
         prefixes=prefixes,
         clients=Networks(f"{where}.clients", dialect.clients),
-        idle=seconds(dialect.session_idle or _IDLE[dialect.api]),
+        idle=seconds(dialect.session_idle or _IDLE.get(dialect.api, _USUAL_IDLE)),
         state=state / name,
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -117,16 +115,12 @@ class MailInABox:
 
     @staticmethod
     def _credentials(request: Request) -> tuple[str, str]:
-        kind, _, value = request.header("authorization").partition(" ")
-        try:
-            name, colon, secret = base64.b64decode(value.strip(), validate=True).decode("ascii").partition(":")
-        except (binascii.Error, ValueError) as error:
-            raise _NobodyError(_UNREADABLE) from error
-        if kind.lower() != "basic" or not colon or not name:
+        found = request.basic("ascii")
+        if found is None:
             raise _NobodyError(_UNREADABLE)
-        if not secret.strip():
+        if not found[1].strip():
             raise _NobodyError("Enter a password.")
-        return name, secret
+        return found
 
     @staticmethod
     def _fingerprint(store: Store, account: str) -> str:

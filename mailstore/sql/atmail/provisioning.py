@@ -74,22 +74,27 @@ class Provisioning:
             self._schema[f"apiserver.{name}"] for name in ("Accounts", "Users", "Identities", "ServiceAccounts")
         )
 
-    def provision(self, address: str, services: int | None = None) -> Provisioned:
+    def provision(self, address: str, services: int | None = None, *, anew: bool = False) -> Provisioned:
         """Give an account the services that it does not have yet, and return all that it has.
 
         Parameters
         ----------
         address: an account of this store. Raises NotFound if there is none.
         services: the sum of 1 mail, 2 calendar and 4 contacts; if not given, what the store is configured with.
+        anew: the account was just created: what is there is an earlier one's of that name, and is removed first.
 
-        Nothing changes if all are there already. None is ever taken away.
+        Nothing changes if all are there already. None is ever taken away otherwise.
         """
         address, wanted = held_address(address), _services(services, self._context.options.provision)
         self._require_account(address, Operation.CHANGE_ACCOUNT)
         with self._db.writing(address) as tx:
             # There may be no row of that name yet that could be locked.
             self._db.lock_name(tx, _lock_name(address))
-            row = self._row(tx, address) or self._new(tx, address)
+            row = self._row(tx, address)
+            if row is not None and anew:
+                self._remove(tx, row)
+                row = None
+            row = row or self._new(tx, address)
             missing = {
                 column: self._new_service(tx, row["idUsers"], service)
                 for service, column in _IN_ORDER.items()
@@ -124,9 +129,7 @@ class Provisioning:
             row = self._row(tx, address)
             if row is None:
                 raise NotFound(f"{address} is not provisioned", subject=address)
-            tx.execute(delete(self._accounts).where(self._accounts.c.idAccount == row["idAccount"]))
-            for table in (self._services, self._identities, self._users):
-                tx.execute(delete(table).where(table.c.idUsers == row["idUsers"]))
+            self._remove(tx, row)
 
     def left_over(self) -> list[str]:
         """Return the provisioned addresses that are no accounts any more."""
@@ -153,6 +156,11 @@ class Provisioning:
 
     def _row(self, tx: Transaction, address: str) -> Mapping[Any, Any] | None:
         return tx.execute(self._named(address).with_for_update()).mappings().first()
+
+    def _remove(self, tx: Transaction, row: Mapping[Any, Any]) -> None:
+        tx.execute(delete(self._accounts).where(self._accounts.c.idAccount == row["idAccount"]))
+        for table in (self._services, self._identities, self._users):
+            tx.execute(delete(table).where(table.c.idUsers == row["idUsers"]))
 
     def _new(self, tx: Transaction, address: str) -> Mapping[Any, Any]:
         user = self._insert(tx, "Users", {"Name": address})
