@@ -6,24 +6,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+USABLE := $(VENV)/.usable
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo servers check lint types docs-check docs pytest quick store coverage test bench measure constraints clean
+.PHONY: help venv demo servers check lint types docs-check docs site pytest quick store coverage test bench measure constraints clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-venv: $(READY) ## Make .venv with everything that development and demo need
+venv: $(READY) ## Make .venv with everything that development needs
 
-$(READY): pyproject.toml constraints.txt
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh demo/install-venv.sh
 	$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(USABLE)
+
+$(USABLE): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[http]'
 	@touch $@
 
-demo: $(READY) ## Create, show, verify, delete, restore and purge accounts in a store of its own
+demo: $(USABLE) ## Create, show, verify, delete, restore and purge accounts in a store of its own
 	@sh demo/run.sh
 
 servers: ## Install the database and mail servers that the tests start privately
@@ -39,12 +46,16 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy -p tests.servers
 	$(BIN)/mypy -p bench
-	$(BIN)/mypy docs/generate.py
+	$(BIN)/mypy docs/generate.py docs/conf.py examples
 
 docs-check: $(READY)
 	$(BIN)/python docs/generate.py --check
 
-docs: $(READY) ## Write the generated pages, and the output shown in README.md, anew
+site: $(READY) ## Make the documentation site in build/site; a warning or a broken link fails
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+	@echo "build/site/index.html"
+
+docs: $(READY) ## Write the generated pages anew
 	$(BIN)/python docs/generate.py
 
 pytest: $(READY)

@@ -1,5 +1,5 @@
 """Writes what the documentation takes from the code: the pages of the command line and of the configuration, and the
-transcript of the demonstration in README.md.
+transcript of the demonstration.
 
 ``python docs/generate.py`` writes, ``--check`` tells what is not current and exits with 1. Needs the ``dev`` extra.
 """
@@ -16,6 +16,7 @@ import typing
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
@@ -214,11 +215,11 @@ _VOLATILE = (  # each with a replacement of the same length, so that tables keep
 )
 
 
-def readme() -> str:
-    """Return README.md with the present output of the demonstration."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+def demo_page() -> str:
+    """Return docs/demo.md with the present output of the demonstration."""
+    text = (HERE / "demo.md").read_text(encoding="utf-8")
     if len(_TRANSCRIPT.findall(text)) != 1:
-        raise SystemExit("README.md has no place for the output of 'make demo'")
+        raise SystemExit("docs/demo.md has no place for the output of 'make demo'")
     shown = transcript()
     return _TRANSCRIPT.sub(lambda _: shown, text)
 
@@ -391,6 +392,60 @@ def _note(part: Mapping[str, Any]) -> str:
     return ", ".join([*notes, *([part["description"]] if "description" in part else [])])
 
 
+# --- what is promised -------------------------------------------------------------------------------------------------
+
+_NAMES = re.compile(r"(?<=<!-- names -->\n).*?(?=<!-- end -->)", re.DOTALL)
+PUBLIC: Mapping[str, tuple[str, Sequence[str]]] = {
+    "mailstore": ("what most programs need", ()),
+    "mailstore.store": ("the contract: the collections of a store", ()),
+    "mailstore.fields": (
+        "the optional parameters, as types",
+        ("AccountFields", "AdminFields", "AliasFields", "BulkAccountFields", "DomainFields", "MailingListFields"),
+    ),
+    "mailstore.model": ("records", ()),
+    "mailstore.policies": ("records of policies", ()),
+    "mailstore.errors": ("errors", ()),
+    "mailstore.config": ("options of a store", ("AtmailConfig", "LayoutConfig", "StoreConfig", "default_path", "load")),
+    "mailstore.quota": ("sizes", ("UNLIMITED", "Quota")),
+    "mailstore.address": (
+        "addresses",
+        ("account_address", "alias_address", "any_address", "domain_name", "held_address"),
+    ),
+    "mailstore.records": ("records as JSON, and back", ()),
+    "mailstore.transfer": (
+        "dumps",
+        ("Entry", "Loader", "Outcome", "dump", "read_entries", "schema", "write_entries"),
+    ),
+    "mailstore.passwords": (
+        "hashes",
+        (
+            "check_hash",
+            "check_password",
+            "generate_password",
+            "hash_many",
+            "hash_password",
+            "needs_rehash",
+            "verify_password",
+        ),
+    ),
+    "mailstore.purge": ("purging", ("Outcome", "purge_due")),
+    "mailstore.testing": ("stores for tests", ()),
+}
+"""The modules that are promised: what each is for, and which of its names, if not all of ``__all__``."""
+
+
+def stability() -> str:
+    """Return docs/stability.md with the public names."""
+    text = (HERE / "stability.md").read_text(encoding="utf-8")
+    if len(_NAMES.findall(text)) != 1:
+        raise SystemExit("docs/stability.md has no place for the public names")
+    rows = [
+        (f"`{module}`", meaning, ", ".join(f"`{name}`" for name in sorted(names or import_module(module).__all__)))
+        for module, (meaning, names) in PUBLIC.items()
+    ]
+    return _NAMES.sub(lambda _: _table(("Module", "For", "Names"), rows), text)
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -399,7 +454,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/daemon.md": daemon_page,
     "docs/format.md": format_page,
     "docs/security.md": security,
-    "README.md": readme,
+    "docs/stability.md": stability,
+    "docs/demo.md": demo_page,
 }
 """Every file that is written here, wholly or in part, and what writes it."""
 

@@ -25,6 +25,7 @@ __all__ = [
     "Admin",
     "Alias",
     "Capability",
+    "DeletedDomain",
     "DeletedMailbox",
     "Domain",
     "Edit",

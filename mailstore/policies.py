@@ -46,7 +46,9 @@ __all__ = [
 ]
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
+"""Which way mail goes."""
 DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
+"""Both of them, in the order in which they are shown."""
 _MOST_SCORE = 1000
 _LARGEST = (1 << 63) - 1
 _PERIOD = re.compile(r"([0-9]{1,10})\s*([smhd]?)", re.ASCII)
@@ -143,12 +145,16 @@ def _number(value: int | str, in_bytes: bool) -> int:
 
 
 LimitLike: TypeAlias = "Limit | int | str"
+"""What `Limit.parse` reads."""
 INHERIT = Limit("inherit")
+"""What the next level says."""
 NO_LIMIT = Limit("unlimited")
+"""As much as anybody likes."""
 _INHERITED_SIZE = Limit("inherit", in_bytes=True)
 _ANY_SIZE = Limit("unlimited", in_bytes=True)
 
 PeriodLike: TypeAlias = "int | str"
+"""Seconds, or a number with ``s``, ``m``, ``h`` or ``d`` behind."""
 
 
 def parse_period(value: PeriodLike) -> int:

@@ -73,3 +73,4 @@ class Quota:
 
 QuotaLike: TypeAlias = "Quota | int | str"
 UNLIMITED = Quota(None)
+"""No limit at all."""
