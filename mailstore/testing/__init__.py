@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from mailstore.config import StoreConfig, convert
-from mailstore.registry import open_config
-from mailstore.sql.iredmail.store import create_schema
+from mailstore.registry import DRIVERS, open_config
 from mailstore.store import Store
 
 __all__ = ["CHEAP_SCHEME", "temporary_store"]
@@ -53,6 +53,6 @@ def temporary_store(directory: Path | None = None, **options: Any) -> Iterator[S
     url = f"iredmail+sqlite:///{directory}/vmail.db"
     given = {"password_scheme": CHEAP_SCHEME, **options, "url": url, "homes": [str(homes)]}
     config = convert(given, StoreConfig, "temporary_store")
-    create_schema(config, None)
+    import_module(DRIVERS["iredmail+sqlite"]).create_schema(config, None)
     with open_config(config) as store:
         yield store
