@@ -36,7 +36,7 @@ __all__ = ["TRASH", "CreatedHome", "Homes", "Trashed"]
 _FORMATS = ("maildir", "mdbox", "sdbox")
 _FOLDER = re.compile(r"[A-Za-z0-9]{0,20}")
 _KEY = re.compile(r"[a-z0-9-]{1,200}")
-_SETTLED, _REMOVING = ".settled", ".removing"
+_SETTLED, _REMOVING = ".settled", ".removing"  # early versions marked the former, too
 _TRASH_ENTRY = re.compile(rf"(?P<key>{_KEY.pattern})\.[0-9a-f]{{8}}(?:\.settled|\.removing)?")
 _RACES = 50  # how often a parent level may be removed by somebody else's undo before we give up
 
@@ -53,9 +53,9 @@ class Trashed:
     path: str
 
     @property
-    def settled(self) -> bool:
-        """Whether it was condemned, or its removal has begun, after which it cannot be put back."""
-        return self.path.endswith((_SETTLED, _REMOVING))
+    def removing(self) -> bool:
+        """Whether its removal has begun, after which it cannot be put back."""
+        return self.path.endswith(_REMOVING)
 
     @property
     def name(self) -> str:
@@ -359,7 +359,7 @@ class Homes:
         """
         place = self._locate(home)
         name = self._entry_name(trashed)
-        if trashed.settled:
+        if trashed.removing:
             raise HomeRefused(f"{trashed.path} may be partly removed and cannot be put back", subject=trashed.path)
         if place.root != trashed.root:
             raise HomeRefused(f"{trashed.path} can only be put back below {trashed.root}", subject=place.home)
@@ -394,16 +394,15 @@ class Homes:
                 return
         raise _vanishing(place)
 
-    def condemn(self, trashed: Trashed) -> None:
-        """Mark a trash entry as one to be removed, whatever happens: it can no longer be put back."""
+    def is_trashed(self, trashed: Trashed) -> bool:
+        """Whether a trash entry is still there, be it that its removal has begun."""
         name = self._entry_name(trashed)
-        with (
-            reporting("cannot mark", trashed.path),
-            self._root(trashed.root) as root,
-            self._trash(trashed.root, root) as trash,
-        ):
-            if not trashed.settled:
-                _rename_entry(name, name + _SETTLED, trash)
+        with reporting("cannot look for", trashed.path), self._root(trashed.root) as root:
+            try:
+                with self._trash(trashed.root, root) as trash:
+                    return any(_is_there(each, trash) for each in (name, _removing(name)))
+            except FileNotFoundError:
+                return False
 
     def unlink(self, trashed: Trashed, *, progress: Callable[[int], None] | None = None) -> Removed:
         """Remove a home from the trash for good; returns what this call removed.
@@ -412,15 +411,14 @@ class Homes:
         is called now and then with the number of files removed so far. Nothing outside the entry is touched: links are
         removed, not followed, and a mount point inside is `HomeRefused`.
         """
-        name = self._entry_name(trashed).removesuffix(_REMOVING).removesuffix(_SETTLED)
+        name = self._entry_name(trashed)
         with reporting("cannot remove", trashed.path), self._root(trashed.root) as root, ExitStack() as stack:
             try:
                 trash = stack.enter_context(self._trash(trashed.root, root))
             except FileNotFoundError:
                 return Removed()
-            condemned = _is_there(name + _SETTLED, trash)
-            _rename_entry(name + _SETTLED if condemned else name, name + _REMOVING, trash)
-            return dirfd.remove_tree(name + _REMOVING, trash, progress)
+            _rename_entry(name, _removing(name), trash)
+            return dirfd.remove_tree(_removing(name), trash, progress)
 
     def _entry_name(self, trashed: Trashed) -> str:
         """The name of a trash entry, which must be one that this object could have handed out."""
@@ -618,6 +616,11 @@ def _sync_both(destination: int, source: int, home: str, state: str) -> None:
     except OSError as error:
         message = f"the disk does not confirm the move of {home}; check the disk"
         raise HomeError(message, subject=home, state=state) from error
+
+
+def _removing(name: str) -> str:
+    """The name of a trash entry while it is removed."""
+    return name.removesuffix(_REMOVING).removesuffix(_SETTLED) + _REMOVING
 
 
 def _rename_entry(name: str, marked: str, trash: int) -> None:

@@ -1,10 +1,11 @@
 """Removing the mailboxes of deleted accounts whose retention ran out.
 
 For each batch of due records: claim them in the database, verify that nobody lives, and that nothing is kept, in or around
-their homes, move the homes into the trash of their root (one atomic rename each), forget the records, commit. Only then are
-the trees unlinked, outside of any lock. Whatever step is interrupted, the next run finishes: a record whose home is in the
-trash already is forgotten, and trash whose record is gone is removed, unless somebody lives where it came from. What cannot
-be done keeps its record, is reported, and stops nothing else.
+their homes, move the homes into the trash of their root (one atomic rename each), forget the records, commit. Then ask once
+more whether anybody lives there: locks do not bind other tools, nor the other nodes of a cluster. Only then are the trees
+unlinked, outside of any lock. Whatever step is interrupted, the next run finishes: a record whose home is in the trash is
+forgotten, and trash whose record is gone is removed, unless somebody lives where it came from. What cannot be done keeps its
+record, is reported, and stops nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, takewhile
@@ -146,14 +146,14 @@ class _Run:
 
     def preview(self) -> Iterator[Outcome]:
         """Tell what `purge` would do."""
-        forgotten, unreadable = self._forgotten()
+        left, unreadable = self._left()
         yield from unreadable
-        origins = self._origins(forgotten)
-        for entry, place in origins:
+        wanted = self._wanted(left)
+        for entry, place in wanted.items():
             yield Outcome(
                 place.home, "kept", None, f"{entry.path} came from there, and {place} uses it: it will be put back"
             )
-        for entry in _without(forgotten, origins):
+        for entry in _forgotten(left, wanted):
             yield self._previewed_trash(entry)
         records = list(self._store.deleted.list(due=self._day))
         reasons = self._reasons([record for record in records if self._is_here(record)])
@@ -208,50 +208,58 @@ class _Run:
         yield from self._elsewhere()
 
     def _finish_earlier_runs(self) -> Iterator[Outcome]:
-        forgotten, unreadable = self._forgotten()
+        left, unreadable = self._left()
         yield from unreadable  # such a root stops none of the others
-        origins = self._origins(forgotten)
-        for entry, place in origins:
+        wanted = self._wanted(left)
+        for entry, place in wanted.items():
             yield self._return(entry, place)
-        yield from self._unlink_all([(entry, None) for entry in _without(forgotten, origins)])
+        yield from self._unlink_all([(entry, None) for entry in _forgotten(left, wanted)])
 
-    def _forgotten(self) -> tuple[list[Trashed], list[Outcome]]:
-        """Return what is in the trash without a record, and what became of roots whose trash cannot be read."""
+    def _left(self) -> tuple[dict[Trashed, DeletedMailbox | None], list[Outcome]]:
+        """Return what is in the trash, with its record if that is still there, and what became of unreadable roots.
+
+        With a record its move was not committed, or another process is about to.
+        """
         unreadable: list[HomeError] = []
         trashed = self._homes.trashed(f"{self._store.key}-", on_error=unreadable.append)
-        forgotten = [entry for entry in trashed if self._is_forgotten(entry)]
-        return forgotten, [Outcome(error.subject or "", "kept", None, str(error)) for error in unreadable]
+        left = {entry: self._record_of(entry) for entry in trashed}
+        return left, [Outcome(error.subject or "", "kept", None, str(error)) for error in unreadable]
 
-    def _is_forgotten(self, entry: Trashed) -> bool:
-        """Tell whether the record of a home in the trash is gone, that is, whether its move was committed."""
+    def _record_of(self, entry: Trashed) -> DeletedMailbox | None:
         try:
             record = self._whole.deleted.get(int(entry.key.rpartition("-")[2]))
         except NotFound:
-            return True
-        return trash_key(self._store.key, record) != entry.key
+            return None
+        return record if trash_key(self._store.key, record) == entry.key else None
 
-    def _origins(self, forgotten: Iterable[Trashed]) -> list[tuple[Trashed, Place]]:
+    def _wanted(self, entries: Mapping[Trashed, DeletedMailbox | None]) -> dict[Trashed, Place]:
         """Return those entries that came from where somebody lives, or something is kept, with who and the old path.
 
-        A record goes with its account's restore, too, and that may have taken place on a host that does not see the trash.
-        What was condemned went with a commit that is known to have taken place.
+        A record goes with its account's restore, too, and that may have taken place where nobody sees the trash. Its own
+        record keeps an entry only as long as it is not due.
         """
         by_mark: dict[str, list[Trashed]] = defaultdict(list)
-        for entry in forgotten:
-            if not entry.settled:
+        for entry in entries:
+            if not entry.removing:
                 by_mark[entry.key.split("-")[1]].append(entry)
-        found: dict[Trashed, Place] = {}
-        if by_mark:
-            for place in chain(self._live(), self._whole.deleted.places()):
-                for path in takewhile(self._is_below_a_root, places_at(spelt(place.home))):
-                    for entry in by_mark.get(_mark(path), ()):
+        if not by_mark:
+            return {}
+        found = {
+            entry: _place_of(record)
+            for entry, record in entries.items()
+            if record is not None and not entry.removing and (record.due is None or record.due > self._day)
+        }
+        for place in chain(self._live(), self._whole.deleted.places()):
+            for path in takewhile(self._is_below_a_root, places_at(spelt(place.home))):
+                for entry in by_mark.get(_mark(path), ()):
+                    if entries[entry] is None or place.id is None:
                         found[entry] = Place(path, place.address, place.id)
-        return list(found.items())
+        return found
 
     def _is_below_a_root(self, path: str) -> bool:
         return any(path.startswith(f"{root}/") for root in self._homes.roots)
 
-    def _return(self, entry: Trashed, place: Place) -> Outcome:
+    def _return(self, entry: Trashed, place: Place, record: DeletedMailbox | None = None) -> Outcome:
         """Put a home back that is in use again. What hinders that needs somebody to look at both mailboxes."""
         try:
             self._homes.put_back(entry, place.home)
@@ -259,16 +267,14 @@ class _Run:
             reason = f"{entry.path} holds mail of {place}, which is in use again, and was not put back: {error}"
         else:
             reason = f"it is in use again, by {place}: its mail was put back from the trash"
-        return Outcome(place.home, "kept", None, reason)
+        return Outcome(place.home, "kept", record, reason)
 
-    def _set_aside_batch(
-        self, after: int
-    ) -> tuple[list[Outcome], list[tuple[Trashed, DeletedMailbox | None]], int | None]:
-        """Move one batch of homes into the trash and forget their records, in one transaction.
+    def _set_aside_batch(self, after: int) -> tuple[list[Outcome], list[tuple[Trashed, DeletedMailbox]], int | None]:
+        """Move one batch of homes into the trash and forget their records, in one transaction; then ask about them again.
 
         Returns what is settled already, what remains to be unlinked, and the id of the last record, None at the end.
         """
-        trashed: list[tuple[Trashed, DeletedMailbox | None]] = []
+        trashed: dict[Trashed, DeletedMailbox] = {}
         stranded: list[str] = []
         try:
             with self._store.deleted.claim(self._day, limit=_BATCH, after=after, below=self._homes.roots) as claim:
@@ -278,7 +284,7 @@ class _Run:
                 for record in sorted(hand, key=lambda record: len(record.home), reverse=True):  # what is inside first
                     if record.id not in reasons:
                         try:
-                            trashed += [(entry, record) for entry in self._set_aside(claim, record, stranded)]
+                            trashed |= dict.fromkeys(self._set_aside(claim, record, stranded), record)
                         except (HomeError, InvalidValue) as error:
                             reasons |= _spread({record.id: str(error)}, hand, but=reasons)
                 for record in hand:
@@ -288,15 +294,16 @@ class _Run:
             if stranded:
                 error.state = "; ".join(filter(None, (error.state, *stranded)))
             raise
-        self._condemn(entry for entry, _ in trashed)
-        moved = {record.id for _, record in trashed if record}
-        outcomes = [
+        wanted = self._wanted(dict.fromkeys(trashed))
+        moved = {record.id for record in trashed.values()}
+        outcomes = [self._return(entry, place, trashed[entry]) for entry, place in wanted.items()]
+        outcomes += [
             Outcome(record.home, "kept" if record.id in reasons else "absent", record, reasons.get(record.id, ""))
             for record in hand
             if record.id not in moved and record.id not in self._told
         ]
         self._told |= reasons.keys()  # the turn of some by their number comes later
-        return outcomes, trashed, last
+        return outcomes, [(entry, record) for entry, record in trashed.items() if entry not in wanted], last
 
     def _gather(self, claim: Claim) -> tuple[list[DeletedMailbox], list[Place]]:
         """Claim all other due records that touch the claimed ones, too: they go together or not.
@@ -332,15 +339,10 @@ class _Run:
 
     def _put_back(self, entry: Trashed, record: DeletedMailbox, stranded: list[str]) -> None:
         try:
-            self._homes.put_back(entry, record.home)
+            if self._homes.is_trashed(entry):  # else a restore on another node of a cluster was faster
+                self._homes.put_back(entry, record.home)
         except HomeError as error:
             stranded.append(f"the mail of {record.address} is in the trash as {entry.path}: {error}")
-
-    def _condemn(self, entries: Iterable[Trashed]) -> None:
-        """Mark what is settled, so that no later run has to ask whether it is."""
-        for entry in entries:
-            with suppress(HomeError):  # who unlinks it meets the same error, and tells it
-                self._homes.condemn(entry)
 
     def _unlink_all(self, trashed: Iterable[tuple[Trashed, DeletedMailbox | None]]) -> Iterator[Outcome]:
         for entry, record in trashed:
@@ -348,11 +350,20 @@ class _Run:
                 return
             home = record.home if record else entry.path
             try:
-                gone = self._homes.unlink(entry, progress=self._progress)
+                gone = self._homes.unlink(self._found_again(entry, record), progress=self._progress)
             except HomeError as error:
                 yield Outcome(home, "trashed", record, str(error))
             else:
                 yield Outcome(home, "purged", record, files=gone.files, bytes=gone.bytes)
+
+    def _found_again(self, entry: Trashed, record: DeletedMailbox | None) -> Trashed:
+        """Return where a home is whose record is forgotten for good.
+
+        On another node of a cluster a restore may have taken it out of the trash, before that record made it fail.
+        """
+        if record is None or self._homes.is_trashed(entry):
+            return entry
+        return self._homes.set_aside(record.home, entry.key) or entry
 
     def _elsewhere(self) -> Iterator[Outcome]:
         for record in self._store.deleted.list(due=self._day):
@@ -397,7 +408,7 @@ class _Run:
             return False
 
     def _live(self) -> Iterator[Place]:
-        return (Place(home, address) for address, home in self._whole.accounts.homes())
+        return (Place(home, address) for address, home in self._whole.accounts.homes(at_once=True))
 
     def _kept(self, hand: Collection[int]) -> Iterator[Place]:
         """Iterate over the homes of records that are not in hand, but for those that are no mailboxes.
@@ -434,9 +445,8 @@ def _spread(reasons: Mapping[int, str], hand: Sequence[DeletedMailbox], *, but: 
     return found
 
 
-def _without(entries: Iterable[Trashed], found: Iterable[tuple[Trashed, Place]]) -> list[Trashed]:
-    others = {entry for entry, _ in found}
-    return [entry for entry in entries if entry not in others]
+def _forgotten(entries: Mapping[Trashed, DeletedMailbox | None], but: Collection[Trashed]) -> list[Trashed]:
+    return [entry for entry, record in entries.items() if record is None and entry not in but]
 
 
 def _place_of(record: DeletedMailbox) -> Place:

@@ -769,7 +769,7 @@ def test_a_killed_removal_is_not_put_back_but_resumed(
     process.join()
 
     (left,) = homes.trashed()
-    assert left.settled
+    assert left.removing
     assert left.key == trashed.key
     for entry in (left, trashed):
         with pytest.raises(HomeError):

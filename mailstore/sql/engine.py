@@ -10,8 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from typing import Any
 
@@ -199,6 +199,20 @@ class Database:
             return
         with translated(subject), self._lent() as connection:
             yield connection
+
+    @contextmanager
+    def for_long(self, *, at_once: bool) -> Iterator[Callable[[], AbstractContextManager[Connection]]]:
+        """Give what gives connections to read a long list with, one for each page.
+
+        With `at_once` all pages are of one moment, in a transaction of its own, which does not see what this thread's
+        has written; but in SQLite, where nobody else writes meanwhile, it is the thread's.
+        """
+        if not at_once or (self.kind == "sqlite" and self.in_transaction):
+            yield self.reading
+            return
+        isolation = {} if self.kind == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with translated(), self._lent(**isolation) as connection:
+            yield lambda: nullcontext(connection)
 
     @contextmanager
     def writing(self, subject: str | None = None) -> Iterator[Transaction]:

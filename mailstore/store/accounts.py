@@ -169,8 +169,9 @@ class Accounts(ABC):
         """
 
     @abstractmethod
-    def homes(self) -> Iterator[tuple[str, str]]:
+    def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:
         """Iterate over ``(address, home)`` of all accounts, as the readers see the home, in no particular order.
 
-        An acting admin sees those of its domains.
+        An acting admin sees those of its domains. With `at_once` they are read as they are in one moment, which holds a
+        transaction open: an account that is renamed meanwhile is never missed.
         """

@@ -247,7 +247,7 @@ class Accounts(store.Accounts):
         entry = self._read(address)
         return entry.first("userPassword")
 
-    def homes(self) -> Iterator[tuple[str, str]]:
+    def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:  # noqa: ARG002 a search reads by entry
         query = all_of(ACCOUNT, HAS_HOME)
         for base in self._context.bases(None, USERS):
             for entry in self._context.directory.search(base, query, attributes=("mail", *HOME_ATTRIBUTES)):

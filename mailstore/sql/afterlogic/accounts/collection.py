@@ -199,16 +199,17 @@ class Accounts(store.Accounts):
             raise InvalidPassword(f"{address} has no password in this store", subject=address)
         return passwords.hash_password(kept.decode(errors="replace"), self._context.config.password_scheme)
 
-    def homes(self) -> Iterator[tuple[str, str]]:
+    def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:
         mailboxes = self._mailboxes()
         query = select(mailboxes.c.address).order_by(mailboxes.c.address).limit(_HOMES_PAGE)
 
         def fetch(after: str) -> Sequence[str]:
-            with self._context.db.reading() as connection:
+            with connections() as connection:
                 return connection.execute(query.where(mailboxes.c.address > after)).scalars().all()
 
-        for page in pages(fetch, str, start="", size=_HOMES_PAGE):
-            yield from ((canonical(stored), self._context.home_of(stored)) for stored in page)
+        with self._context.db.for_long(at_once=at_once) as connections:
+            for page in pages(fetch, str, start="", size=_HOMES_PAGE):
+                yield from ((canonical(stored), self._context.home_of(stored)) for stored in page)
 
     def _mailboxes(self) -> Any:
         """Return the addresses of everything that the mail server delivers to, whatever the webmail makes of it.

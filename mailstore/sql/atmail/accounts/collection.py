@@ -270,17 +270,18 @@ class Accounts(store.Accounts):
         with self._context.reading(operation, domain_part(address)) as connection:
             return str(self._found(connection.execute(query).scalar(), address))
 
-    def homes(self) -> Iterator[tuple[str, str]]:
+    def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:
         username = self._table.c.username
         query = select(*labelled(self._table, "username", "homeDir")).order_by(username).limit(_HOMES_PAGE)
         query = query.where(self._context.visible(self._table.c.domainId))
 
         def fetch(after: str) -> Sequence[Mapping[Any, Any]]:
-            with self._context.db.reading() as connection:
+            with connections() as connection:
                 return connection.execute(query.where(username > after)).mappings().all()
 
-        for page in pages(fetch, lambda row: str(row["username"]), start="", size=_HOMES_PAGE):
-            yield from ((row["username"], home) for row in page if (home := home_of(row)))
+        with self._context.db.for_long(at_once=at_once) as connections:
+            for page in pages(fetch, lambda row: str(row["username"]), start="", size=_HOMES_PAGE):
+                yield from ((row["username"], home) for row in page if (home := home_of(row)))
 
     def _secret(self, password: str | None, password_hash: str | None) -> Secret | None:
         return make_secret(

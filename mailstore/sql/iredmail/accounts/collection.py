@@ -245,17 +245,18 @@ class Accounts(store.Accounts):
             raise self._no_such_account(address)
         return str(stored)
 
-    def homes(self) -> Iterator[tuple[str, str]]:
+    def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:
         username = self._mailbox.c.username
         columns = (self._mailbox.c[name] for name in ("username", "storagebasedirectory", "storagenode", "maildir"))
         query = select(*columns).where(self._visible()).order_by(username).limit(_HOMES_PAGE)
 
         def fetch(after: str) -> Sequence[Mapping[Any, Any]]:
-            with self._context.reading() as connection:
+            with connections() as connection:
                 return connection.execute(query.where(username > after)).mappings().all()
 
-        for page in pages(fetch, lambda row: str(row["username"]), start="", size=_HOMES_PAGE):
-            yield from ((row["username"], home) for row in page if (home := home_of(row)))
+        with self._context.db.for_long(at_once=at_once) as connections:
+            for page in pages(fetch, lambda row: str(row["username"]), start="", size=_HOMES_PAGE):
+                yield from ((row["username"], home) for row in page if (home := home_of(row)))
 
     def _named(self, address: str) -> str:
         return as_stored(self._context.db, address, held_address(address), self._mailbox.c.username)

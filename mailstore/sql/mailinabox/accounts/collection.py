@@ -200,16 +200,17 @@ class Accounts(store.Accounts):
             raise self._no_such_account(address)
         return str(stored)
 
-    def homes(self) -> Iterator[tuple[str, str]]:
+    def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:
         email = self._users.c.email
         query = select(email).where(is_text(email)).order_by(email).limit(_HOMES_PAGE)
 
         def fetch(after: str) -> Sequence[str]:
-            with self._context.reading() as connection:
+            with connections() as connection:
                 return connection.execute(query.where(email > after)).scalars().all()
 
-        for page in pages(fetch, str, start="", size=_HOMES_PAGE):
-            yield from ((address, home) for address in page if (home := self._context.box.home(address)))
+        with self._context.db.for_long(at_once=at_once) as connections:
+            for page in pages(fetch, str, start="", size=_HOMES_PAGE):
+                yield from ((address, home) for address in page if (home := self._context.box.home(address)))
 
     def _named(self, address: str) -> str:
         return as_stored(self._context.db, address, held_address(address), self._users.c.email)
