@@ -27,7 +27,7 @@ from mailstore.disk.dirfd import Removed
 from mailstore.disk.errors import reporting, tell
 from mailstore.disk.layout import normal_home
 from mailstore.disk.mounts import mounts_below
-from mailstore.disk.search import MAILDIR_PARTS, TRASH, homes_below
+from mailstore.disk.search import MAILDIR_PARTS, OWN, TRASH, homes_below
 from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
 from mailstore.model import Usage
 
@@ -135,11 +135,27 @@ class Homes:
                 _refuse_empty(root, place.root)
                 return False
 
+    @contextmanager
+    def opened(self, home: str, doing: str = "cannot read") -> Iterator[int]:
+        """Give a descriptor of the home, reached without any link. ``doing`` says in errors what it is for."""
+        place = self._locate(home)
+        with (
+            reporting(doing, place.home),
+            self._root(place.root) as root,
+            dirfd.descended(root, place.names) as fd,
+        ):
+            yield fd
+
     def owner_of(self, home: str) -> tuple[int, int]:
         """uid and gid of the home."""
-        with self._home(home, "cannot read the owner of") as fd:
+        with self.opened(home, "cannot read the owner of") as fd:
             status = os.fstat(fd)
             return status.st_uid, status.st_gid
+
+    def owner_below(self, root: str) -> tuple[int, int]:
+        """uid and gid that homes below a root must have."""
+        with reporting("cannot read", root), self._root(root) as fd:
+            return self._owner_below(fd)
 
     def is_empty(self, home: str) -> bool:
         """Whether the home is there, with no file in any of its directories."""
@@ -147,7 +163,7 @@ class Homes:
         with reporting("cannot look into", place.home), self._root(place.root) as root:
             try:
                 with dirfd.descended(root, place.names) as fd:
-                    return not any(list(visit.files) for visit in dirfd.walk(fd, _raise_walk_error))
+                    return not any(list(visit.files) for visit in dirfd.walk(fd, dirfd.unfailing))
             except FileNotFoundError:
                 return False
 
@@ -164,8 +180,8 @@ class Homes:
     def contents(self, home: str | Trashed) -> Removed:
         """What `unlink` would remove of a home, or of one in the trash."""
         if isinstance(home, str):
-            with self._home(home, "cannot measure") as fd:
-                return _contents(fd)
+            with self.opened(home, "cannot measure") as fd:
+                return dirfd.contents(fd)
         name = self._entry_name(home)
         with (
             reporting("cannot measure", home.path),
@@ -173,7 +189,7 @@ class Homes:
             self._trash(home.root, root) as trash,
             dirfd.opened(name, dir_fd=trash) as fd,
         ):
-            return _contents(fd)
+            return dirfd.contents(fd)
 
     def measure(self, home: str, *, folder: str = "Maildir") -> Usage:
         """Bytes of all regular files in the home, and messages in every ``cur`` and ``new`` below its ``folder``.
@@ -183,9 +199,9 @@ class Homes:
         """
         below = [_checked_folder(folder)] if folder else []
         size = messages = 0
-        with self._home(home, "cannot measure") as fd:
-            for visit in dirfd.walk(fd, _raise_walk_error):
-                sizes = list(_regular_sizes(visit.files))
+        with self.opened(home, "cannot measure") as fd:
+            for visit in dirfd.walk(fd, dirfd.unfailing):
+                sizes = list(dirfd.regular_sizes(visit.files))
                 size += sum(sizes)
                 if visit.names[-1:] in (["cur"], ["new"]) and visit.names[: len(below)] == below:
                     messages += len(sizes)
@@ -431,23 +447,29 @@ class Homes:
     @contextmanager
     def _trash(self, root: str, root_fd: int, *, make: bool = False) -> Iterator[int]:
         """The trash directory of a root, verified; ``FileNotFoundError`` if there is none and ``make`` is not set."""
+        with self._own_directory(TRASH, root, root_fd, make=make) as fd:
+            yield fd
+
+    @contextmanager
+    def _own_directory(self, name: str, root: str, root_fd: int, *, make: bool) -> Iterator[int]:
+        """A directory in a root that nobody else writes to, verified; see `_trash`."""
         above = os.fstat(root_fd)
         if make:
             with suppress(FileExistsError):
-                dirfd.make(root_fd, (TRASH,), (above.st_uid, above.st_gid), 0o700)
-        with dirfd.opened(TRASH, dirfd.READ, dir_fd=root_fd) as fd:
+                dirfd.make(root_fd, (name,), (above.st_uid, above.st_gid), 0o700)
+        with dirfd.opened(name, dirfd.READ, dir_fd=root_fd) as fd:
             status = os.fstat(fd)
             uid = status.st_uid
             # Our own uid: another process may be between making the trash and handing it over.
             if uid not in (above.st_uid, self._owner_below(root_fd)[0], os.geteuid()):
-                message = f"{root}/{TRASH} belongs to uid {uid} instead of uid {above.st_uid}; look at it"
-                raise HomeRefused(message, subject=f"{root}/{TRASH}")
+                message = f"{root}/{name} belongs to uid {uid} instead of uid {above.st_uid}; look at it"
+                raise HomeRefused(message, subject=f"{root}/{name}")
             if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 message = (
-                    f"{root}/{TRASH} can be written by others (mode {stat.S_IMODE(status.st_mode):o}); "
+                    f"{root}/{name} can be written by others (mode {stat.S_IMODE(status.st_mode):o}); "
                     "see what they put there, then chmod it to 700"
                 )
-                raise HomeRefused(message, subject=f"{root}/{TRASH}")
+                raise HomeRefused(message, subject=f"{root}/{name}")
             yield fd
 
     # --- verifying
@@ -458,8 +480,9 @@ class Homes:
         if root is None:
             raise HomeRefused(f"{home} is not below any of {', '.join(self.roots)}", subject=home)
         names = tuple(home[len(root) + 1 :].split("/"))
-        if names[0] == TRASH:
-            raise HomeRefused(f"{home} is in the trash and cannot be used as a home", subject=home)
+        if names[0] in OWN:
+            where = "in the trash" if names[0] == TRASH else "on its way"
+            raise HomeRefused(f"{home} is {where} and cannot be used as a home", subject=home)
         return _Place(root, names)
 
     @contextmanager
@@ -473,16 +496,6 @@ class Homes:
             yield fd
         finally:
             os.close(fd)
-
-    @contextmanager
-    def _home(self, home: str, doing: str) -> Iterator[int]:
-        place = self._locate(home)
-        with (
-            reporting(doing, place.home),
-            self._root(place.root) as root,
-            dirfd.descended(root, place.names) as fd,
-        ):
-            yield fd
 
     def _owner_below(self, root: int) -> tuple[int, int]:
         status = os.fstat(root)
@@ -627,26 +640,3 @@ def _rename_entry(name: str, marked: str, trash: int) -> None:
     """Mark a trash entry by its name, so that nobody puts back what is partly removed."""
     with suppress(FileNotFoundError):  # marked before, or gone
         os.rename(name, marked, src_dir_fd=trash, dst_dir_fd=trash)
-
-
-def _contents(home: int) -> Removed:
-    files = size = 0
-    for visit in dirfd.walk(home, _raise_walk_error):
-        entries = list(visit.files)
-        files += len(entries)
-        size += sum(_regular_sizes(iter(entries)))
-    return Removed(files, size)
-
-
-def _regular_sizes(entries: Iterator[os.DirEntry[str]]) -> Iterator[int]:
-    """Sizes in bytes of the regular files among ``entries``; messages may vanish while we look."""
-    for entry in entries:
-        if entry.is_file(follow_symlinks=False):
-            try:
-                yield entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue
-
-
-def _raise_walk_error(_names: list[str], error: OSError) -> None:
-    raise error

@@ -18,7 +18,7 @@ from mailstore.cli.results import LoadedRecord
 from mailstore.errors import Refused
 
 if TYPE_CHECKING:
-    from mailstore.transfer import Outcome
+    from mailstore.transfer import Carried, Outcome
 
 __all__ = ["Report", "generated_into", "refused_into"]
 
@@ -33,7 +33,7 @@ class Report:
     _actions: Counter[tuple[str, str]] = field(default_factory=Counter)
     _lost: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def write(self, outcomes: Iterable[Outcome]) -> None:
+    def write(self, outcomes: Iterable[Outcome | Carried]) -> None:
         """Write what became of each."""
         rows = self._rows(outcomes)
         if self.output.form == "table":
@@ -44,18 +44,19 @@ class Report:
         if self.output.form == "table" and not self.output.quiet:
             self._write_sums()
 
-    def _rows(self, outcomes: Iterable[Outcome]) -> Iterator[LoadedRecord]:
+    def _rows(self, outcomes: Iterable[Outcome | Carried]) -> Iterator[LoadedRecord]:
+        from mailstore.transfer import Outcome
+
         for outcome in outcomes:
-            entry = outcome.entry
-            self._actions[outcome.action, entry.kind] += 1
-            self._lost.update((name, entry.kind) for name in outcome.lost)
-            if outcome.action == "refused":
+            row = _row(outcome)
+            self._actions[row.action, row.record] += 1
+            self._lost.update((name, row.record) for name in row.lost)
+            if row.action == "refused":
                 self.refused += 1
-                self.keep(outcome)
-            if not (self.output.quiet and outcome.action != "refused"):
-                yield LoadedRecord(
-                    entry.kind, entry.key, outcome.action, outcome.lost, outcome.reason, entry.line, entry.was
-                )
+                if isinstance(outcome, Outcome):
+                    self.keep(outcome)
+            if not (self.output.quiet and row.action != "refused"):
+                yield row
 
     def _write_sums(self) -> None:
         for (action, kind), count in sorted(self._actions.items()):
@@ -68,6 +69,16 @@ class Report:
         if self.refused:
             done = sum(count for (action, _), count in self._actions.items() if action in {"created", "updated"})
             raise Refused(f"records refused: {self.refused}, created or updated: {done}; {hint}")
+
+
+def _row(outcome: Outcome | Carried) -> LoadedRecord:
+    from mailstore.transfer import Outcome
+
+    if isinstance(outcome, Outcome):
+        entry = outcome.entry
+        return LoadedRecord(entry.kind, entry.key, outcome.action, outcome.lost, outcome.reason, entry.line, entry.was)
+    was = outcome.was if outcome.was != outcome.address else ""
+    return LoadedRecord("home", outcome.address, outcome.action, (), outcome.reason, 0, was)
 
 
 @contextmanager

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import click
 
-from mailstore.cli.files import open_private
 from mailstore.cli.load import Loading, loads
 from mailstore.cli.loaded import Report, generated_into, refused_into
+from mailstore.cli.mail import Commands, Mail, mails
 from mailstore.cli.session import Session, pass_session
 from mailstore.cli.terminal import can_ask, confirm, progress
 
 if TYPE_CHECKING:
     from mailstore.store import Store
-    from mailstore.transfer import Entry, Loader, Outcome
+    from mailstore.transfer import Carried, Entry, Loader, Outcome
 
 __all__ = ["migrate"]
 
@@ -31,20 +29,7 @@ __all__ = ["migrate"]
 @click.option("--to", "target", metavar="STORE", required=True, help="The store that it goes into, in the same way.")
 @click.option("--plan", "only_plan", is_flag=True, help="Tell what would happen, and end.")
 @loads
-@click.option(
-    "--homes",
-    type=click.Choice(["keep", "script"]),
-    default="keep",
-    show_default=True,
-    help="Whether new accounts keep their homes, where the store can hold such, or get those of its layout, and a script"
-    " that copies the mail.",
-)
-@click.option(
-    "--script",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="With --homes script: the new file that the script is written to.",
-)
+@mails
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, and do not plan first.")
 @pass_session
 @click.pass_context
@@ -55,8 +40,7 @@ def migrate(
     target: str,
     only_plan: bool,
     loading: Loading,
-    homes: Literal["keep", "script"],
-    script: Path | None,
+    mail: Mail,
     yes: bool,
 ) -> None:
     """Bring what one store holds into another one, of whatever kind.
@@ -64,15 +48,15 @@ def migrate(
     --plan tells for each record what would become of it, and what the target has no place for ('lost'); the target checks
     all of it, in a transaction that is taken back. On a terminal the plan is shown before it is asked whether to begin.
     Records are written as 'load' writes them: the same command finishes what an interrupted one began. At the end both sides
-    are compared, and what differs is told as 'missing' or 'different'. The source is only read, and no mail is touched.
+    are compared, and what differs is told as 'missing' or 'different'. Then the mail is brought, if that is asked for; one
+    home that holds any is never replaced. The source is only read, but for mail that is moved.
     """
     if source == target:
         raise click.UsageError("source and target are the same store", ctx)
-    if (homes == "script") != (script is not None):
-        raise click.UsageError("--homes script and --script FILE go together", ctx)
+    mail.refuse_nonsense()
     if session.admin or session.store_name or session.url:
         raise click.UsageError("--from and --to name the stores; --store, --url and --as do not go with them", ctx)
-    run = _Migration(session, session.another(source), session.another(target), loading, homes == "keep")
+    run = _Migration(session, session.another(source), session.another(target), loading, mail)
     if only_plan:
         run.plan().raise_refused("nothing was changed; this was a plan")
         return
@@ -84,7 +68,7 @@ def migrate(
         keep = stack.enter_context(refused_into(loading.refused))
         generated = stack.enter_context(generated_into(loading.generate_to, dry_run=False))
         # Made before anything is written, so that it cannot fail afterwards.
-        commands = stack.enter_context(open_private(script)) if script else None
+        commands = stack.enter_context(mail.commands())
         report = run.load(keep, generated, commands)
     report.raise_refused("the same command goes on when the cause is mended; --continue goes on past them")
     ctx.exit(1 if run.different else 0)
@@ -98,7 +82,7 @@ class _Migration:
     source: Session
     target: Session
     loading: Loading
-    keep_homes: bool
+    mail: Mail
     different: int = 0
     _told: dict[tuple[str, str], frozenset[str] | None] = field(default_factory=dict)
     """What differs and is told, by kind and name; None where all of it may."""
@@ -107,29 +91,47 @@ class _Migration:
         """Tell what would happen, and change nothing."""
         report = Report(self.session.output)
         generated = (lambda _address, _password: None) if self.loading.generate_to else None
-        with self.target.rehearsal() as store:
-            report.write(self._loader(store, generated, go_on=True, rehearsed=True).load(self._entries("planning")))
+        carrier = self.mail.carrier(self.source, self.target)
+        with self.target.rehearsal() as store, Mail("keep", None, None).commands() as commands:
+            loader = self._loader(store, generated, go_on=True, rehearsed=True)
+
+            def both() -> Iterator[Outcome | Carried]:
+                yield from loader.load(self._entries("planning"))
+                if carrier:
+                    for entry, present, _ in loader.compare(self._entries("looking for mail")):
+                        if entry.kind == "account" and present is not None:
+                            commands.add(entry, present)
+                    yield from carrier.plan(commands.pairs)
+
+            report.write(both())
         return report
 
     def load(
         self,
         keep: Callable[[str], object] | None,
         generated: Callable[[str, str], object] | None,
-        commands: IO[str] | None,
+        commands: Commands,
     ) -> Report:
-        """Load the records, compare both sides, and tell what became of each record and what differs besides.
+        """Load the records, compare both sides, bring the mail, and tell what became of each and what differs besides.
 
-        `commands` gets lines that copy the mail of each account that has another home now.
+        `commands` gets each account that has another home now.
         """
         report = Report(self.session.output, lambda one: keep and keep(f"{json.dumps(one.entry.to_dict())}\n"))
+        # What is wrong with the disks is told before anything is written.
+        carrier = self.mail.carrier(self.source, self.target)
         loader = self._loader(self.target.records, generated, go_on=self.loading.go_on, rehearsed=False)
 
-        def both() -> Iterator[Outcome]:
+        def all_of_it() -> Iterator[Outcome | Carried]:
             yield from self._noted(loader, loader.load(self._entries("migrating")))
             if self.loading.go_on or not report.refused:
-                yield from self._differences(loader, _Copies(commands))
+                yield from self._differences(loader, commands)
+                commands.write()
+                if carrier:
+                    for _ in carrier.plan(commands.pairs):  # that there is room
+                        pass
+                    yield from carrier.carry(commands.pairs)
 
-        report.write(both())
+        report.write(all_of_it())
         return report
 
     def _noted(self, loader: Loader, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
@@ -143,10 +145,10 @@ class _Migration:
                 self._told[key] = held_otherwise
             yield outcome
 
-    def _differences(self, loader: Loader, copies: _Copies) -> Iterator[Outcome]:
+    def _differences(self, loader: Loader, commands: Commands) -> Iterator[Outcome]:
         for entry, present, outcome in loader.compare(self._entries("comparing")):
             if entry.kind == "account" and present is not None:
-                copies.add(entry, present)
+                commands.add(entry, present)
             told = self._told.get((entry.kind, entry.origin), frozenset())
             if (
                 outcome is not None
@@ -165,7 +167,7 @@ class _Migration:
             store,
             if_exists=self.loading.if_exists,
             go_on=go_on,
-            keep_homes=self.keep_homes,
+            keep_homes=self.mail.way == "keep",
             generated=generated,
             rehearsed=rehearsed,
             renaming=self.loading.renaming(),
@@ -181,21 +183,3 @@ class _Migration:
             for entry in dump(store, domains=self.loading.domains or None):
                 yield entry
                 advance(entry.kind == "account")
-
-
-class _Copies:
-    """A script that copies mail between homes on one machine; for another one, put its name in front."""
-
-    def __init__(self, stream: IO[str] | None) -> None:
-        self._stream = stream
-        if stream:
-            stream.write(
-                "#!/bin/sh\n# Run it while neither side gets mail. What is there already is brought up to date.\nset -e\n"
-            )
-
-    def add(self, entry: Entry, present: Any) -> None:
-        """Add an account that has another home now."""
-        old, new = entry.record.home, present.home
-        if self._stream and old and new and old != new:
-            self._stream.write(f"mkdir -p -- {shlex.quote(new)}\n")
-            self._stream.write(f"rsync -aH --numeric-ids -- {shlex.quote(f'{old}/')} {shlex.quote(f'{new}/')}\n")

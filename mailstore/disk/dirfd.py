@@ -25,11 +25,14 @@ __all__ = [
     "Moved",
     "Removed",
     "Visit",
+    "contents",
     "descended",
     "make",
     "opened",
+    "regular_sizes",
     "remove_tree",
     "sync",
+    "unfailing",
     "unmake",
     "walk",
     "with_access",
@@ -284,6 +287,21 @@ def _if_same(fd: int, expected: tuple[int, int]) -> int | None:
     return None
 
 
+def unfailing(_names: list[str], error: OSError) -> None:
+    """For `walk`: raise what cannot be read."""
+    raise error
+
+
+def regular_sizes(entries: Iterator[os.DirEntry[str]]) -> Iterator[int]:
+    """Sizes in bytes of the regular files among ``entries``; messages may vanish while we look."""
+    for entry in entries:
+        if entry.is_file(follow_symlinks=False):
+            try:
+                yield entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
+
+
 # --- removing ---------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +311,16 @@ class Removed:
 
     files: int = 0
     bytes: int = 0
+
+
+def contents(top: int) -> Removed:
+    """What `remove_tree` would take away of a directory."""
+    files = size = 0
+    for visit in walk(top, unfailing):
+        entries = list(visit.files)
+        files += len(entries)
+        size += sum(regular_sizes(iter(entries)))
+    return Removed(files, size)
 
 
 def remove_tree(name: str, parent: int, progress: Callable[[int], None] | None = None) -> Removed:

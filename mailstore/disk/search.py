@@ -10,11 +10,15 @@ from mailstore.disk import dirfd
 from mailstore.disk.errors import home_error, tell
 from mailstore.errors import HomeError
 
-__all__ = ["MAILDIR_PARTS", "TRASH", "homes_below"]
+__all__ = ["ARRIVING", "MAILDIR_PARTS", "OWN", "TRASH", "homes_below"]
 
 MAILDIR_PARTS = ("cur", "new", "tmp")
 TRASH = ".mailstore-trash"
 """Name of the directory in each root that holds the homes set aside."""
+ARRIVING = ".mailstore-arriving"
+"""Name of the directory in each root that holds homes on their way from elsewhere; nobody uses them yet."""
+OWN = (TRASH, ARRIVING)
+"""The directories in each root that are no homes and hold none."""
 
 
 def homes_below(top: int, root: str, folder: str | None, on_error: Callable[[HomeError], None] | None) -> Iterator[str]:
@@ -27,7 +31,7 @@ def homes_below(top: int, root: str, folder: str | None, on_error: Callable[[Hom
     for visit in dirfd.walk(top, unreadable):
         visit.exhaust()
         if not visit.names:
-            visit.subdirs[:] = [name for name in visit.subdirs if name != TRASH]
+            visit.subdirs[:] = [name for name in visit.subdirs if name not in OWN]
         elif _looks_like_home(visit, folder):
             visit.subdirs.clear()
             yield "/".join((root, *visit.names))

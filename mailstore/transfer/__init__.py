@@ -9,14 +9,19 @@ from __future__ import annotations
 from mailstore.transfer.dumping import dump
 from mailstore.transfer.entries import KINDS, Entry, read_entries, schema, write_entries
 from mailstore.transfer.loading import IfExists, Loader, Outcome, Passwords
+from mailstore.transfer.mail import Carried, Carrier, Mailbox, Pairs
 from mailstore.transfer.renaming import Renaming, within
 
 __all__ = [
     "KINDS",
+    "Carried",
+    "Carrier",
     "Entry",
     "IfExists",
     "Loader",
+    "Mailbox",
     "Outcome",
+    "Pairs",
     "Passwords",
     "Renaming",
     "dump",

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import func, select
 
 from mailstore.address import domain_part, held_domain
+from mailstore.disk.search import OWN
 from mailstore.errors import ConfigurationError, HomeError
-from mailstore.maildir import TRASH
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.mailinabox.context import Context
 from mailstore.sql.mailinabox.disk.usage import usage_of
@@ -39,7 +39,7 @@ def _on_disk(context: Context) -> Iterator[tuple[str, str]]:
     """Iterate over address and path of all mailboxes; what is no directory is none."""
     root = context.box.mailboxes
     for domain in _directories(root):
-        if domain != TRASH:
+        if domain not in OWN:
             for name in _directories(f"{root}/{domain}"):
                 yield f"{name}@{domain}", f"{root}/{domain}/{name}"
 
