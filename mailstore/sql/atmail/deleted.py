@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
-from mailstore.address import domain_part, local_part
+from mailstore.address import domain_part, held_address, local_part
 from mailstore.driver.names import Spellings, plain_local_part
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret, make_secret
@@ -122,7 +122,7 @@ class _Restoration:
             return {
                 name: value for name, value in row.items() if name != self._called["accountId"] or self._is_free(value)
             }
-        new = NewAccount.parse(self._context, self._record.address, hashed, {})
+        new = NewAccount.parse(self._context, self._record.address, hashed, {}, named=held_address)
         known = new.row | {"domainId": domain_id, "homeDir": column_text(self._record.home)}
         return {self._called[key]: value for key, value in known.items() if key in self._called}
 

@@ -20,7 +20,7 @@ from mailstore.model import Capability, Finding
 from mailstore.sql.atmail.accounts.collection import Accounts
 from mailstore.sql.atmail.admins.collection import Admins
 from mailstore.sql.atmail.admins.roles import Permissions, Roles
-from mailstore.sql.atmail.admins.rows import login_name
+from mailstore.sql.atmail.admins.rows import held_name
 from mailstore.sql.atmail.aliases.collection import Aliases
 from mailstore.sql.atmail.aliases.rows import AliasRows
 from mailstore.sql.atmail.check import Checker
@@ -176,7 +176,7 @@ class AtmailStore(SQLDriver[Context]):
     def acting_as(self, admin: str) -> Self:
         self._require_admins()
         users = self._context.table("users").c
-        query = select(users.userId, users.username).where(users.username == login_name(admin))
+        query = select(users.userId, users.username).where(users.username == held_name(admin))
         with self._context.db.reading() as connection:
             row = connection.execute(query).first()
         if row is None:

@@ -19,7 +19,7 @@ from mailstore.driver.rights import IREDMAIL_GLOBAL
 from mailstore.driver.urls import shown
 from mailstore.errors import NotFound
 from mailstore.model import Capability, Finding, Notice
-from mailstore.sql.driver import SQLDriver
+from mailstore.sql.driver import SQLDriver, as_stored
 from mailstore.sql.files import database, require_file
 from mailstore.sql.iredmail.accounts.collection import Accounts
 from mailstore.sql.iredmail.admins.collection import Admins
@@ -143,7 +143,8 @@ class IRedMailStore(SQLDriver[Context], WithPolicies):
         return self.accounts.get(name).address, kind
 
     def acting_as(self, admin: str) -> Self:
-        actor = Actor(self._context.schema, held_address(admin))
+        columns = (self._context.table("admin").c.username, self._context.table("mailbox").c.username)
+        actor = Actor(self._context.schema, as_stored(self._context.db, admin, held_address(admin), *columns))
         with self._context.db.reading() as connection:
             actor.require_enabled(connection)
         return type(self)(_with_companions(replace(self._context, actor=actor), self._context.companions))

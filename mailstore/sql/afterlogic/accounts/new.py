@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mailstore.address import account_address, alias_address, any_address, domain_part, local_part, login_address
+from mailstore.address import (
+    account_address,
+    alias_address,
+    any_address,
+    domain_part,
+    held_address,
+    local_part,
+    login_address,
+)  # fmt: skip
 from mailstore.driver.holders import refuse_self
 from mailstore.driver.values import Column, checked, flag, now, text
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
@@ -94,15 +102,25 @@ class NewAccount:
     aliases: tuple[str, ...]
     settings: AccountSettings
     parent: str
+    restored: bool = False
+    """Whether its address was there before, by whatever rule."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     home: str | None = None
     internal: bool = False
 
     @classmethod
-    def parse(cls, address: str, stored: str | None, fields: Mapping[str, Any], home: str | None = None) -> NewAccount:
+    def parse(
+        cls,
+        address: str,
+        stored: str | None,
+        fields: Mapping[str, Any],
+        home: str | None = None,
+        *,
+        restored: bool = False,
+    ) -> NewAccount:
         """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError.
 
-        `stored` is the stored form of its password.
+        `stored` is the stored form of its password; one that is `restored` need not have an address that may be new.
         """
         if home is not None:
             raise NotSupported("the webmail has no column for homes; the mail server derives them from the address")
@@ -110,7 +128,8 @@ class NewAccount:
         settings = fields.pop("settings", None) or AccountSettings()
         # Outside of all domains it is somebody's mailbox anywhere; `finish` is stricter with the product's own server.
         anywhere = settings.default_domain or settings.parent
-        address = login_address(address) if anywhere else any_address(address)
+        named = held_address if restored else login_address if anywhere else any_address
+        address = named(address)
         if stored is None:
             raise InvalidPassword(f"{address}: a new account needs a password", subject=address)
         require_supported(fields)
@@ -120,7 +139,7 @@ class NewAccount:
         refuse_self(address, aliases)
         columns = checked(fields, COLUMNS) | columns_of(settings, ACCOUNT_COLUMNS)
         parent = any_address(settings.parent) if settings.parent else ""
-        return cls(address, stored, columns, aliases, settings, parent)
+        return cls(address, stored, columns, aliases, settings, parent, restored)
 
     @property
     def domain(self) -> str:
@@ -153,7 +172,7 @@ class NewAccount:
         default = installation.default_domain
         email = as_typed(self.address) if outside else f"{local_part(self.address)}@{domain['name'].lower()}"
         self.internal = bool(domain["is_internal"])
-        if self.internal:
+        if self.internal and not self.restored:
             account_address(self.address)
         servers = {column: domain[column] for column in _SERVER_COLUMNS}
         self.rows = {

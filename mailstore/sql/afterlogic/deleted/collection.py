@@ -47,5 +47,5 @@ class DeletedMailboxes(SQLMailboxes):
             restoration.run(snapshot)
         elif secret is not None:
             restoration.find_mail()
-            new = NewAccount.parse(record.address, secret.hash, {})
+            new = NewAccount.parse(record.address, secret.hash, {}, restored=True)
             Creation(self._context, self._names, self._server).one(tx, new, restoring=True)

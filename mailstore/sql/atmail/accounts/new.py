@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +76,14 @@ class NewAccount:
         hashed: Secret | None,
         fields: Mapping[str, Any],
         home: str | None = None,
+        *,
+        named: Callable[[str], str] = account_address,
     ) -> NewAccount:
-        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError."""
-        address = account_address(address)
+        """Check the parameters of `Accounts.create`. Raises InvalidValue, InvalidPassword, NotSupported, TypeError.
+
+        `named` is the rule for its address.
+        """
+        address = named(address)
         columns = account_columns(context, fields)
         if hashed is None:
             raise InvalidPassword(f"{address}: a new account needs a password, or a ready hash", subject=address)

@@ -18,7 +18,7 @@ from mailstore.fields import AdminFields, plain
 from mailstore.model import Admin
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES
 from mailstore.sql.atmail.admins.changes import SUPPORTED, AdminChange, AdminSettings
-from mailstore.sql.atmail.admins.rows import AdminRows, login_name
+from mailstore.sql.atmail.admins.rows import AdminRows, held_name, login_name
 from mailstore.sql.atmail.admins.tree import Tree, parent_of
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.names import NameSpace
@@ -95,7 +95,7 @@ class Admins(store.Admins):
     def _parent(self, tx: Transaction, nodes: Mapping[int, Any], change: AdminChange) -> int | None:
         """Return the number of the admin that a new one comes under: who acts, who is named, else the first admin."""
         if change.parent is not None:
-            parent = self._lock(tx, login_name(change.parent))["userId"]
+            parent = self._lock(tx, held_name(change.parent))["userId"]
             if self._context.actor and parent != self._context.actor.user_id:
                 self._require_below(tx.connection, parent)
             return int(parent)
@@ -123,7 +123,7 @@ class Admins(store.Admins):
 
     def get(self, address: str) -> Admin:
         with self._context.db.reading() as connection:
-            return self._get(connection, login_name(address))
+            return self._get(connection, held_name(address))
 
     def name_of(self, user_id: int) -> str:
         """Return the login name of the admin with this `userId`. Raises NotFound."""
@@ -139,7 +139,7 @@ class Admins(store.Admins):
         direct, names = self._context.table("userPermissions").c, self._context.table("permissions").c
         held, roles = self._context.table("userRoles").c, self._context.table("roles").c
         with self._context.db.reading() as connection:
-            number = int(self._get(connection, login_name(address)).settings["userId"])
+            number = int(self._get(connection, held_name(address)).settings["userId"])
             effective = effective_permissions(self._context.schema, number)
             own = select(names.permissionName).where(direct.userId == number, names.permissionId == direct.permissionId)
             of_user = select(roles.roleName).where(held.userId == number, roles.roleId == held.roleId)
@@ -163,7 +163,7 @@ class Admins(store.Admins):
 
     def exists(self, address: str) -> bool:
         with self._context.db.reading() as connection:
-            return self._rows.one(connection, login_name(address)) is not None
+            return self._rows.one(connection, held_name(address)) is not None
 
     def update(
         self,
@@ -174,7 +174,7 @@ class Admins(store.Admins):
         settings: AdminSettings | None = None,
         **fields: Unpack[AdminFields],
     ) -> Admin:
-        name, change = login_name(address), AdminChange(self._context, fields, settings)
+        name, change = held_name(address), AdminChange(self._context, fields, settings)
         if change.parent is not None:
             raise NotSupported("an admin stays where it is in the tree; delete it and create it anew")
         hashed = self._secret(password, password_hash)
@@ -194,7 +194,7 @@ class Admins(store.Admins):
 
         Raises InvalidValue for the first admin while there are others.
         """
-        name = login_name(address)
+        name = held_name(address)
         with self._context.writing(name, Operation.DELETE_ADMIN) as tx:
             nodes = self._tree.lock(tx)
             number = self._lock(tx, name)["userId"]
@@ -225,7 +225,7 @@ class Admins(store.Admins):
                 tx.execute(update(table).where(created).values(createdByUserId=heir))
 
     def add_to_domain(self, domain: str, admins: Iterable[str]) -> None:
-        name, wanted = held_domain(domain), sorted({login_name(admin) for admin in plain(admins)})
+        name, wanted = held_domain(domain), sorted({held_name(admin) for admin in plain(admins)})
         with self._context.writing(name, Operation.SHARE_DOMAIN, name) as tx:
             number = self._names.lock_domain(tx, name)
             users = [self._lock(tx, admin)["userId"] for admin in wanted]
@@ -241,21 +241,21 @@ class Admins(store.Admins):
         with self._context.writing(name, Operation.SHARE_DOMAIN, name) as tx:
             condition = self._links.c.domainId == self._names.lock_domain(tx, name)
             if admins is not None:
-                names = [login_name(admin) for admin in plain(admins)]
+                names = [held_name(admin) for admin in plain(admins)]
                 users = select(self._table.c.userId).where(self._table.c.username.in_(names))
                 condition = and_(condition, self._links.c.userId.in_(users))
             tx.execute(delete(self._links).where(condition))
 
     def verify_password(self, address: str, password: str) -> bool:
         with self._context.db.reading() as connection:
-            return passwords.verify_password(password, self._stored(connection, login_name(address)))
+            return passwords.verify_password(password, self._stored(connection, held_name(address)))
 
     def password_hash(self, address: str) -> str:
         with self._context.reading(Operation.READ_HASHES) as connection:
-            return self._stored(connection, login_name(address))
+            return self._stored(connection, held_name(address))
 
     def login(self, address: str, password: str) -> Admin | None:
-        name, columns = login_name(address), self._table.c
+        name, columns = held_name(address), self._table.c
         with self._context.db.reading() as connection:
             admin = self._rows.one(connection, name)
             query = select(columns.username, columns.password)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, or_, select, true
 
-from mailstore.address import any_address
+from mailstore.address import any_address, held_address
 from mailstore.driver.values import text
 from mailstore.errors import InvalidValue
 from mailstore.model import Admin
@@ -18,7 +18,7 @@ from mailstore.sql.atmail.schema.permissions import ALL, grants
 from mailstore.sql.atmail.schema.units import from_account_limit, from_local, from_megabytes
 from mailstore.sql.paging import pages
 
-__all__ = ["AdminRows", "login_name"]
+__all__ = ["AdminRows", "held_name", "login_name"]
 
 _PAGE = 500
 _INTERPRETED = frozenset(
@@ -28,13 +28,18 @@ _name = text("login name")
 
 
 def login_name(name: str) -> str:
-    """Return the login name of an admin: an address in its normal form, or any other word, which is kept as it is."""
+    """Return the login name of a new admin: an address in its normal form, or any other word, which is kept as it is."""
     checked = _name(name)
     if "@" in checked:
         return any_address(checked)
     if not checked or " " in checked:
         raise InvalidValue(f"{name!r} cannot be the login name of an admin: it is empty, or has blanks in it")
     return checked
+
+
+def held_name(name: str) -> str:
+    """Return the login name of an admin that may be there, whoever named it; an address as `held_address` has it."""
+    return held_address(name) if "@" in _name(name).strip("@") else _name(name)
 
 
 class AdminRows:

@@ -151,9 +151,9 @@ class Aliases(store.Aliases):
         rows = self._rows(connection, found) if found else {}
         return [
             Alias(
-                address=name,
-                members=tuple(sorted({target for target, _ in rows[name]})),
-                created=from_local(min((moment for _, moment in rows[name] if moment), default=None)),
+                address=name.lower(),
+                members=tuple(sorted({target for target, _ in rows[name.lower()]})),
+                created=from_local(min((moment for _, moment in rows[name.lower()] if moment), default=None)),
             )
             for name in found
         ]
@@ -168,7 +168,7 @@ class Aliases(store.Aliases):
         )
         rows: dict[str, Any] = defaultdict(list)
         for name, target, created in connection.execute(query).all():
-            rows[name].append((target, created))
+            rows[name.lower()].append((target, created))
         return rows
 
     def _condition(self, domain: str | None, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
