@@ -416,7 +416,10 @@ class LedgerMailboxes(store.DeletedMailboxes):
         if address is not None:
             conditions.append(columns.username.in_(spellings(address, held_address(address))))
         if due is not None:
-            conditions += [columns.delete_date <= due, columns.delete_date >= ERA]  # never true for an undated record
+            day = columns.delete_date
+            # Each side names the day, for its index. Without a mailbox there is nothing that "for ever" could keep.
+            undated = or_(day.is_(None), day < ERA)
+            conditions.append(or_(and_(day <= due, day >= ERA), and_(undated, self._ledger.nameless)))
         return and_(*conditions)
 
 

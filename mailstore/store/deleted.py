@@ -45,7 +45,9 @@ class DeletedMailboxes(ABC):
         due: date | None = None,
         after: int = 0,
     ) -> Iterator[DeletedMailbox]:
-        """Iterate over records by rising id; `due` selects those that are due on that day (undated ones never are).
+        """Iterate over records by rising id; `due` selects those that are due on that day.
+
+        An undated one never is, unless it names no mailbox: then nothing is kept by it.
 
         `after`: only those with a greater id.
         """

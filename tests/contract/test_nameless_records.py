@@ -37,14 +37,22 @@ def test_a_record_without_a_mailbox_is_forgotten(store_rig: StoreRig) -> None:
     record(store, "@example.com", "", TODAY)
     record(store, "ghost@example.com", "/", TODAY)
     record(store, "later@example.com", "", TODAY + timedelta(days=9))
-    record(store, "undated@example.com", "", None)
+    record(store, "undated@example.com", "", None)  # as the panel writes it for "keep for ever"
+    record(store, "kept@example.com", f"{store_rig.root}/kept", None)
     findings = [finding for finding in store.check() if finding.code in ("record-without-home", "home-unusable")]
     assert {(finding.subject, finding.severity) for finding in findings} == {
         (address, "notice")
-        for address in ("@example.com", "ghost@example.com", "later@example.com", "undated@example.com")
+        for address in (
+            "@example.com",
+            "ghost@example.com",
+            "later@example.com",
+            "undated@example.com",
+            "kept@example.com",
+        )
     }
     rehearsed = {outcome.record.address: outcome.action for outcome in purge_due(store, dry_run=True) if outcome.record}
-    assert rehearsed == {"gone@example.com": "would purge", "@example.com": "absent", "ghost@example.com": "absent"}
+    nameless = {"@example.com": "absent", "ghost@example.com": "absent", "undated@example.com": "absent"}
+    assert rehearsed == {"gone@example.com": "would purge", **nameless}
     purged = {outcome.record.address: outcome.action for outcome in purge_due(store) if outcome.record}
-    assert purged == {"gone@example.com": "purged", "@example.com": "absent", "ghost@example.com": "absent"}
-    assert [left.address for left in store.deleted.list()] == ["later@example.com", "undated@example.com"]
+    assert purged == {"gone@example.com": "purged", **nameless}
+    assert [left.address for left in store.deleted.list()] == ["later@example.com", "kept@example.com"]
