@@ -24,6 +24,7 @@ from typing import Annotated, Any
 import click
 import msgspec
 
+from mailstore.cli.exits import MEANINGS
 from mailstore.cli.root import root
 from mailstore.config import AtmailConfig, Config, DaemonConfig, DialectConfig, HttpConfig, LayoutConfig, StoreConfig
 from mailstore.driver.rights import KINDS, Needs, Operation, Rule
@@ -54,15 +55,33 @@ a tab or a carriage return has an apostrophe in front, so that no spreadsheet ca
 in a column stands below its row.
 
 """
+_EXITS_INTRO = """\
+## Exit codes and errors
+
+The classes are those of `mailstore.errors`; a refusal has changed nothing. A command for many things at once ends with the
+worst of what it met: a fault before what may pass, and that before refusals; refusals of several kinds are 3.
+
+With `--format json` an error is one line on standard error with one object: `class`, `message`, `subject` (the address,
+domain or path), `field` (the parameter or option), `retryable` (whether the same command may succeed later), `state` (what
+was left behind), `exit_code`, and for a call about many things `rows`, each with the number of its `row` and the same
+fields. What is not known is null. What a change leaves to be done outside of the store is a line of its own,
+`{"notice": {...}}`.
+
+"""
 
 
 def cli_page() -> str:
     """Return docs/cli.md."""
     context = click.Context(root, info_name="mailstore")
-    parts = [_CLI_INTRO, _options(context), f"{_plain(root.epilog or '')}\n\n"]
+    parts = [_CLI_INTRO, _options(context), f"{_plain(root.epilog or '')}\n\n", _exits()]
     parts += (_command(inner) for inner in _commands(context))
     parts += [_service_help("mailstored", "The daemon."), "\n", _service_help("mailstore-http", "The HTTP service.")]
     return "".join(parts)
+
+
+def _exits() -> str:
+    rows = [(str(int(code)), classes, meaning) for code, (classes, meaning) in MEANINGS.items()]
+    return f"{_EXITS_INTRO}{_table(('Code', 'Errors', 'Meaning'), rows)}"
 
 
 def _commands(context: click.Context) -> Iterator[click.Context]:

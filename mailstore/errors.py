@@ -25,13 +25,15 @@
             └── HomeExists         there is something at the path of a new home
 
 The message says what was refused, for which subject and why. ``subject`` is the address, domain or path concerned,
-``temporary`` whether the same call may succeed later, ``state`` what was left behind when that is not "nothing".
+``field`` the parameter, ``temporary`` whether the same call may succeed later, ``state`` what was left behind when that is
+not "nothing".
 The server's or system's own exception is attached as ``__cause__``. No message ever holds a password or a hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "StoreDenied",
     "StoreError",
     "StoreUnavailable",
+    "about_field",
 ]
 
 
@@ -67,16 +70,20 @@ class MailstoreError(Exception):
     message: what happened and what to do next, one line.
     subject: the address, domain or path concerned, if there is one.
     state: what was left behind, if anything; an operation normally leaves nothing.
+    field: the parameter whose value was refused, if it was one.
     """
 
     temporary: ClassVar[bool] = False
     """Whether the same call may succeed later without anybody changing anything."""
 
-    def __init__(self, message: str, *, subject: str | None = None, state: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, subject: str | None = None, state: str | None = None, field: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.subject = subject
         self.state = state
+        self.field = field
 
     def __str__(self) -> str:
         return f"{self.message} ({self.state})" if self.state else self.message
@@ -100,6 +107,11 @@ class InvalidQuota(InvalidValue):
 
 class InvalidPassword(InvalidValue):
     """An unknown scheme, an empty password, or a hash that no reader could verify."""
+
+    def __init__(
+        self, message: str, *, subject: str | None = None, state: str | None = None, field: str | None = "password"
+    ) -> None:
+        super().__init__(message, subject=subject, state=state, field=field)
 
 
 class AlreadyExists(Refused):
@@ -132,7 +144,9 @@ class BulkRefused(Refused):
         self.rows = tuple(rows)
         index, first = self.rows[0]
         more = f", and {len(self.rows) - 1} more" if len(self.rows) > 1 else ""
-        super().__init__(f"nothing was written: row {index + 1}: {first}{more}", subject=first.subject)
+        super().__init__(
+            f"nothing was written: row {index + 1}: {first}{more}", subject=first.subject, field=first.field
+        )
 
 
 class ConfigurationError(MailstoreError):
@@ -173,3 +187,14 @@ class HomeRefused(HomeError):
 
 class HomeExists(HomeRefused):
     """There is something at the path of a new home; it may be somebody's mail."""
+
+
+@contextmanager
+def about_field(name: str) -> Iterator[None]:
+    """Name a parameter in what is refused within, unless that names one already."""
+    try:
+        yield
+    except Refused as error:
+        if error.field is None:
+            error.field = name
+        raise

@@ -5,10 +5,10 @@ Lists of names take an iterable (the whole new set) or an `Edit` (add and remove
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
-from mailstore.errors import InvalidValue, NotSupported
+from mailstore.errors import InvalidValue, NotSupported, about_field
 from mailstore.model import Edit, Names
 from mailstore.quota import Quota, QuotaLike
 
@@ -19,6 +19,7 @@ __all__ = [
     "BulkAccountFields",
     "DomainFields",
     "MailingListFields",
+    "first_names",
     "is_so",
     "plain",
     "reject_unknown",
@@ -154,7 +155,7 @@ def reject_unsupported(
     """
     for name in sorted(fields.keys() - set(supported)):
         if not is_so(fields[name], getattr(blank, name)):
-            raise NotSupported(f"{store} has no place for {name}; {instead}")
+            raise NotSupported(f"{store} has no place for {name}; {instead}", field=name)
 
 
 def is_so(value: object, present: object) -> bool:
@@ -168,6 +169,12 @@ def is_so(value: object, present: object) -> bool:
         names = tuple(value.apply(present) if isinstance(value, Edit) else value)
         return all(name in present for name in names) and all(name in names for name in present)
     return type(value) is type(present) and value == present
+
+
+def first_names(fields: Mapping[str, Any], field: str, new: Callable[[str], str]) -> tuple[str, ...]:
+    """Return a set of addresses among parameters, in normal form, where there is nothing yet. Raises InvalidAddress."""
+    with about_field(field):
+        return tuple(dict.fromkeys(new(name) for name in plain(fields.get(field, ()))))
 
 
 def plain(names: Names) -> Iterable[str]:

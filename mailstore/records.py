@@ -56,10 +56,12 @@ def from_dict(kind: type[_Record], values: Mapping[str, Any]) -> _Record:
         raise InvalidValue(f"{kind.__name__}: an object is wanted, not {_named(values)}")
     unknown = sorted(values.keys() - known.keys())
     if unknown:
-        raise InvalidValue(f"{kind.__name__} has no field {unknown[0]!r}; it has {', '.join(known)}")
+        raise InvalidValue(
+            f"{kind.__name__} has no field {unknown[0]!r}; it has {', '.join(known)}", field=str(unknown[0])
+        )
     missing = [name for name, one in known.items() if name not in values and _required(one)]
     if missing:
-        raise InvalidValue(f"{kind.__name__}: the field {missing[0]!r} is missing")
+        raise InvalidValue(f"{kind.__name__}: the field {missing[0]!r} is missing", field=missing[0])
     return kind(**{name: _read(hints[name], value, name) for name, value in values.items()})
 
 
@@ -132,7 +134,7 @@ def _read(hint: Any, value: Any, name: str) -> Any:
         return None if value is None else _read(_without_none(parts), value, name)
     if origin is typing.Literal:
         if value not in parts:
-            raise InvalidValue(f"{name}: {value!r} is none of {', '.join(map(repr, parts))}")
+            raise InvalidValue(f"{name}: {value!r} is none of {', '.join(map(repr, parts))}", field=name)
         return value
     if origin is tuple:
         _require(value, list, name)
@@ -146,16 +148,16 @@ def _read(hint: Any, value: Any, name: str) -> Any:
 def _read_form(hint: Any, value: Any, name: str) -> Any:
     wanted, convert, _ = _FORMS[hint]
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise InvalidValue(f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}")
+        raise InvalidValue(f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}", field=name)
     try:
         return convert(value)
     except (ValueError, InvalidValue) as error:
-        raise InvalidValue(f"{name}: {error}") from error
+        raise InvalidValue(f"{name}: {error}", field=name) from error
 
 
 def _require(value: Any, kind: type, name: str) -> None:
     if not isinstance(value, kind):
-        raise InvalidValue(f"{name}: {_json_name(kind)} is wanted, not {_named(value)}")
+        raise InvalidValue(f"{name}: {_json_name(kind)} is wanted, not {_named(value)}", field=name)
 
 
 def _json_name(kind: type) -> str:

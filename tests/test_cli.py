@@ -226,14 +226,14 @@ class TestAccount:
         assert gone == {**rehearsed, "dry_run": False, "id": 1}
         assert (gone["home"], gone["due"]) == (home, rehearsed["due"])
         assert Path(home).is_dir()
-        assert cli.error(*line, code=3) == "mailstore: there is no account bob@example.com\n"
+        assert cli.error(*line, code=5) == "mailstore: there is no account bob@example.com\n"
 
     def test_verify_password_answers_with_its_exit_code(self, cli: Cli) -> None:
         cli("account", "create", "bob@example.com", "--password-hash-stdin", stdin=hash_password(PASSWORD, "SSHA512"))
         line = ("account", "verify-password", "bob@example.com", "--password-stdin")
         assert cli.json(*line, stdin="wrong", code=1) == {"address": "bob@example.com", "verified": False}
         assert cli(*line, "--rehash", stdin=PASSWORD, form="table") == "the password is right\n"
-        cli.error("account", "verify-password", "eve@example.com", "--password-stdin", stdin="x", code=3)
+        cli.error("account", "verify-password", "eve@example.com", "--password-stdin", stdin="x", code=5)
 
     def test_update_all(self, cli: Cli) -> None:
         cli.account("a@example.com")
@@ -307,13 +307,13 @@ class TestAdmin:
         cli("domain", "create", "b.org")
         cli("admin", "create", "boss@admin.org", "--generate", "--domain", "b.org")
         assert cli("--as", "boss@admin.org", "domain", "list").startswith("b.org\t")
-        cli.error("--as", "boss@admin.org", "domain", "show", "example.com", code=3)
-        cli.error("--as", "nobody@admin.org", "domain", "list", code=3)
+        cli.error("--as", "boss@admin.org", "domain", "show", "example.com", code=5)
+        cli.error("--as", "nobody@admin.org", "domain", "list", code=5)
 
     @pytest.mark.parametrize("words", [("lookups", "dovecot"), ("schema", "check"), ("schema", "add-retention-table")])
     def test_an_acting_admin_runs_no_server(self, cli: Cli, words: tuple[str, ...]) -> None:
         cli("admin", "create", "boss@admin.org", "--generate", "--global-admin")
-        assert "leave out --as" in cli.error("--as", "boss@admin.org", *words, code=3)
+        assert "leave out --as" in cli.error("--as", "boss@admin.org", *words, code=8)
 
 
 class TestDeleted:
@@ -331,7 +331,7 @@ class TestDeleted:
         gone("deleted", "reschedule", "1", "--keep-days", "7")
         assert gone("deleted", "list", "--address", "bob@example.com", "--domain", "example.com", "--count") == "1\n"
         gone.error("deleted", "reschedule", "1", code=2)
-        gone.error("deleted", "show", "99", code=3)
+        gone.error("deleted", "show", "99", code=5)
 
     def test_restore(self, gone: Cli) -> None:
         back = gone.json("deleted", "restore", "1", "--quota", "3G")

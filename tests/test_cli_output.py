@@ -165,7 +165,7 @@ class TestDone:
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (NotFound("there is no x"), 3, "mailstore: there is no x\n"),
+        (NotFound("there is no x"), 5, "mailstore: there is no x\n"),
         (BulkRefused([(0, NotFound("no x"))]), 3, "mailstore: nothing was written: row 1: no x\n"),
         (ConfigurationError("bad"), 2, "mailstore: bad\n"),
         (SchemaMismatch("bad"), 1, "mailstore: bad\n"),
@@ -196,7 +196,7 @@ def test_a_traceback_only_for_debugging(capsys: pytest.CaptureFixture[str], monk
         raise NotFound("x")
 
     monkeypatch.setenv("MAILSTORE_DEBUG", "1")
-    assert failures.exit_code(fail) == 3
+    assert failures.exit_code(fail) == 5
     assert "Traceback" in capsys.readouterr().err
 
 

@@ -91,7 +91,7 @@ def test_the_installed_script(cli: Cli) -> None:
 
 
 def test_exit_codes_and_one_line_of_error(cli: Cli) -> None:
-    for code, *line in ((3, "account", "show", "x@example.com"), (2, "account"), (0, "check")):
+    for code, *line in ((5, "account", "show", "x@example.com"), (2, "account"), (0, "check")):
         result = cli.process(*map(str, line))
         assert result.returncode == code
         assert "Traceback" not in result.stderr

@@ -64,7 +64,7 @@ class TestPlaces:
     def test_a_value_or_an_argument_that_looks_like_one_stays(self, cli: Cli) -> None:
         cli.account("bob@example.com", "--name", "--quiet")
         assert cli.json("account", "show", "bob@example.com")["name"] == "--quiet"
-        assert "'--url' cannot be used" in cli.error("account", "show", "--", "--url", code=3)
+        assert "'--url' cannot be used" in cli.error("account", "show", "--", "--url", code=4)
 
     @pytest.mark.parametrize(
         ("line", "meant"),
@@ -81,7 +81,7 @@ class TestPlaces:
 
 def test_a_domain_that_is_not_there_is_an_error(cli: Cli) -> None:
     for line in ("account list", "account list --count", "alias list"):
-        assert "typo.org" in cli.error(*line.split(), "--domain", "typo.org", code=3)
+        assert "typo.org" in cli.error(*line.split(), "--domain", "typo.org", code=5)
     assert cli("account", "list", "--domain", "example.com") == ""
     assert cli("deleted", "list", "--domain", "typo.org") == ""
 

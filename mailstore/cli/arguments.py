@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-__all__ = ["hoisted"]
+__all__ = ["asked_format", "hoisted"]
 
 
 def hoisted(root: click.Group, ctx: click.Context, args: Sequence[str]) -> list[str]:
@@ -40,3 +40,17 @@ def hoisted(root: click.Group, ctx: click.Context, args: Sequence[str]) -> list[
 def _options(command: click.Command, ctx: click.Context) -> Mapping[str, click.Option]:
     options = (each for each in command.get_params(ctx) if isinstance(each, click.Option))
     return {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
+
+
+def asked_format(root: click.Group, args: Sequence[str]) -> str | None:
+    """Return what the last ``--format`` among arguments says, also if they cannot be parsed; None if there is none."""
+    words = iter(hoisted(root, click.Context(root, info_name="mailstore", resilient_parsing=True), args))
+    form = None
+    for word in words:
+        if word == "--":
+            break
+        if word == "--format":
+            form = next(words, None)
+        elif word.startswith("--format="):
+            form = word.partition("=")[2]
+    return form

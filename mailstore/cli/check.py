@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from mailstore.cli.failures import FAULT
+from mailstore.cli.exits import ExitCode
 from mailstore.cli.session import Session
 from mailstore.model import Finding
 
@@ -32,4 +32,4 @@ def check(ctx: click.Context, repair_counters: bool) -> None:
             yield finding
 
     session.output.many(Finding, findings())
-    ctx.exit(FAULT if errors else 0)
+    ctx.exit(ExitCode.FAULT if errors else 0)

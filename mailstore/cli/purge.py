@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailstore.cli.failures import FAULT
+from mailstore.cli.exits import ExitCode
 from mailstore.cli.results import Purged
 from mailstore.cli.session import Caution, Session, destroys
 from mailstore.cli.terminal import confirm, progress
@@ -54,7 +54,7 @@ def purge(ctx: click.Context, caution: Caution) -> None:
         session.output.many(Purged, outcomes())
     if stop():
         raise click.Abort
-    ctx.exit(FAULT if left else 0)
+    ctx.exit(ExitCode.FAULT if left else 0)
 
 
 def _result(outcome: Outcome) -> Purged:

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from mailstore.cli.arguments import hoisted
+from mailstore.cli.arguments import asked_format, hoisted
+from mailstore.cli.exits import MEANINGS
 from mailstore.cli.failures import exit_code, silenced
 from mailstore.cli.output import FORMATS, Output
 from mailstore.cli.session import Session
@@ -47,15 +48,16 @@ NOUNS = (
 _PRODUCTS = {"afterlogic": "products.afterlogic", "atmail": "products.atmail", "export": "products.ldif"}
 """The commands that know a driver lie apart."""
 
-_EPILOG = """\
+_EPILOG = f"""\
 Options of mailstore itself may also stand behind the noun or the verb, unless that has one of the same name.
 
 Formats: 'table' is for people and the default on a terminal. 'lines' is the default elsewhere: one record a line, the
 address first, separated by tabs ('show' gives one field a line). 'json' and 'csv' hold everything; their fields have the
 names of the library.
 
-Exit codes: 0 done; 1 a fault of the store or the disk, a finding, a wrong password, a kept mailbox, or an answer of "no";
-2 usage or configuration; 3 refused, nothing was changed; 75 temporary, try again; 130 interrupted.
+With --format json an error is one object on standard error: its class, message, subject, field, whether it is retryable.
+
+Exit codes: {"; ".join(f"{code} {meaning}" for code, (_, meaning) in MEANINGS.items())}.
 
 Commands that destroy ask first if standard input is a terminal, unless --yes is given; elsewhere they do not ask.
 Passwords are never arguments. The database password comes from password_file or $MAILSTORE_PASSWORD. With
@@ -102,7 +104,8 @@ class _Root(click.Group):
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
-        sys.exit(exit_code(run))
+        given = sys.argv[1:] if args is None else args
+        sys.exit(exit_code(run, as_json=asked_format(self, given) == "json"))
 
 
 @click.group(cls=_Root, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

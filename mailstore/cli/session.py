@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from mailstore.cli.output import Output
 from mailstore.cli.terminal import confirm, safe
 from mailstore.errors import PermissionDenied
 from mailstore.model import Capability, DeletedMailbox
+from mailstore.records import to_dict
 
 if TYPE_CHECKING:
     from mailstore.config import StoreConfig
@@ -153,7 +155,10 @@ class Session:
         """Tell what is left to be done outside of the store, and close what was opened."""
         for opened in vars(self).keys() & {"store", "records"}:  # by these properties
             for notice in getattr(self, opened).take_notices():
-                click.echo(f"mailstore: {safe(notice.message)}; run: {safe(notice.command)}", err=True)
+                if self.output.form == "json":
+                    click.echo(json.dumps({"notice": to_dict(notice)}), err=True)
+                else:
+                    click.echo(f"mailstore: {safe(notice.message)}; run: {safe(notice.command)}", err=True)
         self._open.close()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailstore.address import any_address
-from mailstore.driver.names import Owners, Wanted, edited, wanted
+from mailstore.driver.names import Owners, Wanted, edited, wanted_in
 from mailstore.driver.values import flag
 from mailstore.model import Edit
 
@@ -34,7 +34,8 @@ class Forwarding:
     def parse(cls, fields: Mapping[str, Any]) -> Forwarding:
         """Read what parameters say of it. Raises InvalidValue."""
         keep_copy = bool(_keep_copy(fields["keep_copy"])) if "keep_copy" in fields else None
-        return cls(wanted(fields.get("forwarding", Edit()), any_address), keep_copy)
+        destinations = wanted_in(fields, "forwarding", any_address)
+        return cls(Edit() if destinations is None else destinations, keep_copy)
 
     def of_new(self, address: str) -> tuple[tuple[str, ...], bool]:
         """Return what `after` does for a new account, whose mail goes to itself."""

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from mailstore.address import domain_part, held_address, local_part
-from mailstore.errors import InvalidAddress
+from mailstore.errors import InvalidAddress, about_field
 from mailstore.fields import plain
 from mailstore.model import Edit, Names
 
@@ -134,7 +134,14 @@ Wanted: TypeAlias = "Edit | Given"
 
 def wanted_in(fields: Mapping[str, Any], name: str, new: Callable[[str], str]) -> Wanted | None:
     """Return what parameters want of the set of addresses `name`, as `wanted` does; None if they do not say."""
-    return None if fields.get(name) is None else wanted(fields[name], new)
+    if fields.get(name) is None:
+        return None
+    with about_field(name):
+        found = wanted(fields[name], new)
+    if isinstance(found, Given):
+        for refused in found.odd.values():
+            refused.field = name
+    return found
 
 
 def wanted(names: Names, new: Callable[[str], str], held: Callable[[str], str] = held_address) -> Wanted:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from mailstore import address
-from mailstore.errors import InvalidValue
+from mailstore.errors import InvalidValue, Refused
 
 __all__ = [
     "ACCESS_POLICIES",
@@ -51,7 +51,15 @@ Column: TypeAlias = "tuple[str, Callable[[Any], Any]]"
 
 def checked(fields: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
     """Return the values by column of those parameters in `fields` that `columns` lists. Raises InvalidValue."""
-    return {column: check(fields[name]) for name, (column, check) in columns.items() if name in fields}
+    found: dict[str, Any] = {}
+    for name, (column, check) in columns.items():
+        if name in fields:
+            try:
+                found[column] = check(fields[name])
+            except Refused as error:
+                error.field = error.field or name
+                raise
+    return found
 
 
 def now() -> datetime:
@@ -63,7 +71,7 @@ def due_date(keep_mailbox_days: int | None) -> date:
     """Return the day (UTC) on which a mailbox is due; None means 100 years. Raises InvalidValue."""
     days = _DEFAULT_KEEP_DAYS if keep_mailbox_days is None else keep_mailbox_days
     if not 0 <= days <= 2_000_000:
-        raise InvalidValue(f"keep_mailbox_days must be 0 or more days, not {days}")
+        raise InvalidValue(f"keep_mailbox_days must be 0 or more days, not {days}", field="keep_mailbox_days")
     return now().date() + timedelta(days=days)
 
 
@@ -72,10 +80,10 @@ def text(name: str, limit: int = 255) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if not isinstance(value, str):
-            raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}")
+            raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}", field=name)
         value = value.strip()
         if len(value) > limit:
-            raise InvalidValue(f"{name}: longer than {limit} characters")
+            raise InvalidValue(f"{name}: longer than {limit} characters", field=name)
         _refuse_unseen(name, value)
         return value
 
@@ -87,10 +95,10 @@ def long_text(name: str) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if not isinstance(value, str):
-            raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}")
+            raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}", field=name)
         _refuse_halves(name, value)
         if "\0" in value or len(value.encode()) > _TEXT_BYTES:
-            raise InvalidValue(f"{name}: it holds a NUL character or is longer than {_TEXT_BYTES} bytes")
+            raise InvalidValue(f"{name}: it holds a NUL character or is longer than {_TEXT_BYTES} bytes", field=name)
         return value
 
     return check
@@ -101,12 +109,14 @@ def _refuse_unseen(name: str, value: str) -> None:
     _refuse_halves(name, value)
     for character in value:
         if character in _TURNS or unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
-            raise InvalidValue(f"{name}: control characters are not allowed, and U+{ord(character):04X} is one")
+            raise InvalidValue(
+                f"{name}: control characters are not allowed, and U+{ord(character):04X} is one", field=name
+            )
 
 
 def _refuse_halves(name: str, value: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidValue(f"{name}: it holds bytes that are no text, or half a character")
+        raise InvalidValue(f"{name}: it holds bytes that are no text, or half a character", field=name)
 
 
 def language(value: str) -> str:
@@ -119,14 +129,14 @@ def language(value: str) -> str:
 def timezone(value: str) -> str:
     """Check a time zone name like ``Europe/Rome``; an offset has a colon, which settings cannot hold."""
     if value and not _TIMEZONE.fullmatch(value):
-        raise InvalidValue(f"time zone {value!r}: write a name like Europe/Rome")
+        raise InvalidValue(f"time zone {value!r}: write a name like Europe/Rome", field="timezone")
     return value
 
 
 def transport(value: str) -> str:
     """Check a Postfix transport: ``dovecot``, ``lmtp:unix:private/dovecot-lmtp``, ``relay:[192.0.2.1]:25``."""
     if value and not (_TRANSPORT.fullmatch(value) and len(value) <= 255):
-        raise InvalidValue(f"transport {value!r}: write it like dovecot, or lmtp:inet:127.0.0.1:24")
+        raise InvalidValue(f"transport {value!r}: write it like dovecot, or lmtp:inet:127.0.0.1:24", field="transport")
     return value
 
 
@@ -147,11 +157,11 @@ def next_hop(value: str) -> str:
 def networks(values: Iterable[str]) -> str | None:
     """Return networks as Dovecot reads them, with commas; None for none, because '' would lock the account out."""
     if isinstance(values, str):
-        raise InvalidValue(f"allow_nets: a list of networks is wanted, not the text {values!r}")
+        raise InvalidValue(f"allow_nets: a list of networks is wanted, not the text {values!r}", field="allow_nets")
     try:
         parsed = [ipaddress.ip_network(value.strip(), strict=False) for value in values]
     except ValueError as error:
-        raise InvalidValue(f"allow_nets: {error}") from error
+        raise InvalidValue(f"allow_nets: {error}", field="allow_nets") from error
     unique = dict.fromkeys(parsed)
     return ",".join(str(net.network_address if net.num_addresses == 1 else net) for net in unique) or None
 
@@ -164,14 +174,14 @@ def optional_address(value: str) -> str:
 def mailbox_format(value: str) -> str:
     """Check the name of a Dovecot mailbox format."""
     if value not in {"maildir", "mdbox", "sdbox"}:
-        raise InvalidValue(f"mailbox format {value!r}: it must be maildir, mdbox or sdbox")
+        raise InvalidValue(f"mailbox format {value!r}: it must be maildir, mdbox or sdbox", field="mailbox_format")
     return value
 
 
 def mailbox_folder(value: str) -> str:
     """Check the name of the folder below the home; an empty one makes Dovecot 2.3 unable to open the mailbox."""
     if not re.fullmatch(r"[A-Za-z0-9]{1,20}", value):
-        raise InvalidValue(f"mailbox folder {value!r}: 1 to 20 letters and digits")
+        raise InvalidValue(f"mailbox folder {value!r}: 1 to 20 letters and digits", field="mailbox_folder")
     return value
 
 
@@ -179,7 +189,9 @@ def access_policy(value: str) -> str:
     """Check who may send to an alias."""
     policy = value.lower()
     if policy not in ACCESS_POLICIES:
-        raise InvalidValue(f"access policy {value!r}: it must be one of {', '.join(ACCESS_POLICIES)}")
+        raise InvalidValue(
+            f"access policy {value!r}: it must be one of {', '.join(ACCESS_POLICIES)}", field="access_policy"
+        )
     return policy
 
 
@@ -188,7 +200,7 @@ def flag(name: str) -> Callable[[Any], int]:
 
     def check(value: Any) -> int:
         if not isinstance(value, bool):
-            raise InvalidValue(f"{name}: True or False is wanted, not {value!r}")
+            raise InvalidValue(f"{name}: True or False is wanted, not {value!r}", field=name)
         return int(value)
 
     return check

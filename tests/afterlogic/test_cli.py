@@ -54,9 +54,9 @@ def test_accounts_and_domains(store: AfterLogicStore, call: Any, tmp_path: Path)
     assert [entry["name"] for entry in call("afterlogic", "domains")] == ["example.com"]
     assert call("afterlogic", "account-update", BOB, "--signature-use", "2")["settings"]["signature_use"] == "2"
     assert "decided by the domain" in call(
-        "afterlogic", "account-create", "x@example.com", "--password-stdin", "--incoming-port", "1", code=3
+        "afterlogic", "account-create", "x@example.com", "--password-stdin", "--incoming-port", "1", code=4
     )
-    assert "delete these first" in call("afterlogic", "domain-delete", "example.com", code=3)
+    assert "delete these first" in call("afterlogic", "domain-delete", "example.com", code=4)
     assert call("afterlogic", "account-unlink", "bob@gmail.com", BOB, "--dry-run")["dry_run"]
     assert len(store.accounts.linked(BOB)) == 1
     call("afterlogic", "account-unlink", "bob@gmail.com", BOB)
@@ -70,7 +70,7 @@ def test_token(rig: Rig, store: AfterLogicStore) -> None:
     assert store.rest.check(done.stdout.strip()).login == "mailadm"
     assert PASSWORD not in done.stdout + done.stderr
     refused = run("--url", rig.url, "afterlogic", "token", "mailadm", "--password-stdin", stdin="wrong\n")
-    assert refused.exit_code == 3
+    assert refused.exit_code == 8
     assert "wrong" not in refused.stderr
 
 
@@ -81,12 +81,12 @@ def test_tenants(store: AfterLogicStore, call: Any) -> None:
     assert store.tenants.login("acme", "secret") is not None
     call("afterlogic", "domain-create", "acme.com", "--tenant", "acme")
     call("account", "create", "bob@acme.com", "--password-stdin")
-    assert "may have 1 accounts" in call("account", "create", "eve@acme.com", "--password-stdin", code=3)
+    assert "may have 1 accounts" in call("account", "create", "eve@acme.com", "--password-stdin", code=7)
     assert not call("afterlogic", "tenant-update", "acme", "--disabled")["enabled"]
     assert not store.domains.get("acme.com").enabled
     assert [tenant["login"] for tenant in call("afterlogic", "tenants")] == ["acme"]
     assert [entry["name"] for entry in call("afterlogic", "domains", "--tenant", "acme")] == ["acme.com"]
-    assert "acme.com" in call("afterlogic", "tenant-delete", "acme", code=3)
+    assert "acme.com" in call("afterlogic", "tenant-delete", "acme", code=4)
     call("domain", "delete", "acme.com", "--keep-days", "0")
     call("afterlogic", "tenant-delete", "acme")
     assert call("afterlogic", "tenants") == []
@@ -101,8 +101,8 @@ def test_what_this_store_lacks(store: AfterLogicStore, call: Any) -> None:
         ("account", "update", BOB, "--language", "de_DE"), ("domain", "update", "example.com", "--max-accounts", "3"),
         ("lookups", "dovecot"), ("lookups", "postfix"), ("domain", "alias-add", "example.com", "x.com"),
     ):  # fmt: skip
-        assert call(*arguments, code=3)
-    assert "--as" not in call("--as", "x@example.com", "account", "list", code=3)
+        assert call(*arguments, code=9)
+    assert "--as" not in call("--as", "x@example.com", "account", "list", code=9)
 
 
 @only("sqlite")
@@ -122,7 +122,7 @@ def test_lookups_are_written(rig: Rig, tmp_path: Path) -> None:
 
 def test_other_stores_have_no_such_commands(rigs: Callable[[str], Any]) -> None:
     done = run("--url", rigs("sqlite").url, "afterlogic", "accounts")
-    assert done.exit_code == 3
+    assert done.exit_code == 9
     assert "no AfterLogic store" in done.stderr
 
 

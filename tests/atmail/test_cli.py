@@ -59,7 +59,7 @@ def test_roles_and_permissions(cli: Cli) -> None:
     assert "nothing to change" in cli.error("atmail", "role-update", "help", code=2)
     assert cli("atmail", "role-delete", "help", "--dry-run")["dry_run"]
     assert not cli("atmail", "role-delete", "help", "--yes")["dry_run"]
-    assert "no role help" in cli.error("atmail", "role-delete", "help", "--yes", code=3)
+    assert "no role help" in cli.error("atmail", "role-delete", "help", "--yes", code=5)
 
 
 def test_admins(cli: Cli, store: AtmailStore) -> None:
@@ -80,7 +80,7 @@ def test_admins(cli: Cli, store: AtmailStore) -> None:
     assert cli("atmail", "admin-rights", "sub")["roles"] == []
     assert "nothing to change" in cli.error("atmail", "admin-update", "sub", code=2)
     assert cli("admin", "login", "sub", "--password-stdin", stdin=f"{made['generated_password']}\n")["address"] == "sub"
-    assert "lacks the permission" in cli.error("--as", "sub", "domain", "create", "new.com", code=3)
+    assert "lacks the permission" in cli.error("--as", "sub", "domain", "create", "new.com", code=8)
     assert cli("admin", "delete", "sub", "--yes")["address"] == "sub"
 
 
@@ -92,7 +92,7 @@ def test_aliases(cli: Cli) -> None:
     assert cli("account", "show", "bob@example.com")["forwarding"] == ["x@else.org"]
     assert cli("atmail", "alias-delete", "--id", str(row["id"]), "--dry-run")["rows"] == 1
     assert cli("atmail", "alias-delete", "--name", "sales@example.com", "--yes")["rows"] == 1
-    assert "say which" in cli.error("atmail", "alias-delete", "--yes", code=3)
+    assert "say which" in cli.error("atmail", "alias-delete", "--yes", code=4)
     assert len(cli("atmail", "alias-list")) == 1
 
 
@@ -105,7 +105,7 @@ def test_accounts_and_provisioning(cli: Cli) -> None:
     done = cli("atmail", "provision", "eve@example.com", "--services", "3")
     assert done["contact_account_id"] is None
     assert cli("atmail", "provisioned", "eve@example.com") == done
-    assert "is an account" in cli.error("atmail", "provision-remove", "eve@example.com", "--yes", code=3)
+    assert "is an account" in cli.error("atmail", "provision-remove", "eve@example.com", "--yes", code=4)
     cli("account", "delete", "eve@example.com", "--keep-days", "0", "--yes")
     assert cli("atmail", "provision-remove", "eve@example.com", "--yes") == {
         "address": "eve@example.com",
@@ -122,9 +122,9 @@ def test_a_dry_run_changes_nothing(cli: Cli, rig: AtmailRig) -> None:
 
 
 def test_what_the_store_lacks(cli: Cli) -> None:
-    assert "language" in cli.error("account", "update", "bob@example.com", "--language", "de_DE", code=3)
-    assert "never admins" in cli.error("admin", "promote", "bob@example.com", code=3)
-    assert "Exim" in cli.error("lookups", "postfix", code=3)
+    assert "language" in cli.error("account", "update", "bob@example.com", "--language", "de_DE", code=9)
+    assert "never admins" in cli.error("admin", "promote", "bob@example.com", code=9)
+    assert "Exim" in cli.error("lookups", "postfix", code=9)
     assert "userStatus" in cli.run("lookups", "dovecot", form="table").stdout
     assert cli("schema", "check") == []
 
@@ -133,7 +133,7 @@ def test_another_kind_of_store_is_refused(workdir: Path) -> None:
     url = f"iredmail+sqlite:///{workdir}/vmail.db"
     assert run("--url", url, "schema", "create").exit_code == 0
     done = run("--url", url, "atmail", "roles")
-    assert (done.exit_code, "no atmail store" in done.stderr) == (3, True)
+    assert (done.exit_code, "no atmail store" in done.stderr) == (9, True)
 
 
 def test_the_daemon_purges_and_checks(rig: AtmailRig, store: AtmailStore, workdir: Path) -> None:

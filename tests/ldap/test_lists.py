@@ -488,7 +488,7 @@ class TestCommand:
         assert cli("list", "--count") == 2
         assert cli("show", "every@example.com")["name"] == "All"
         assert cli("delete", "every@example.com", "--yes") == {"address": "every@example.com", "dry_run": False}
-        assert run("--url", rig.url, "list", "show", "every@example.com").exit_code == 3
+        assert run("--url", rig.url, "list", "show", "every@example.com").exit_code == 5
 
 
 def operations(store: IRedMailDirectory, action: Callable[[], object]) -> list[str]:

@@ -48,15 +48,15 @@ def test_says_nothing_after_a_rehearsal_or_a_refusal(box: BoxRig) -> None:
     rehearsed = call(box, "account", "delete", BOB, "--dry-run")
     assert (rehearsed.exit_code, rehearsed.stderr) == (0, "")
     refused = create(box)
-    assert refused.exit_code == 3
+    assert refused.exit_code == 6
     assert "mailconfig" not in refused.stderr
 
 
 def test_keeping_for_days_takes_our_tables(box: BoxRig) -> None:
     create(box)
     refused = call(box, "account", "delete", BOB, "--keep-days", "30")
-    assert (refused.exit_code, "schema add-retention-table" in refused.stderr) == (3, True)
-    assert call(box, "deleted", "list").exit_code == 3
+    assert (refused.exit_code, "schema add-retention-table" in refused.stderr) == (9, True)
+    assert call(box, "deleted", "list").exit_code == 9
     assert call(box, "schema", "add-retention-table").exit_code == 0
     assert call(box, "account", "delete", BOB, "--keep-days", "30").exit_code == 0
     (record,) = json.loads(call(box, "deleted", "list", form="json").stdout)
@@ -104,7 +104,7 @@ def test_what_a_box_lacks(box: BoxRig) -> None:
         ("lookups", "dovecot", "--version", "2.4"),
     ):
         done = call(box, *command)
-        assert done.exit_code == 3, (command, done.stdout, done.stderr)
+        assert done.exit_code == 9, (command, done.stdout, done.stderr)
         assert done.stderr.startswith("mailstore: ")
 
 

@@ -79,8 +79,8 @@ def test_throttle(command: Command, prig: PolicyRig) -> None:
     command(f"throttle reset {BOB}")
     command(f"throttle delete {BOB} outbound")
     assert "no limit" in command("throttle set global inbound --period 1h --max-msgs 10M", code=2)
-    assert "no period" in command("throttle set global inbound --period 0", code=3)
-    assert "no account" in command("throttle set nobody@example.com inbound --period 1h", code=3)
+    assert "no period" in command("throttle set global inbound --period 0", code=4)
+    assert "no account" in command("throttle set nobody@example.com inbound --period 1h", code=5)
 
 
 def test_greylisting(command: Command, prig: PolicyRig) -> None:

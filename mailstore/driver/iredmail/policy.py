@@ -59,9 +59,12 @@ class DomainPolicy:
             raise LimitExceeded(
                 f"{address}: an unlimited quota is not possible under a quota of the domain; give a quota",
                 subject=address,
+                field="quota",
             )
         if 0 < most < quota:
-            raise LimitExceeded(f"{address}: accounts of this domain may have {most}M, not {quota}M", subject=address)
+            raise LimitExceeded(
+                f"{address}: accounts of this domain may have {most}M, not {quota}M", subject=address, field="quota"
+            )
 
     def check_count(self, *, count: int, allocated: int, adding: int, quota: int) -> None:
         """Raise LimitExceeded unless `adding` more accounts with `quota` MB together fit beside those that are there.
@@ -77,4 +80,5 @@ class DomainPolicy:
             raise LimitExceeded(
                 f"domain {name} has a quota of {self.quota}M, of which {allocated}M are allocated; {quota}M more do not fit",
                 subject=name,
+                field="quota",
             )

@@ -44,7 +44,9 @@ def to_limit(name: str) -> Callable[[int | None], int]:
         if value is None:
             return 0
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < (1 << 31):
-            raise InvalidValue(f"{name}: a number from 0 (none allowed) on, or None for no limit, not {value!r}")
+            raise InvalidValue(
+                f"{name}: a number from 0 (none allowed) on, or None for no limit, not {value!r}", field=name
+            )
         return value or -1
 
     return check

@@ -112,12 +112,12 @@ class DomainSettings:
 def _string(name: str, *, empty: bool = True) -> Any:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not value.isprintable():
-            raise InvalidValue(f"{name}: one line of text is wanted, not {value!r}")
+            raise InvalidValue(f"{name}: one line of text is wanted, not {value!r}", field=name)
         line = str(value).strip()
         if len(line.encode()) > _MOST_BYTES:  # the product would cut it off there, silently
-            raise InvalidValue(f"{name}: longer than {_MOST_BYTES} bytes")
+            raise InvalidValue(f"{name}: longer than {_MOST_BYTES} bytes", field=name)
         if not (line or empty):
-            raise InvalidValue(f"{name}: it must not be empty")
+            raise InvalidValue(f"{name}: it must not be empty", field=name)
         return line
 
     return check
@@ -131,7 +131,7 @@ def _host(name: str) -> Any:
 def _port(name: str) -> Any:
     def check(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LAST_PORT:
-            raise InvalidValue(f"{name}: a number from 1 to {_LAST_PORT} is wanted, not {value!r}")
+            raise InvalidValue(f"{name}: a number from 1 to {_LAST_PORT} is wanted, not {value!r}", field=name)
         return value
 
     return check
@@ -140,7 +140,7 @@ def _port(name: str) -> Any:
 def _one_of(name: str, *values: Any) -> Any:
     def check(value: Any) -> Any:
         if isinstance(value, bool) or value not in values:
-            raise InvalidValue(f"{name}: it must be one of {', '.join(map(repr, values))}, not {value!r}")
+            raise InvalidValue(f"{name}: it must be one of {', '.join(map(repr, values))}, not {value!r}", field=name)
         return value
 
     return check
@@ -149,7 +149,7 @@ def _one_of(name: str, *values: Any) -> Any:
 def _word(name: str) -> Any:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not _WORD.fullmatch(value):
-            raise InvalidValue(f"{name}: {value!r} is no name")
+            raise InvalidValue(f"{name}: {value!r} is no name", field=name)
         return value
 
     return check

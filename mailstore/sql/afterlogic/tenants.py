@@ -66,7 +66,7 @@ def hashed(password: str) -> str:
 def _limit(name: str) -> Any:
     def check(value: Any) -> int:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 31):
-            raise InvalidValue(f"{name}: a number from 1, or None for no limit, is wanted, not {value!r}")
+            raise InvalidValue(f"{name}: a number from 1, or None for no limit, is wanted, not {value!r}", field=name)
         return value or 0
 
     return check

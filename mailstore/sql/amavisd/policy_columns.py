@@ -99,7 +99,7 @@ def hides_spam(row: Mapping[Any, Any]) -> bool:
 
 def _flag(name: str, value: Any) -> bool | None:
     if value is not None and not isinstance(value, bool):
-        raise InvalidValue(f"{name}: True, False or None (inherit) is wanted, not {value!r}")
+        raise InvalidValue(f"{name}: True, False or None (inherit) is wanted, not {value!r}", field=name)
     return value
 
 

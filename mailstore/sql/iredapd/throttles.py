@@ -133,7 +133,9 @@ class Throttles(store.Throttles):
             most = _COUNTED.get(name)
             if self._tables.small_counters and most and limit.value > most:
                 shown = Limit("limit", most, Throttle.LIMITS[name])
-                raise InvalidValue(f"{name}: iRedAPD's counters in this database cannot enforce more than {shown}")
+                raise InvalidValue(
+                    f"{name}: iRedAPD's counters in this database cannot enforce more than {shown}", field=name
+                )
             columns[_COLUMNS[name]] = _stored(limit)
         if "max_rcpts" in columns and "max_rcpts" not in self._rule:
             raise NotSupported("this iRedAPD database has no column throttle.max_rcpts; update iRedAPD first")

@@ -27,7 +27,7 @@ from mailstore.driver.values import (
     transport,
 )
 from mailstore.errors import InvalidPassword, InvalidValue
-from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.fields import AccountFields, first_names, plain, reject_unknown
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.entries import status
 from mailstore.ldap.iredmail.places import Target
@@ -48,7 +48,7 @@ def ascii_text(name: str) -> Callable[[str], str]:
     def check_ascii(value: str) -> str:
         value = check(value)
         if not value.isascii():
-            raise InvalidValue(f"{name}: the directory holds ASCII characters only, not {value!r}")
+            raise InvalidValue(f"{name}: the directory holds ASCII characters only, not {value!r}", field=name)
         return value
 
     return check_ascii
@@ -159,7 +159,7 @@ class NewAccount:
             },
             forwarding=others,
             keep_copy=keep_copy,
-            aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
+            aliases=first_names(fields, "aliases", alias_address),
             services=wanted,
             quota=megabytes(fields["quota"]) if "quota" in fields else None,
             home=home,

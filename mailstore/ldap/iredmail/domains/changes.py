@@ -160,4 +160,4 @@ def _words(field: str, names: Names) -> None:
     for some in (names.add, names.remove) if isinstance(names, Edit) else (names,):
         for name in plain(some):
             if not _WORD.fullmatch(name):
-                raise InvalidValue(f"{field}: {name!r} must be letters, digits, '-' and '_'")
+                raise InvalidValue(f"{field}: {name!r} must be letters, digits, '-' and '_'", field=field)

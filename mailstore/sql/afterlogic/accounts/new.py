@@ -19,7 +19,7 @@ from mailstore.address import (
 from mailstore.driver.holders import refuse_self
 from mailstore.driver.values import Column, checked, flag, now, text
 from mailstore.errors import InvalidPassword, InvalidValue, NotSupported
-from mailstore.fields import AccountFields, plain, reject_unknown, reject_unsupported
+from mailstore.fields import AccountFields, first_names, reject_unknown, reject_unsupported
 from mailstore.model import Account
 from mailstore.passwords import check_hash
 from mailstore.quota import Quota, QuotaLike
@@ -133,7 +133,7 @@ class NewAccount:
         if stored is None:
             raise InvalidPassword(f"{address}: a new account needs a password", subject=address)
         require_supported(fields)
-        aliases = tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ()))))
+        aliases = first_names(fields, "aliases", alias_address)
         if settings.parent and aliases:
             raise InvalidValue(f"{address}: a linked account has no aliases", subject=address)
         refuse_self(address, aliases)

@@ -12,7 +12,7 @@ from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import Column, checked, flag, text
 from mailstore.errors import InvalidPassword
-from mailstore.fields import AccountFields, plain, reject_unknown, reject_unsupported
+from mailstore.fields import AccountFields, first_names, reject_unknown, reject_unsupported
 from mailstore.model import Account
 from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import DELIVER, LOCAL, alias_row
@@ -100,7 +100,7 @@ class NewAccount:
             row={**defaults, **columns},
             forwarding=others,
             keep_copy=keep_copy,
-            aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
+            aliases=first_names(fields, "aliases", alias_address),
             home=home,
             operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )

@@ -26,7 +26,7 @@ from mailstore.driver.values import (
     transport,
 )
 from mailstore.errors import InvalidPassword
-from mailstore.fields import AccountFields, plain, reject_unknown
+from mailstore.fields import AccountFields, first_names, plain, reject_unknown
 from mailstore.model import Edit, Names
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.routing.forwardings import alias_row, forwarding_row
@@ -103,7 +103,7 @@ class NewAccount:
             mailbox={**columns, "settings": context.settings_text(str(settings))},
             forwarding=others,
             keep_copy=keep_copy,
-            aliases=tuple(dict.fromkeys(alias_address(alias) for alias in plain(fields.get("aliases", ())))),
+            aliases=first_names(fields, "aliases", alias_address),
             pointers=pointers_from(fields),
             services=services if services is None or isinstance(services, Edit) else tuple(plain(services)),
             home=home,

@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, update
 
 from mailstore.address import domain_part
 from mailstore.driver.values import (
+    checked,
     next_hop,
     now,
     optional_address,
@@ -75,4 +76,4 @@ def _columns_beside(name: str, owner: str) -> dict[str, Any]:
 
 def pointers_from(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the checked bcc addresses and relay among the parameters in `fields`."""
-    return {name: check(fields[name]) for name, check in POINTERS.items() if name in fields}
+    return checked(fields, {name: (name, check) for name, check in POINTERS.items()})
