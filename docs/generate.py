@@ -12,21 +12,21 @@ import os
 import re
 import subprocess
 import sys
-import typing
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import click
-import msgspec
+from docutils import nodes
 
-from mailstore.cli.exits import MEANINGS
+from docs.manual import command_page, page, section, table
+from docs.references import SAMPLE, TABLES, cli_page, commands_below, configuration_page, keys_of, markdown_table
 from mailstore.cli.root import root
-from mailstore.config import AtmailConfig, Config, DaemonConfig, DialectConfig, HttpConfig, LayoutConfig, StoreConfig
 from mailstore.driver.rights import KINDS, Needs, Operation, Rule
 from mailstore.transfer import schema
 from mailstored.events import EVENTS
@@ -36,194 +36,7 @@ __all__ = ["PAGES", "main", "stale"]
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
-SAMPLE = PROJECT / "daemon" / "systemd" / "mailstore.toml"
 _WIDTH = 144
-
-# --- the command line -------------------------------------------------------------------------------------------------
-
-_CLI_INTRO = """\
-# Command line reference
-
-<!-- Written by docs/generate.py from the code; do not edit. -->
-
-`mailstore [GLOBAL OPTIONS] NOUN VERB [OPTIONS] [ARGUMENTS]`. Global options may stand anywhere:
-`mailstore account list --store main --format json`.
-
-In JSON quotas and sizes are numbers of bytes, and `null` is "no limit". In CSV a cell that begins with `=`, `+`, `-`, `@`,
-a tab or a carriage return has an apostrophe in front, so that no spreadsheet calculates with what somebody chose as a name;
-`account import` takes it off again, and `--raw-csv` leaves it out. A table is written while its rows come; what has no room
-in a column stands below its row.
-
-"""
-_EXITS_INTRO = """\
-## Exit codes and errors
-
-The classes are those of `mailstore.errors`; a refusal has changed nothing. A command for many things at once ends with the
-worst of what it met: a fault before what may pass, and that before refusals; refusals of several kinds are 3.
-
-With `--format json` an error is one line on standard error with one object: `class`, `message`, `subject` (the address,
-domain or path), `field` (the parameter or option), `retryable` (whether the same command may succeed later), `state` (what
-was left behind), `exit_code`, and for a call about many things `rows`, each with the number of its `row` and the same
-fields. What is not known is null. What a change leaves to be done outside of the store is a line of its own,
-`{"notice": {...}}`.
-
-"""
-
-
-def cli_page() -> str:
-    """Return docs/cli.md."""
-    context = click.Context(root, info_name="mailstore")
-    parts = [_CLI_INTRO, _options(context), f"{_plain(root.epilog or '')}\n\n", _exits()]
-    parts += (_command(inner) for inner in _commands(context))
-    parts += [_service_help("mailstored", "The daemon."), "\n", _service_help("mailstore-http", "The HTTP service.")]
-    return "".join(parts)
-
-
-def _exits() -> str:
-    rows = [(str(int(code)), classes, meaning) for code, (classes, meaning) in MEANINGS.items()]
-    return f"{_EXITS_INTRO}{_table(('Code', 'Errors', 'Meaning'), rows)}"
-
-
-def _commands(context: click.Context) -> Iterator[click.Context]:
-    """Iterate over the contexts of all commands below one, in the order of the help."""
-    group = context.command
-    if not isinstance(group, click.Group):
-        return
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if command is not None:
-            inner = click.Context(command, info_name=name, parent=context)
-            yield inner
-            yield from _commands(inner)
-
-
-def _command(context: click.Context) -> str:
-    command = context.command
-    depth = len(context.command_path.split())
-    text = f"{'#' * depth} {context.command_path}\n\n{_plain(command.help or '')}\n\n"
-    if isinstance(command, click.Group):
-        return text
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    return f"{text}```text\n{usage}\n```\n\n{_options(context)}"
-
-
-def _plain(text: str) -> str:
-    r"""Return help text as Markdown; a paragraph behind ``\b`` keeps its lines."""
-    paragraphs = cleandoc(text).partition("\f")[0].strip().split("\n\n")
-    return "\n\n".join(
-        f"```text\n{paragraph[1:].strip(chr(10))}\n```" if paragraph.startswith("\b") else paragraph
-        for paragraph in paragraphs
-    )
-
-
-def _options(context: click.Context) -> str:
-    records = [
-        record
-        for parameter in context.command.get_params(context)
-        if "--help" not in parameter.opts and (record := parameter.get_help_record(context))
-    ]
-    options = [(f"`{name}`", meaning) for name, meaning in records if meaning]
-    return _table(("Option", "Meaning"), options) if options else ""
-
-
-def _service_help(name: str, what: str) -> str:
-    command = [sys.executable, "-m", name.replace("-", "_"), "--help"]
-    shown = subprocess.run(  # noqa: S603 a fixed command
-        command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"}
-    ).stdout
-    return f"## {name}\n\n{what}\n\n```text\n{shown.rstrip()}\n```\n"
-
-
-# --- the configuration ------------------------------------------------------------------------------------------------
-
-_CONFIGURATION_INTRO = """\
-# Configuration reference
-
-<!-- Written by docs/generate.py from the code; do not edit. -->
-
-One TOML file serves the command `mailstore` and the daemon `mailstored`: the one named by `--config`, else by
-`$MAILSTORE_CONFIG`, else `/etc/mailstore/mailstore.toml`. Unknown keys are refused. The options of a store may also be
-given as parameters of `mailstore.open_store` and, but for `layout`, in the query string of its URL, which comes first:
-`iredmail+mysql://mailstore@localhost/vmail?socket=/run/mysqld/mysqld.sock`.
-
-| URL | Store |
-|---|---|
-| `iredmail+mysql://USER@HOST:PORT/DATABASE` | iRedMail on MariaDB or MySQL |
-| `iredmail+postgresql://USER@HOST:PORT/DATABASE` | iRedMail on PostgreSQL |
-| `atmail+mysql://USER@HOST:PORT/DATABASE` | atmail's mail server on MariaDB or MySQL |
-| `afterlogic+mysql://USER@HOST:PORT/DATABASE` | AfterLogic WebMail Lite and Aurora 7; also `afterlogic+postgresql` |
-| `afterlogic+sqlite:////DIRECTORY/FILE` | the same in SQLite |
-| `iredmail+sqlite:////DIRECTORY/FILE` | iRedMail's tables in SQLite; four slashes make the path absolute |
-| `iredmail+ldap://BIND-DN@HOST:PORT/SUFFIX`, `iredmail+ldaps://…` | iRedMail's OpenLDAP tree |
-| `iredmail+ldapi://BIND-DN@%2FPATH%2FOF%2FSOCKET/SUFFIX` | the same over a Unix socket |
-
-The password of the database or directory account is looked for in the URL (percent-encoded), then in `password_file`, then,
-if that is not set, in `$MAILSTORE_PASSWORD`. A relative `password_file` is the name of a credential: it lies in
-`$CREDENTIALS_DIRECTORY`, which systemd sets for a unit with `LoadCredential=`. A process that systemd did not start takes
-`$MAILSTORE_PASSWORD` instead; it never looks in the current directory. Only the first line of the file counts. For the
-databases beside the accounts the variables are `$MAILSTORE_AMAVISD_PASSWORD`, `$MAILSTORE_IREDAPD_PASSWORD` (see
-[policies](policies.md)) and `$MAILSTORE_RETENTION_PASSWORD`.
-
-"""
-_TABLES: Mapping[str, type[msgspec.Struct]] = {
-    "Top level": Config,
-    "[stores.NAME]": StoreConfig,
-    "[stores.NAME.layout]": LayoutConfig,
-    "[stores.NAME.atmail]": AtmailConfig,
-    "[daemon]": DaemonConfig,
-    "[http]": HttpConfig,
-    "[http.dialects.NAME]": DialectConfig,
-}
-
-
-_TABLES_BY_NAME = {(Config, "stores"), (HttpConfig, "dialects")}
-
-
-def configuration_page() -> str:
-    """Return docs/configuration.md."""
-    parts = [_CONFIGURATION_INTRO]
-    for title, kind in _TABLES.items():
-        parts.append(f"## {title}\n\n{(kind.__doc__ or '').strip()}\n\n{_keys(kind)}")
-    parts.append(f"## A file to start from\n\n```toml\n{SAMPLE.read_text(encoding='utf-8').rstrip()}\n```\n")
-    return "".join(parts)
-
-
-def _keys(kind: type[msgspec.Struct]) -> str:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    rows = []
-    for field in msgspec.structs.fields(kind):
-        if isinstance(field.default, msgspec.Struct) or (kind, field.name) in _TABLES_BY_NAME:
-            continue  # tables of their own
-        type_, meta = _parts(hints[field.name])
-        rows.append((f"`{field.name}`", type_, _default(field), meta.description or ""))
-    return _table(("Key", "Type", "Default", "Meaning"), rows)
-
-
-def _parts(hint: Any) -> tuple[str, msgspec.Meta]:
-    """Return the name of a type as TOML calls it, and what is noted about it."""
-    names: Mapping[Any, str] = {
-        str: "string", bool: "boolean", int: "number", list[str]: "list of strings",
-        dict[str, str]: "table of strings", dict[str, str | int]: "table of strings and numbers",
-    }  # fmt: skip
-    if typing.get_origin(hint) is not Annotated:
-        raise TypeError(f"{hint} has no description")
-    type_, meta = typing.get_args(hint)
-    choices = typing.get_args(type_) if typing.get_origin(type_) is typing.Literal else ()
-    return " or ".join(f'"{choice}"' for choice in choices) or names[type_], meta
-
-
-def _default(field: Any) -> str:
-    if field.required:
-        return "required"
-    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-    return f"`{msgspec.json.encode(value).decode()}`"
-
-
-def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [titles, ("---",) * len(titles), *rows]
-    cells = (" | ".join(" ".join(cell.replace("|", r"\|").split()) for cell in line) for line in lines)
-    return "".join(f"| {line} |\n" for line in cells) + "\n"
-
 
 # --- the transcript ---------------------------------------------------------------------------------------------------
 
@@ -290,14 +103,14 @@ def security() -> str:
         raise SystemExit("docs/security.md has no place for the tables of rights")
     operations = list(Operation)
     groups = [operations[start : start + _COLUMNS] for start in range(0, len(operations), _COLUMNS)]
-    tables = "".join(_rights_table(group) for group in groups)
+    tables = "".join(_rightsmarkdown_table(group) for group in groups)
     return _RIGHTS.sub(lambda _: tables, text)
 
 
-def _rights_table(operations: Sequence[Operation]) -> str:
+def _rightsmarkdown_table(operations: Sequence[Operation]) -> str:
     titles = ("", *(operation.value for operation in operations))
     rows = [(f"{kind.stores}: {kind.name}", *(_cell(kind.rule(name)) for name in operations)) for kind in KINDS]
-    return _table(titles, rows)
+    return markdown_table(titles, rows)
 
 
 def _cell(rule: Rule | Needs) -> str:
@@ -350,9 +163,9 @@ def daemon_page() -> str:
         for name, event in EVENTS.items()
     ]
     return (
-        f"{_DAEMON_INTRO}{_table(('Metric', 'Type', 'Labels', 'Meaning'), rows)}"
+        f"{_DAEMON_INTRO}{markdown_table(('Metric', 'Type', 'Labels', 'Meaning'), rows)}"
         f"The usual `process_…` metrics come with them.\n\n"
-        f"{_LOG_INTRO}{_table(('Event', 'Level', 'Facts', 'Meaning'), events)}"
+        f"{_LOG_INTRO}{markdown_table(('Event', 'Level', 'Facts', 'Meaning'), events)}"
     ).rstrip("\n") + "\n"
 
 
@@ -388,7 +201,7 @@ def format_page() -> str:
             (f"`{name}`", _json_type(part), "required" if name in one["required"] else _note(part))
             for name, part in one["properties"].items()
         ]
-        parts.append(f"## {kind}\n\n{_table(('Field', 'Type', ''), rows)}")
+        parts.append(f"## {kind}\n\n{markdown_table(('Field', 'Type', ''), rows)}")
     text = json.dumps(whole, indent=1)
     return f"{''.join(parts)}## JSON Schema of a line\n\n```json\n{text}\n```\n"
 
@@ -462,7 +275,47 @@ def stability() -> str:
         (f"`{module}`", meaning, ", ".join(f"`{name}`" for name in sorted(names or import_module(module).__all__)))
         for module, (meaning, names) in PUBLIC.items()
     ]
-    return _NAMES.sub(lambda _: _table(("Module", "For", "Names"), rows), text)
+    return _NAMES.sub(lambda _: markdown_table(("Module", "For", "Names"), rows), text)
+
+
+# --- manual pages -----------------------------------------------------------------------------------------------------
+
+_SERVICES = {"mailstored": "mailstored.main", "mailstore-http": "mailstore_http.main"}
+
+
+def manual_pages() -> Mapping[str, Callable[[], str]]:
+    """Return what makes the manual pages, by file: one for the command line, one a noun, and those of the services."""
+    top = click.Context(root, info_name="mailstore")
+    nouns = [context for context in commands_below(top) if context.parent is top]
+    pages: dict[str, Callable[[], str]] = {"docs/man/man1/mailstore.1": partial(_manual_of_all, top, nouns)}
+    for noun in nouns:
+        see = ["mailstore(1)", "mailstore.toml(5)"]
+        name = f"mailstore-{noun.info_name}"
+        pages[f"docs/man/man1/{name}.1"] = partial(command_page, name, 1, [noun, *commands_below(noun)], see)
+    for name, module in _SERVICES.items():
+        command: click.Command = import_module(module).command
+        context = click.Context(command, info_name=name)
+        see = ["mailstore(1)", "mailstore.toml(5)"]
+        pages[f"docs/man/man8/{name}.8"] = partial(command_page, name, 8, [context], see)
+    pages["docs/man/man5/mailstore.toml.5"] = _manual_of_configuration
+    return pages
+
+
+def _manual_of_all(top: click.Context, nouns: Sequence[click.Context]) -> str:
+    see = [*(f"mailstore-{noun.info_name}(1)" for noun in nouns), "mailstore.toml(5)", "mailstored(8)"]
+    return command_page("mailstore", 1, [top], see)
+
+
+def _manual_of_configuration() -> str:
+    parts = []
+    for title, kind in TABLES.items():
+        entries = [
+            (name.strip("`"), f"({type_}, {default}) {meaning}") for name, type_, default, meaning in keys_of(kind)
+        ]
+        parts.append(section(title, [nodes.paragraph(text=cleandoc(kind.__doc__ or "")), table(entries)]))
+    example = nodes.literal_block(text=SAMPLE.read_text(encoding="utf-8").rstrip())
+    parts += [section("Example", [example]), section("See also", [nodes.paragraph(text="mailstore(1), mailstored(8)")])]
+    return page("mailstore.toml", 5, "configuration of mailstore", parts)
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
@@ -475,6 +328,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/security.md": security,
     "docs/stability.md": stability,
     "docs/demo.md": demo_page,
+    **manual_pages(),
 }
 """Every file that is written here, wholly or in part, and what writes it."""
 
@@ -499,6 +353,7 @@ def main(arguments: list[str]) -> int:
         return 2
     if not arguments:
         for name, make in PAGES.items():
+            (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
             (PROJECT / name).write_text(make(), encoding="utf-8")
         return 0
     differences = list(stale())

@@ -12,7 +12,7 @@ import click
 from mailstore.errors import ConfigurationError
 from mailstore.version import __version__
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 _FAULT, _CONFIGURATION = 1, 2
 _EPILOG = """\
@@ -34,7 +34,7 @@ With MAILSTORE_DEBUG=1 in the environment an internal error comes with a traceba
 )
 @click.option("--check-config", is_flag=True, help="Only say whether the configuration is good.")
 @click.version_option(__version__, prog_name="mailstore-http", message="%(prog)s %(version)s")
-def _command(config_file: Path | None, check_config: bool) -> None:
+def command(config_file: Path | None, check_config: bool) -> None:
     """Answer the documented HTTP APIs of mail servers on the stores of the configuration."""
     sys.exit(_guarded(config_file, check=check_config))
 
@@ -88,4 +88,4 @@ def _require_packages() -> None:
 
 def main() -> None:
     """Run the command line; this is the entry point of the script ``mailstore-http``."""
-    _command(prog_name="mailstore-http")
+    command(prog_name="mailstore-http")

@@ -16,7 +16,7 @@ from mailstore.errors import ConfigurationError, MailstoreError
 from mailstore.registry import open_config
 from mailstore.version import __version__
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 _FAULT, _CONFIGURATION, _TEMPORARY = 1, 2, 75
 _Check = Literal["files", "connect"] | None
@@ -46,7 +46,7 @@ With MAILSTORE_DEBUG=1 in the environment an internal error comes with a traceba
 )
 @click.option("--connect", is_flag=True, help="With --check-config: open each store, too.")
 @click.version_option(__version__, prog_name="mailstored", message="%(prog)s %(version)s")
-def _command(config_file: Path | None, once: bool, check_config: bool, connect: bool) -> None:
+def command(config_file: Path | None, once: bool, check_config: bool, connect: bool) -> None:
     """Purge mailboxes whose retention ran out, and report what is inconsistent, on a schedule."""
     if once and check_config:
         raise click.UsageError("--once and --check-config exclude each other")
@@ -116,4 +116,4 @@ def _require_packages() -> None:
 
 def main() -> None:
     """Run the command line; this is the entry point of the script ``mailstored``."""
-    _command(prog_name="mailstored")
+    command(prog_name="mailstored")

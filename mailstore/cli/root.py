@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from mailstore.cli.arguments import asked_format, hoisted
+from mailstore.cli.examples import illustrate
 from mailstore.cli.exits import MEANINGS
 from mailstore.cli.failures import exit_code, silenced
 from mailstore.cli.output import FORMATS, Output
@@ -76,6 +77,7 @@ class _Root(click.Group):
             return None
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"mailstore.cli.{_PRODUCTS.get(name, name)}"), name)
+        illustrate(cmd_name, command)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
