@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Never
 
-from tests.rigs import Rig
+from sqlalchemy import Engine, QueuePool
+
+from mailstore.driver import forks
+from mailstore.sql.engine import Database
 from tests.stores import StoreRig
 
 __all__ = ["Child", "become", "fork", "fork_sharing", "in_thread", "race", "refusals", "successes"]
@@ -54,7 +57,28 @@ class Child:
 def fork(rig: StoreRig, action: Callable[[], Any]) -> Child:
     """Run `action` in a child, which opens connections of its own."""
     _give_back_connections(rig)
-    return _fork(lambda _output: action())
+    engines = unconnected_engines()
+
+    def run(_output: IO[bytes]) -> Any:
+        for database, engine in engines.items():
+            database._engine = engine
+        return action()
+
+    return _fork(run)
+
+
+def unconnected_engines() -> dict[Database, Engine]:
+    """Return the engines that a child may go on with, for the statements that they have compiled.
+
+    A child makes its own, as threads might hold locks of its parent's; compiling is most of what a child costs then.
+    """
+    databases = [thing for thing in forks._inherited if isinstance(thing, Database)]
+    engines = {database: database._engine for database in databases if database._engine is not None}
+    return {database: engine for database, engine in engines.items() if not _is_connected(engine.pool)}
+
+
+def _is_connected(pool: Any) -> bool:
+    return not isinstance(pool, QueuePool) or pool.checkedin() + pool.checkedout() > 0
 
 
 def fork_sharing(action: Callable[[], Any]) -> Child:
@@ -62,7 +86,7 @@ def fork_sharing(action: Callable[[], Any]) -> Child:
     return _fork(lambda _output: action())
 
 
-def race(rig: Rig, actions: Sequence[Callable[[], Any]]) -> list[Any]:
+def race(rig: StoreRig, actions: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run the actions at the same time, in a process each; return what each one returned or raised."""
     _give_back_connections(rig)
     gate, opener = os.pipe()

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +22,18 @@ from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.ldap.names import comparable
 from mailstore.passwords import hash_password
 from mailstore.sql.iredmail.schema.tables import define
-from tests.faults.children import Child, _fork
 from tests.ldap.rig import LdapRig, store_url
 from tests.servers.process import make_directory
 from tests.servers.slapd import Slapd
 
 __all__ = [
-    "HASH", "Image", "State", "die_before", "differences", "fork", "make_rig", "problems", "race", "state_of", "watching",
-    "without_locks", "writes_of",
+    "HASH", "Image", "State", "die_before", "differences", "make_rig", "problems", "state_of", "watching", "without_locks",
+    "writes_of",
 ]  # fmt: skip
 
 HASH = hash_password("secret")
 WRITES = {"add", "modify", "rename", "delete"}
 _STAMP = re.compile(r"-\d{4}(\.\d\d){5}")
-_MOST_SECONDS = 60
 Tree = dict[str, dict[str, list[bytes]]]
 State = dict[str, set[str]]
 """What stands where: lines by the name of an entry or table."""
@@ -204,30 +202,3 @@ def die_before(store: IRedMailDirectory, number: int) -> None:
     event.listen(engine, "before_cursor_execute", statement)
     event.listen(engine, "commit", step)
     store._context.directory.observers.append(lambda kind, _dn: step() if kind in WRITES else None)
-
-
-def fork(rig: LdapRig, action: Callable[[], Any]) -> Child:
-    """Run `action` in a child, which opens connections of its own."""
-    rig.shared.close()
-    return _fork(lambda _output: action())
-
-
-def race(rig: LdapRig, actions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run the actions at the same time, in a process each; return what each one returned or raised."""
-    rig.shared.close()
-    gate, opener = os.pipe()
-
-    def wait_at_gate(output: Any, action: Callable[[], Any]) -> Any:
-        os.close(opener)
-        rig.shared.domains.count()  # connects, so that the race is not about that
-        output.write(b"r")
-        output.flush()
-        os.read(gate, 1)
-        return action()
-
-    children = [_fork(lambda output, action=action: wait_at_gate(output, action)) for action in actions]  # type: ignore[misc]
-    for child in children:
-        child.wait_until_ready()
-    os.close(gate)
-    os.close(opener)
-    return [child.wait() for child in children]

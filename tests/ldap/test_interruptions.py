@@ -17,13 +17,13 @@ from mailstore.ldap import retry
 from mailstore.ldap.iredmail.check import domains
 from mailstore.ldap.iredmail.names import locks
 from mailstore.ldap.iredmail.store import IRedMailDirectory
+from tests.faults.children import fork
 from tests.ldap.faults import (
     HASH,
     Image,
     State,
     die_before,
     differences,
-    fork,
     make_rig,
     problems,
     state_of,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mailstore.ldap.iredmail.store import IRedMailDirectory
-from tests.ldap.faults import HASH, fork, make_rig
+from tests.faults.children import fork
+from tests.ldap.faults import HASH, make_rig
 from tests.ldap.rig import LdapRig, counting
 from tests.servers.slapd import Slapd
 

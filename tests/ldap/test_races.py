@@ -18,8 +18,8 @@ from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.ldap.names import DN
 from mailstore.maildir import TRASH
 from mailstore.purge import purge_due
-from tests.faults.children import in_thread, refusals, successes
-from tests.ldap.faults import HASH, make_rig, problems, race, watching
+from tests.faults.children import in_thread, race, refusals, successes
+from tests.ldap.faults import HASH, make_rig, problems, watching
 from tests.ldap.rig import LdapRig
 from tests.servers.slapd import Slapd
 from tests.stores import empty_homes
