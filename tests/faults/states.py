@@ -69,18 +69,20 @@ class Image:
 
     rig: Rig
     rows: dict[str, list[tuple[Any, ...]]]
-    homes: Path
+    homes: Path | None
 
     @classmethod
-    def take(cls, rig: Rig, homes: Path) -> Image:
-        """Copy the homes to the new directory `homes`, the rows into memory."""
-        _copy(rig.root, homes)
+    def take(cls, rig: Rig, homes: Path | None = None) -> Image:
+        """Copy the rows into memory, and the homes to the new directory `homes`, if one is named."""
+        if homes:
+            _copy(rig.root, homes)
         return cls(rig, rig.everything(), homes)
 
     def put_back(self) -> None:
         """Make everything as it was."""
-        shutil.rmtree(self.rig.root)
-        _copy(self.homes, self.rig.root)
+        if self.homes:
+            shutil.rmtree(self.rig.root)
+            _copy(self.homes, self.rig.root)
         self.rig.clear()
         tables = self.rig.metadata.tables
         with self.rig.engine.begin() as connection:

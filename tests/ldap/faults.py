@@ -34,6 +34,7 @@ __all__ = [
 HASH = hash_password("secret")
 WRITES = {"add", "modify", "rename", "delete"}
 _STAMP = re.compile(r"-\d{4}(\.\d\d){5}")
+_LOCK = re.compile(r"mailstoreLock:\d+:[0-9a-f]+")
 Tree = dict[str, dict[str, list[bytes]]]
 State = dict[str, set[str]]
 """What stands where: lines by the name of an entry or table."""
@@ -116,7 +117,7 @@ def _entries(server: Slapd) -> Tree:
 
 
 def state_of(rig: LdapRig) -> State:
-    """Return all entries and rows without what differs between two runs of an operation: times, numbers, salts.
+    """Return all entries and rows without what differs between two runs of an operation: times, numbers, salts, locks.
 
     The panel's counters are left out: they are caches, and nobody counts for a process that has died.
     """
@@ -124,7 +125,7 @@ def state_of(rig: LdapRig) -> State:
     for dn, attributes in _entries(rig.server).items():
         counted = {name: values for name, values in attributes.items() if not name.startswith("domainCurrent")}
         lines = (f"{name}: {value.decode()}" for name, values in counted.items() for value in values)
-        state[comparable(dn)] = {_STAMP.sub("-STAMP", line) for line in lines}
+        state[comparable(dn)] = {_LOCK.sub("mailstoreLock:VALUE", _STAMP.sub("-STAMP", line)) for line in lines}
     companion = rig.shared._context.companion
     with companion.db.reading() as connection:
         for name, table in companion.tables.items():

@@ -19,6 +19,7 @@ from mailstore.policies import SpamPolicy
 from tests.faults.children import fork
 from tests.ldap.faults import WRITES
 from tests.policies.conftest import EVERYWHERE, READY
+from tests.policies.states import Image, state_of
 from tests.policies.test_lifecycle import content, furnish, leave
 
 if TYPE_CHECKING:
@@ -100,13 +101,10 @@ def killed_at(rig: PolicyRig, operation: Operation, number: int) -> bool:
 
 def prepare(store: IRedMailStore, rig: PolicyRig, operation: Operation) -> None:
     """Make what the operation finds, with leftovers of a former holder of the new name."""
-    for address in (BOB, NEW):
-        if store.accounts.exists(address):
-            store.accounts.delete(address)
     if operation.bob:
-        store.accounts.create(BOB, password_hash=READY)
         furnish(store, rig, BOB)
-    rig.execute("mailaddr", "DELETE FROM mailaddr WHERE id NOT IN (SELECT sid FROM wblist)")
+    else:
+        store.accounts.delete(BOB)
     leave(rig, NEW)
 
 
@@ -115,25 +113,40 @@ def test_killed_at_every_step(pstore: IRedMailStore, prig: PolicyRig, name: str)
     operation = OPERATIONS[name]
     prepare(pstore, prig, operation)
     wanted = content(pstore, prig, BOB if operation.bob else "eve@example.com")
+    image, seen = Image.take(prig), [state_of(prig)]
     for number in count(1):
         if not killed_at(prig, operation, number):
             break
-        holders = [address for address in (BOB, NEW) if pstore.accounts.exists(address)]
-        assert len(holders) == (1 if operation.bob and name == "rename" else len(holders))
-        for address in holders:
-            assert content(pstore, prig, address) == wanted, f"{address} after step {number}"
-        done = operation.final in holders if operation.final else not holders
-        try:
-            operation.run(pstore)
-        except (AlreadyExists, NotFound):
-            assert done, f"after step {number}"
-        for address in (BOB, NEW):  # whatever is left reaches nobody
-            if not pstore.accounts.exists(address):
-                pstore.accounts.create(address, password_hash=READY)
-                assert pstore.spam_policies.get(address) == SpamPolicy(level=address)
-                assert pstore.throttles.get(address, "inbound").period is None
-        assert [finding for finding in pstore.check() if finding.severity == "error"] == []
-        prepare(pstore, prig, operation)
+        left = state_of(prig)
+        # What was looked at once needs no second look: what is done now depends on nothing else.
+        if number == 1 or left not in seen:
+            seen.append(left)
+            require_sound(pstore, prig, operation, wanted, f"after step {number}")
+            image.put_back()
+        elif left != seen[0]:
+            image.put_back()
     assert number > 5
+    assert len(seen) > 3
     if not pstore.accounts.exists(NEW):
         pstore.accounts.create(NEW, password_hash=READY)
+
+
+def require_sound(
+    store: IRedMailStore, rig: PolicyRig, operation: Operation, wanted: dict[str, Any], when: str
+) -> None:
+    """Require that whoever is there has what is his own, and that it can be done again."""
+    holders = [address for address in (BOB, NEW) if store.accounts.exists(address)]
+    assert operation is not OPERATIONS["rename"] or len(holders) == 1, when
+    for address in holders:
+        assert content(store, rig, address) == wanted, f"{address} {when}"
+    done = operation.final in holders if operation.final else not holders
+    try:
+        operation.run(store)
+    except (AlreadyExists, NotFound):
+        assert done, when
+    for address in (BOB, NEW):  # whatever is left reaches nobody
+        if not store.accounts.exists(address):
+            store.accounts.create(address, password_hash=READY)
+            assert store.spam_policies.get(address) == SpamPolicy(level=address), when
+            assert store.throttles.get(address, "inbound").period is None, when
+    assert [finding for finding in store.check() if finding.severity == "error"] == [], when
