@@ -298,10 +298,10 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One API that `mailstore-http` answers, on one store. See docs/http.md."""
 
     api: Annotated[
-        Literal["iredadmin", "mailinabox", "atmail"],
+        Literal["iredadmin", "mailinabox", "atmail", "afterlogic"],
         Meta(
-            description="Whose API: iRedAdmin-Pro's RESTful API, the mail API of Mail-in-a-Box, or that of atmail's mail "
-            "server."
+            description="Whose API: iRedAdmin-Pro's RESTful API, the mail API of Mail-in-a-Box, that of atmail's mail "
+            "server, or the REST API of AfterLogic WebMail."
         ),
     ]
     store: Annotated[str, Meta(description="Name of the store that it works on. Empty: the default one.")] = ""
@@ -309,7 +309,7 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         list[str],
         Meta(
             description="Paths below which it is served. Default: /api, /iredadmin/api and /admin/api for iredadmin, /admin "
-            "for mailinabox, /admin/index.php/api for atmail."
+            "for mailinabox, /admin/index.php/api for atmail, /rest.php for afterlogic."
         ),
     ] = msgspec.field(default_factory=list)
     clients: Annotated[
@@ -351,6 +351,10 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool,
         Meta(description="atmail: status 400 for an accounts/update of an unknown account, as that framework does."),
     ] = False
+    rest_api: Annotated[
+        bool,
+        Meta(description="afterlogic: whether the API is on; off, it answers 711 to everything, as labs.rest does."),
+    ] = True
 
 
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

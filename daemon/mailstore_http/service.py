@@ -18,6 +18,7 @@ from waitress.server import create_server
 
 from mailstore.errors import ConfigurationError
 from mailstore.version import __version__
+from mailstore_http.afterlogic.dialect import AfterLogic
 from mailstore_http.app import Application, Dialect
 from mailstore_http.atmail.dialect import Atmail
 from mailstore_http.failures import FailedLogins
@@ -34,6 +35,7 @@ _DIALECTS: Mapping[str, Callable[[DialectSettings, Stores, FailedLogins], Dialec
     "iredadmin": IRedAdmin,
     "mailinabox": MailInABox,
     "atmail": Atmail,
+    "afterlogic": AfterLogic,
 }
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _STEP = 0.02

@@ -135,6 +135,8 @@ def _dialect(name: str, dialect: DialectConfig, store: str, options: StoreConfig
         raise ConfigurationError(f"{where}: the API {dialect.api} does not go with a store of the kind {kind}")
     if dialect.provision == "creation" and not options.apiserver:
         raise ConfigurationError(f"{where}.provision: it takes the option apiserver of [stores.{store}]")
+    if dialect.api == "afterlogic" and not options.webmail_data:
+        raise ConfigurationError(f"{where}: it takes the option webmail_data of [stores.{store}]")
     prefixes = tuple(prefix.rstrip("/") for prefix in dialect.prefixes) or _PREFIXES[dialect.api]
     for prefix in prefixes:
         if prefix and not prefix.startswith("/"):

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import AlreadyExists, BulkRefused, InvalidValue, LimitExceeded
+from mailstore import AlreadyExists, BulkRefused, InvalidValue, LimitExceeded, NotFound, NotSupported, PermissionDenied
 from mailstore.sql.afterlogic.rest_errors import TenantNotFound
-from mailstore.sql.afterlogic.settings import DomainSettings
+from mailstore.sql.afterlogic.settings import AccountSettings, DomainSettings
 from tests.afterlogic.conftest import only
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailstore.sql.afterlogic.store import AfterLogicStore
     from tests.afterlogic.rig import Rig
 
@@ -109,3 +111,42 @@ def test_quota_of_all_accounts(store: AfterLogicStore, acme: str) -> None:
         store.accounts.update("b@acme.com", quota="50G")
     store.accounts.update("b@acme.com", quota="30G")
     store.accounts.create("c@acme.com", password="x", quota="7G")
+
+
+def test_a_tenant_has_its_domains_and_nothing_else(rig: Rig, store: AfterLogicStore, acme: str) -> None:
+    store.domains.create("elsewhere.com")
+    for address in ("bob@acme.com", "eve@elsewhere.com"):
+        store.accounts.create(address, password="x")
+    mine = store.acting_as_tenant(store.tenants.get(acme).id)
+    assert [domain.domain for domain in mine.domains.list()] == ["acme.com"]
+    assert [account.address for account in mine.accounts.list()] == ["bob@acme.com"]
+    assert (mine.accounts.count(), mine.domains.count(), mine.domains.exists("elsewhere.com")) == (1, 1, False)
+    assert [address for address, _ in mine.accounts.homes()] == ["bob@acme.com"]
+    before = rig.everything()
+    changes: list[Callable[[], Any]] = [
+        lambda: mine.accounts.get("eve@elsewhere.com"),
+        lambda: mine.accounts.update("eve@elsewhere.com", name="x"),
+        lambda: mine.accounts.update_all("elsewhere.com", enabled=False),
+        lambda: mine.accounts.verify_password("eve@elsewhere.com", "x"),
+        lambda: mine.accounts.delete("eve@elsewhere.com"),
+        lambda: mine.accounts.create("new@elsewhere.com", password="x"),
+        lambda: mine.accounts.create("new@far.com", password="x", settings=AccountSettings(default_domain=True)),
+        lambda: mine.accounts.create("b@acme.com", password="x", settings=AccountSettings(parent="eve@elsewhere.com")),
+        lambda: mine.domains.get("elsewhere.com"),
+        lambda: mine.domains.update("elsewhere.com", settings=DomainSettings(site_name="x")),
+        lambda: mine.domains.delete("elsewhere.com"),
+        lambda: mine.domains.create("new.com", settings=DomainSettings(tenant="nobody")),
+    ]
+    for change in changes:
+        with pytest.raises((NotFound, NotSupported)):
+            change()
+    for forbidden in (lambda: mine.deleted, lambda: mine.tenants, lambda: list(mine.check())):
+        with pytest.raises(PermissionDenied):
+            forbidden()
+    assert rig.everything() == before
+    mine.domains.create("own.com")
+    assert rig.row("awm_domains", name="own.com")["id_tenant"] == rig.row("awm_tenants")["id_tenant"]
+    assert mine.unrestricted().domains.exists("elsewhere.com")
+    store.tenants.update(acme, enabled=False)
+    with pytest.raises(TenantNotFound):
+        store.acting_as_tenant(rig.row("awm_tenants")["id_tenant"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, cast, func, insert
+from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, cast, func, insert, select, true
 
 from mailstore.address import domain_part, local_part
 from mailstore.config import StoreConfig
@@ -25,7 +25,7 @@ __all__ = ["Context"]
 
 @dataclass(frozen=True)
 class Context(Keyed):
-    """One opened webmail database."""
+    """One opened webmail database. To the ``tenant`` of a number only its own domains are there; None sees all."""
 
     db: Database
     schema: Schema
@@ -33,6 +33,15 @@ class Context(Keyed):
     name: str
     installation: Installation
     homes: Homes | None = None
+    tenant: int | None = None
+
+    def mine(self, domain_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return the condition that the domain whose number is in a column can be seen: all can, but for a tenant."""
+        if self.tenant is None:
+            return true()
+        # Under a name of its own, so that a query may have the table, too.
+        domains = self.table("awm_domains").alias("own_domains").c
+        return domain_id.in_(select(domains.id_domain).where(domains.id_tenant == self.tenant))
 
     def table(self, name: str) -> Table:
         """Return a table with the columns that the server has."""

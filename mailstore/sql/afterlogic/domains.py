@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
@@ -21,6 +21,7 @@ from mailstore.sql.afterlogic.deletion import Deletion
 from mailstore.sql.afterlogic.effective import effective, has_own_settings, overridable
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
+from mailstore.sql.afterlogic.rest_errors import TenantNotFound
 from mailstore.sql.afterlogic.settings import DOMAIN_COLUMNS, DomainSettings, columns_of
 from mailstore.sql.afterlogic.spelling import as_typed, canonical
 from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
@@ -109,14 +110,14 @@ class Domains(store.Domains):
         order = columns.name.desc() if descending else columns.name
         query = select(columns.id_domain, columns.is_internal, columns.name).where(self._condition(search, None))
         if tenant is not None:
-            query = query.where(columns.id_tenant == Tenants(self._context).get(tenant).id)
+            query = query.where(columns.id_tenant == self._visible_tenant(tenant))
         query = query.order_by(order, columns.id_domain).limit(size).offset(start)
         with self._context.db.reading() as connection:
             return [DomainEntry(row[0], bool(row[1]), (row[2] or "").lower()) for row in connection.execute(query)]
 
     def exists(self, domain: str) -> bool:
         with self._context.db.reading() as connection:
-            return self._row(connection, held_domain(domain)) is not None
+            return self._visible(connection, held_domain(domain)) is not None
 
     def update(self, domain: str, *, settings: DomainSettings | None = None, **fields: Unpack[DomainFields]) -> Domain:
         name, wanted = held_domain(domain), settings or DomainSettings()
@@ -208,10 +209,16 @@ class Domains(store.Domains):
         }  # fmt: skip
 
     def _tenant(self, tx: Transaction, wanted: DomainSettings) -> int:
-        if wanted.tenant is None:
-            return 0
-        tenant = Tenants(self._context).get(wanted.tenant)
-        TenantLimits(self._context).check_domain(tx, tenant.id)
+        named = None if wanted.tenant is None else self._visible_tenant(wanted.tenant)
+        number = named or self._context.tenant or 0
+        TenantLimits(self._context).check_domain(tx, number)
+        return number
+
+    def _visible_tenant(self, login: str) -> int:
+        """Return the number of a tenant; to a tenant there are no others. Raises TenantNotFound."""
+        tenant = Tenants(self._context).get(login)
+        if self._context.tenant not in {None, tenant.id}:
+            raise TenantNotFound(f"there is no tenant {login}", subject=login)
         return tenant.id
 
     def _refuse_overridden(self, row: Mapping[Any, Any], columns: Mapping[str, Any]) -> None:
@@ -234,10 +241,15 @@ class Domains(store.Domains):
             raise InvalidValue(f"default_tab: {columns['default_tab']} is not allowed in this domain; allow it first")
 
     def _get(self, connection: Connection, name: str) -> Domain:
-        row = self._row(connection, name)
+        row = self._visible(connection, name)
         if row is None:
             raise self._names.no_such_domain(name)
         return self._domain(row)
+
+    def _visible(self, connection: Connection, name: str) -> Mapping[Any, Any] | None:
+        row = self._row(connection, name)
+        is_mine = row is not None and self._context.tenant in {None, row.get("id_tenant")}
+        return row if is_mine else None
 
     def _row(self, connection: Connection, name: str) -> Mapping[Any, Any] | None:
         query = select(self._table).where(self._context.same(self._table.c.name, name))
@@ -256,7 +268,7 @@ class Domains(store.Domains):
 
     def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         columns = self._table.c
-        conditions: Any = [true()]
+        conditions: Any = [self._context.mine(columns.id_domain)]
         if search:
             conditions.append(func.lower(columns.name).contains(search.lower(), autoescape=True))
         if enabled is not None:

@@ -48,11 +48,11 @@ class NameSpace:
         self._context.db.lock_name(tx, _LOCK)
 
     def lock_domains(self, tx: Transaction, names: Collection[str]) -> dict[str, Mapping[Any, Any]]:
-        """Lock those of the named domains that exist, in one order for all; return their rows by name."""
+        """Lock those of the named domains that can be seen, in one order for all; return their rows by name."""
         columns = self._domains.c
         query = (
             select(self._domains)
-            .where(self._context.one_of(columns.name, spellings(names)))
+            .where(self._context.one_of(columns.name, spellings(names)), self._context.mine(columns.id_domain))
             .order_by(columns.id_domain)
             .with_for_update()
         )

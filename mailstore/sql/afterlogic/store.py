@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Never, Self
@@ -12,7 +13,7 @@ from mailstore.driver.base import homes_of
 from mailstore.driver.drift import check_homes
 from mailstore.driver.readings import unreadable_records
 from mailstore.driver.urls import shown
-from mailstore.errors import ConfigurationError, NotSupported
+from mailstore.errors import ConfigurationError, NotSupported, PermissionDenied
 from mailstore.model import Capability, Finding
 from mailstore.sql.afterlogic.accounts.collection import Accounts
 from mailstore.sql.afterlogic.check import Checker
@@ -116,11 +117,13 @@ class AfterLogicStore(SQLDriver[Context]):
 
     @cached_property
     def deleted(self) -> DeletedMailboxes:
+        self._require_everything()
         return DeletedMailboxes(self._context, self.accounts, self._names, self._server)
 
     @property
     def tenants(self) -> Tenants:
-        """The tenants of an Aurora installation. Raises NotSupported in WebMail Lite."""
+        """The tenants of an Aurora installation. Raises NotSupported in WebMail Lite, PermissionDenied to a tenant."""
+        self._require_everything()
         return Tenants(self._context)
 
     @property
@@ -131,10 +134,23 @@ class AfterLogicStore(SQLDriver[Context]):
     def acting_as(self, admin: str) -> Self:  # noqa: ARG002 whoever that is
         raise self._lacking(Capability.ADMINS)
 
+    def acting_as_tenant(self, tenant_id: int) -> Self:
+        """Return this store limited to the domains of a tenant: there are no others, and no accounts outside of domains.
+
+        Raises TenantNotFound if there is no such enabled tenant, NotSupported in WebMail Lite.
+        """
+        Tenants(self._context).require_enabled(tenant_id)
+        return type(self)(replace(self._context, tenant=tenant_id))
+
     def unrestricted(self) -> Self:
-        return self
+        return type(self)(replace(self._context, tenant=None))
+
+    def _require_everything(self) -> None:
+        if self._context.tenant is not None:
+            raise PermissionDenied("a tenant manages the domains and accounts that it has, and nothing else")
 
     def _findings(self) -> Iterator[Finding]:
+        self._require_everything()
         yield from self._checker.run()
         yield from unreadable_records(self)
         ledger = self._context.ledger

@@ -109,6 +109,14 @@ class Tenants:
         with self._context.db.reading() as connection:
             return self._get(connection, _login(login))
 
+    def require_enabled(self, tenant_id: int) -> None:
+        """Raise TenantNotFound unless the tenant with a number is there, and enabled."""
+        columns = self._table.c
+        query = select(columns.id_tenant).where(columns.id_tenant == tenant_id, columns.disabled == 0)
+        with self._context.db.reading() as connection:
+            if connection.execute(query).first() is None:
+                raise TenantNotFound(f"there is no enabled tenant number {tenant_id}", subject=str(tenant_id))
+
     def list(self) -> Iterator[Tenant]:
         """Iterate over all tenants, sorted by login."""
         with self._context.db.reading() as connection:

@@ -219,7 +219,8 @@ class Accounts(store.Accounts):
         columns, domains = self._table.c, self._context.table("awm_domains").c
         address = func.lower(columns.email).label("address")
         internal = columns.id_domain.in_(select(domains.id_domain).where(domains.is_internal == 1))
-        return select(address).where(internal, columns.mailing_list == 0).distinct().subquery()
+        mine = self._context.mine(columns.id_domain)
+        return select(address).where(internal, columns.mailing_list == 0, mine).distinct().subquery()
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)
@@ -269,7 +270,7 @@ class Accounts(store.Accounts):
             return 0
         name, columns = held_domain(domain), self._context.table("awm_domains").c
         query = select(columns.id_domain).where(self._context.same(columns.name, name)).order_by(columns.id_domain)
-        number = connection.execute(query).scalar()
+        number = connection.execute(query.where(self._context.mine(columns.id_domain))).scalar()
         if number is None:
             raise self._names.no_such_domain(name)
         return int(number)

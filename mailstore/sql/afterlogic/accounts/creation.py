@@ -84,6 +84,8 @@ class Creation:
 
     def _place(self, new: NewAccount, domain: Mapping[Any, Any] | None) -> None:
         """Complete an account with what its domain says, or the default domain, if the caller wants that."""
+        if domain is None and self._context.tenant is not None:
+            raise self._names.no_such_domain(new.domain)
         if domain is None and not new.may_be_outside:
             error = self._names.no_such_domain(new.domain)
             error.message += ", or give AccountSettings(default_domain=True) for an account outside of all domains"
@@ -98,7 +100,8 @@ class Creation:
                 f"{new.address} lies in a domain of the product's own mail server, which would find two mailboxes for it",
                 subject=new.address,
             )
-        query = select(accounts.id_user).where(same(accounts.email, new.parent), accounts.def_acct == 1)
+        mine = self._context.mine(accounts.id_domain)
+        query = select(accounts.id_user).where(same(accounts.email, new.parent), accounts.def_acct == 1, mine)
         user = tx.execute(query.order_by(accounts.id_acct).with_for_update()).scalar()
         if not user:
             raise AccountNotFound(f"there is no account {new.parent} to link {new.address} to", subject=new.parent)

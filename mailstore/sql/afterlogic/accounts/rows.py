@@ -54,7 +54,8 @@ class AccountRows:
         # Under names of their own, so that a query may have the tables, too.
         users, domains = self._users.alias("known_users").c, self._domains.alias("known_domains").c
         settings = exists().where(users.id_user == account.id_user)
-        return settings & ((account.id_domain == 0) | exists().where(domains.id_domain == account.id_domain))
+        is_placed = (account.id_domain == 0) | exists().where(domains.id_domain == account.id_domain)
+        return settings & is_placed & self._context.mine(account.id_domain)
 
     def one(self, connection: Connection, address: str) -> Account | None:
         """Return one primary account, or None."""
@@ -107,9 +108,8 @@ class AccountRows:
         joined = account.join(users, users.c.id_user == account.c.id_user).outerjoin(
             domain, domain.c.id_domain == account.c.id_domain
         )
-        return (
-            select(*columns).select_from(joined).where(or_(account.c.id_domain == 0, domain.c.id_domain.is_not(None)))
-        )
+        is_placed = or_(account.c.id_domain == 0, domain.c.id_domain.is_not(None))
+        return select(*columns).select_from(joined).where(is_placed, self._context.mine(account.c.id_domain))
 
     def _usage(self) -> list[ColumnElement[Any]]:
         table = self._server.usage
