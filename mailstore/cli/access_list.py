@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.many import Done, Names, Verb, takes_names
 from mailstore.cli.results import DeletedSetting
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.cli.throttle import DIRECTION
-from mailstore.policies import AccessListFields, Direction
+from mailstore.policies import AccessList, AccessListFields, Direction
 
 __all__ = ["access_list"]
 
@@ -21,12 +22,13 @@ def access_list() -> None:
 
 
 @access_list.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @pass_session
-def show(session: Session, level: str, direction: Direction) -> None:
+def show(session: Session, names: Names, direction: Direction) -> None:
     """Show the white- and the blacklist of a level."""
-    session.output.one(session.store.access_lists.get(level, direction))
+    found = session.store.access_lists
+    names.show(session, AccessList, lambda level: found.get(level, direction))
 
 
 @access_list.command()
@@ -41,25 +43,34 @@ def effective(session: Session, address: str, direction: Direction, peer: str, c
 
 
 @access_list.command("set")
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @takes_fields(AccessListFields, editing=True)
 @pass_session
-def set_lists(session: Session, level: str, direction: Direction, fields: dict[str, Any]) -> None:
+def set_lists(session: Session, names: Names, direction: Direction, fields: dict[str, Any]) -> None:
     """Change the lists of a level; what no option names stays as it is."""
     require_change(fields)
-    stored = session.store.access_lists.set(level, direction, **fields)
-    session.output.done(f"set the {direction} lists of {stored.level}", stored)
+    found = session.store.access_lists
+
+    def one(level: str) -> Done:
+        stored = found.set(level, direction, **fields)
+        return Done(f"set the {direction} lists of {stored.level}", "set", stored)
+
+    names.do(session, Verb(one))
 
 
 @access_list.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @destroys
 @pass_session
-def delete(session: Session, level: str, direction: Direction, caution: Caution) -> None:
+def delete(session: Session, names: Names, direction: Direction, caution: Caution) -> None:
     """Empty both lists of a level."""
-    with session.carefully(f"Empty the {direction} lists of {level}?", caution) as store:
-        store.access_lists.delete(level, direction)
-    message = caution.tell("deleted", f"the {direction} lists of {level}")
-    session.output.done(message, DeletedSetting(level, caution.dry_run, direction))
+    with session.carefully(f"Empty the {direction} lists of {names.counted()}?", caution) as store:
+
+        def one(level: str) -> Done:
+            store.access_lists.delete(level, direction)
+            message = caution.tell("deleted", f"the {direction} lists of {level}")
+            return Done(message, caution.action("deleted"), DeletedSetting(level, caution.dry_run, direction))
+
+        names.do(session, Verb(one))

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from mailstore.cli import verbs
 from mailstore.cli.account_import import import_accounts
 from mailstore.cli.credentials import Credentials, ask_password, read_line, takes_credentials
 from mailstore.cli.fields import require_change, takes_fields
 from mailstore.cli.lists import filters
+from mailstore.cli.many import Done, Names, Verb, more_names, takes_names, takes_pairs
 from mailstore.cli.results import DeletedAccount, Updated, Verified
 from mailstore.cli.session import Caution, Session, destroys, keeps_mailboxes, pass_session
 from mailstore.fields import AccountFields, BulkAccountFields
@@ -28,30 +30,33 @@ account.add_command(import_accounts)
 
 
 @account.command()
-@click.argument("address")
+@takes_names(creates=True)
 @takes_credentials(required=True)
 @click.option("--home", metavar="PATH", help="Absolute path of its home, instead of the configured layout.")
 @takes_fields(AccountFields, editing=False)
 @pass_session
 def create(
     session: Session,
-    address: str,
+    names: Names,
     read_credentials: Callable[[], Credentials],
     home: str | None,
     fields: dict[str, Any],
 ) -> None:
-    """Create an account. Its password is asked for unless an option tells where it comes from."""
-    accounts, secret = session.store.accounts, read_credentials()
-    stored = accounts.create(address, **secret.parameters, home=home, **fields)
-    session.output.done(f"created {stored.address}", stored, password=secret.generated)
+    """Create accounts. The password is asked for unless an option tells where it comes from; generated ones differ.
+
+    With --if-exists update an account that is there gets what the options say, but no generated password, and stays where
+    its home is.
+    """
+    secret = read_credentials()
+    verbs.create(session, names, session.store.accounts, fields, secret, home=home)
 
 
 @account.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def show(session: Session, address: str) -> None:
-    """Show everything about an account; passwords and hashes are never shown."""
-    session.output.one(session.store.accounts.get(address))
+def show(session: Session, names: Names) -> None:
+    """Show everything about accounts; passwords and hashes are never shown."""
+    names.show(session, Account, session.store.accounts.get)
 
 
 @account.command("list")
@@ -63,72 +68,66 @@ def list_accounts(session: Session, /, count: bool, **wanted: Any) -> None:
 
 
 @account.command()
-@click.argument("address")
+@takes_names()
 @takes_credentials()
 @takes_fields(AccountFields, editing=True)
 @pass_session
-def update(session: Session, address: str, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
-    """Change an account; what no option names stays as it is, and empty text clears."""
-    accounts, secret = session.store.accounts, read_credentials()
+def update(session: Session, names: Names, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
+    """Change accounts; what no option names stays as it is, and empty text clears. Generated passwords differ."""
+    secret = read_credentials()
     require_change(fields, secret.parameters)
-    stored = accounts.update(address, **secret.parameters, **fields)
-    session.output.done(f"updated {stored.address}", stored, password=secret.generated)
+    verbs.change(session, names, session.store.accounts, fields, secret)
 
 
 @account.command()
-@click.argument("address")
+@takes_names()
 @takes_credentials(required=True)
 @pass_session
-def passwd(session: Session, address: str, read_credentials: Callable[[], Credentials]) -> None:
-    """Set the password of an account."""
+def passwd(session: Session, names: Names, read_credentials: Callable[[], Credentials]) -> None:
+    """Set the password of accounts; generated ones differ."""
     accounts, secret = session.store.accounts, read_credentials()
-    stored = accounts.update(address, **secret.parameters)
-    session.output.done(f"changed the password of {stored.address}", stored, password=secret.generated)
+    verbs.change(session, names, accounts, {}, secret, done="changed the password of")
 
 
 @account.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def enable(session: Session, address: str) -> None:
-    """Let an account log in and receive."""
-    _update(session, address, "enabled", {"enabled": True})
+def enable(session: Session, names: Names) -> None:
+    """Let accounts log in and receive."""
+    verbs.change(session, names, session.store.accounts, {"enabled": True}, done="enabled")
 
 
 @account.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def disable(session: Session, address: str) -> None:
-    """Let an account neither log in nor receive."""
-    _update(session, address, "disabled", {"enabled": False})
-
-
-def _update(session: Session, address: str, done: str, fields: Mapping[str, Any]) -> None:
-    stored = session.store.accounts.update(address, **fields)
-    session.output.done(f"{done} {stored.address}", stored)
+def disable(session: Session, names: Names) -> None:
+    """Let accounts neither log in nor receive."""
+    verbs.change(session, names, session.store.accounts, {"enabled": False}, done="disabled")
 
 
 @account.command()
-@click.argument("address")
-@click.argument("new_address")
+@takes_pairs
 @pass_session
-def rename(session: Session, address: str, new_address: str) -> None:
+def rename(session: Session, names: Names, pairs: Mapping[str, str]) -> None:
     """Give an account another address; its mail, password and everything that refers to it stay."""
-    stored = session.store.accounts.rename(address, new_address)
-    session.output.done(f"renamed {address} to {stored.address}", stored)
+    verbs.rename(session, names, pairs, session.store.accounts)
 
 
 @account.command()
-@click.argument("address")
+@takes_names()
 @keeps_mailboxes
 @destroys
 @pass_session
-def delete(session: Session, address: str, keep_days: int | None, caution: Caution) -> None:
-    """Delete an account. Its mailbox is kept on disk until a purge finds it due."""
-    with session.carefully(f"Delete the account {address}?", caution) as store:
-        record = store.accounts.delete(address, keep_mailbox_days=keep_days)
-    result = _deleted(address, caution, record)
-    kept = f"; its mailbox is due on {result.due}" if result.due else ""
-    session.output.done(caution.tell("deleted", f"{result.address}{kept}"), result)
+def delete(session: Session, names: Names, keep_days: int | None, caution: Caution) -> None:
+    """Delete accounts. Their mailboxes are kept on disk until a purge finds them due."""
+    with verbs.deleting(session, names, "the account", caution) as store:
+
+        def one(address: str) -> Done:
+            result = _deleted(address, caution, store.accounts.delete(address, keep_mailbox_days=keep_days))
+            kept = f"; its mailbox is due on {result.due}" if result.due else ""
+            return Done(caution.tell("deleted", f"{result.address}{kept}"), caution.action("deleted"), result)
+
+        names.do(session, Verb(one, store.accounts.exists))
 
 
 def _deleted(address: str, caution: Caution, record: DeletedMailbox | None) -> DeletedAccount:
@@ -140,7 +139,7 @@ def _deleted(address: str, caution: Caution, record: DeletedMailbox | None) -> D
 
 @account.command("alias-add")
 @click.argument("address")
-@click.argument("aliases", metavar="ALIAS...", nargs=-1, required=True)
+@more_names("aliases", "ALIAS")
 @pass_session
 def alias_add(session: Session, address: str, aliases: tuple[str, ...]) -> None:
     """Give an account further addresses, in its domain or one of its alias domains."""
@@ -150,7 +149,7 @@ def alias_add(session: Session, address: str, aliases: tuple[str, ...]) -> None:
 
 @account.command("alias-remove")
 @click.argument("address")
-@click.argument("aliases", metavar="ALIAS...", nargs=-1, required=True)
+@more_names("aliases", "ALIAS")
 @pass_session
 def alias_remove(session: Session, address: str, aliases: tuple[str, ...]) -> None:
     """Take further addresses from an account."""
@@ -165,7 +164,7 @@ def _show_aliases(session: Session, address: str) -> None:
 
 @account.command()
 @click.argument("address")
-@click.argument("destinations", metavar="[DESTINATION]...", nargs=-1)
+@more_names("destinations", "DESTINATION", required=False)
 @click.option(
     "--keep-copy/--no-keep-copy", default=True, help="Whether the mailbox gets the mail too. Default: it does."
 )

@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
+from mailstore.cli import verbs
 from mailstore.cli.credentials import Credentials, ask_password, read_line, takes_credentials
 from mailstore.cli.fields import require_change, takes_fields
 from mailstore.cli.lists import filters
-from mailstore.cli.results import Deleted, Verified
+from mailstore.cli.many import Names, more_names, takes_names
+from mailstore.cli.results import Verified
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.fields import AdminFields
-from mailstore.model import Admin
+from mailstore.model import Account, Admin
 
 __all__ = ["admin"]
 
@@ -24,26 +26,25 @@ def admin() -> None:
 
 
 @admin.command()
-@click.argument("address")
+@takes_names(creates=True)
 @takes_credentials(required=True)
 @takes_fields(AdminFields, editing=False)
 @pass_session
-def create(session: Session, address: str, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
-    """Create a standalone admin, whose address lies in no domain of the store.
+def create(session: Session, names: Names, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
+    """Create standalone admins, whose addresses lie in no domain of the store.
 
-    Its password is asked for unless an option tells where it comes from.
+    The password is asked for unless an option tells where it comes from; generated ones differ.
     """
     admins, secret = session.store.admins, read_credentials()
-    stored = admins.create(address, **secret.parameters, **fields)
-    session.output.done(f"created {stored.address}", stored, password=secret.generated)
+    verbs.create(session, names, admins, fields, secret)
 
 
 @admin.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def show(session: Session, address: str) -> None:
-    """Show everything about an admin of either kind."""
-    session.output.one(session.store.admins.get(address))
+def show(session: Session, names: Names) -> None:
+    """Show everything about admins of either kind."""
+    names.show(session, Admin, session.store.admins.get)
 
 
 @admin.command("list")
@@ -55,56 +56,56 @@ def list_admins(session: Session, /, count: bool, **wanted: Any) -> None:
 
 
 @admin.command()
-@click.argument("address")
+@takes_names()
 @takes_credentials()
 @takes_fields(AdminFields, editing=True)
 @pass_session
-def update(session: Session, address: str, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
-    """Change an admin; what no option names stays as it is, and empty text clears."""
+def update(session: Session, names: Names, read_credentials: Callable[[], Credentials], fields: dict[str, Any]) -> None:
+    """Change admins; what no option names stays as it is, and empty text clears. Generated passwords differ."""
     admins, secret = session.store.admins, read_credentials()
     require_change(fields, secret.parameters)
-    stored = admins.update(address, **secret.parameters, **fields)
-    session.output.done(f"updated {stored.address}", stored, password=secret.generated)
+    verbs.change(session, names, admins, fields, secret)
 
 
 @admin.command()
-@click.argument("address")
+@takes_names()
 @destroys
 @pass_session
-def delete(session: Session, address: str, caution: Caution) -> None:
-    """Delete a standalone admin. For an account with admin rights use 'demote'."""
-    with session.carefully(f"Delete the admin {address}?", caution) as store:
-        store.admins.delete(address)
-    session.output.done(caution.tell("deleted", address), Deleted(address, caution.dry_run))
+def delete(session: Session, names: Names, caution: Caution) -> None:
+    """Delete standalone admins. For accounts with admin rights use 'demote'."""
+    verbs.delete(session, names, "the admin", caution, lambda store: store.admins)
 
 
 @admin.command()
-@click.argument("address")
+@takes_names()
 @takes_credentials()
 @takes_fields(AdminFields, editing=False)
 @pass_session
 def promote(
-    session: Session, address: str, read_credentials: Callable[[], Credentials], fields: dict[str, Any]
+    session: Session, names: Names, read_credentials: Callable[[], Credentials], fields: dict[str, Any]
 ) -> None:
-    """Give an account admin rights, for its own domain unless options tell more, and a new password if one is given."""
+    """Give accounts admin rights, each for its own domain unless options tell more, and a new password if one is given."""
     admins, secret = session.store.admins, read_credentials()
-    stored = admins.promote(address, **secret.parameters, **fields)
-    session.output.done(f"promoted {stored.address}", stored, password=secret.generated)
+    verbs.change(session, names, session.store.accounts, fields, secret, done="promoted", verb=admins.promote)
 
 
 @admin.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def demote(session: Session, address: str) -> None:
-    """Take all admin rights from an account; the account stays."""
-    session.store.admins.demote(address)
-    stored = session.store.accounts.get(address)
-    session.output.done(f"demoted {stored.address}", stored)
+def demote(session: Session, names: Names) -> None:
+    """Take all admin rights from accounts; the accounts stay."""
+    admins, accounts = session.store.admins, session.store.accounts
+
+    def demoted(address: str) -> Account:
+        admins.demote(address)
+        return accounts.get(address)
+
+    verbs.change(session, names, accounts, {}, done="demoted", verb=demoted)
 
 
 @admin.command("add-to-domain")
 @click.argument("domain")
-@click.argument("admins", metavar="ADMIN...", nargs=-1, required=True)
+@more_names("admins", "ADMIN")
 @pass_session
 def add_to_domain(session: Session, domain: str, admins: tuple[str, ...]) -> None:
     """Let admins or accounts manage a domain."""
@@ -114,7 +115,7 @@ def add_to_domain(session: Session, domain: str, admins: tuple[str, ...]) -> Non
 
 @admin.command("remove-from-domain")
 @click.argument("domain")
-@click.argument("admins", metavar="[ADMIN]...", nargs=-1)
+@more_names("admins", "ADMIN", required=False)
 @click.option("--all", "everybody", is_flag=True, help="Take it from all of its admins.")
 @pass_session
 def remove_from_domain(session: Session, domain: str, admins: tuple[str, ...], everybody: bool) -> None:

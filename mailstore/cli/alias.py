@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from mailstore.cli import verbs
 from mailstore.cli.fields import require_change, takes_fields
 from mailstore.cli.lists import filters
-from mailstore.cli.results import Deleted
+from mailstore.cli.many import Names, more_names, takes_names, takes_pairs
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.fields import AliasFields
 from mailstore.model import Alias
@@ -22,21 +24,20 @@ def alias() -> None:
 
 
 @alias.command()
-@click.argument("address")
+@takes_names(creates=True)
 @takes_fields(AliasFields, editing=False)
 @pass_session
-def create(session: Session, address: str, fields: dict[str, Any]) -> None:
-    """Create an alias account."""
-    stored = session.store.aliases.create(address, **fields)
-    session.output.done(f"created {stored.address}", stored)
+def create(session: Session, names: Names, fields: dict[str, Any]) -> None:
+    """Create alias accounts."""
+    verbs.create(session, names, session.store.aliases, fields)
 
 
 @alias.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def show(session: Session, address: str) -> None:
-    """Show everything about an alias account."""
-    session.output.one(session.store.aliases.get(address))
+def show(session: Session, names: Names) -> None:
+    """Show everything about alias accounts."""
+    names.show(session, Alias, session.store.aliases.get)
 
 
 @alias.command("list")
@@ -48,19 +49,18 @@ def list_aliases(session: Session, /, count: bool, **wanted: Any) -> None:
 
 
 @alias.command()
-@click.argument("address")
+@takes_names()
 @takes_fields(AliasFields, editing=True)
 @pass_session
-def update(session: Session, address: str, fields: dict[str, Any]) -> None:
-    """Change an alias account; what no option names stays as it is, and empty text clears."""
+def update(session: Session, names: Names, fields: dict[str, Any]) -> None:
+    """Change alias accounts; what no option names stays as it is, and empty text clears."""
     require_change(fields)
-    stored = session.store.aliases.update(address, **fields)
-    session.output.done(f"updated {stored.address}", stored)
+    verbs.change(session, names, session.store.aliases, fields)
 
 
 @alias.command("member-add")
 @click.argument("address")
-@click.argument("members", metavar="MEMBER...", nargs=-1, required=True)
+@more_names("members", "MEMBER")
 @pass_session
 def member_add(session: Session, address: str, members: tuple[str, ...]) -> None:
     """Add members; those it has are kept."""
@@ -70,7 +70,7 @@ def member_add(session: Session, address: str, members: tuple[str, ...]) -> None
 
 @alias.command("member-remove")
 @click.argument("address")
-@click.argument("members", metavar="MEMBER...", nargs=-1, required=True)
+@more_names("members", "MEMBER")
 @pass_session
 def member_remove(session: Session, address: str, members: tuple[str, ...]) -> None:
     """Remove members; those it has not are ignored."""
@@ -84,21 +84,17 @@ def _show_members(session: Session, address: str) -> None:
 
 
 @alias.command()
-@click.argument("address")
-@click.argument("new_address")
+@takes_pairs
 @pass_session
-def rename(session: Session, address: str, new_address: str) -> None:
+def rename(session: Session, names: Names, pairs: Mapping[str, str]) -> None:
     """Give an alias account another address; references to it follow."""
-    stored = session.store.aliases.rename(address, new_address)
-    session.output.done(f"renamed {address} to {stored.address}", stored)
+    verbs.rename(session, names, pairs, session.store.aliases)
 
 
 @alias.command()
-@click.argument("address")
+@takes_names()
 @destroys
 @pass_session
-def delete(session: Session, address: str, caution: Caution) -> None:
-    """Delete an alias account with everything that refers to it."""
-    with session.carefully(f"Delete the alias {address}?", caution) as store:
-        store.aliases.delete(address)
-    session.output.done(caution.tell("deleted", address), Deleted(address, caution.dry_run))
+def delete(session: Session, names: Names, caution: Caution) -> None:
+    """Delete alias accounts with everything that refers to them."""
+    verbs.delete(session, names, "the alias", caution, lambda store: store.aliases)

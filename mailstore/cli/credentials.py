@@ -25,6 +25,10 @@ class Credentials:
     generated: str | None = field(default=None, repr=False)
     """The password, if it was made here and has to be told."""
 
+    def another(self) -> Credentials:
+        """Return what the next of several things gets: a password of its own if this one was made here."""
+        return self if self.generated is None else _generated(None)
+
 
 def read_line() -> str:
     """Return the next line of standard input, without its end."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from mailstore.cli import verbs
 from mailstore.cli.fields import require_change, takes_fields
 from mailstore.cli.lists import filters
+from mailstore.cli.many import Done, Names, Verb, more_names, takes_names
 from mailstore.cli.results import DeletedDomain
 from mailstore.cli.session import Caution, Session, destroys, keeps_mailboxes, pass_session
 from mailstore.fields import DomainFields
@@ -22,21 +24,20 @@ def domain() -> None:
 
 
 @domain.command()
-@click.argument("domain")
+@takes_names("DOMAIN", creates=True)
 @takes_fields(DomainFields, editing=False)
 @pass_session
-def create(session: Session, domain: str, fields: dict[str, Any]) -> None:
-    """Create a domain."""
-    stored = session.store.domains.create(domain, **fields)
-    session.output.done(f"created {stored.domain}", stored)
+def create(session: Session, names: Names, fields: dict[str, Any]) -> None:
+    """Create domains."""
+    verbs.create(session, names, session.store.domains, fields)
 
 
 @domain.command()
-@click.argument("domain")
+@takes_names("DOMAIN")
 @pass_session
-def show(session: Session, domain: str) -> None:
-    """Show everything about a domain."""
-    session.output.one(session.store.domains.get(domain))
+def show(session: Session, names: Names) -> None:
+    """Show everything about domains."""
+    names.show(session, Domain, session.store.domains.get)
 
 
 @domain.command("list")
@@ -48,60 +49,64 @@ def list_domains(session: Session, /, count: bool, **wanted: Any) -> None:
 
 
 @domain.command()
-@click.argument("domain")
+@takes_names("DOMAIN")
 @takes_fields(DomainFields, editing=True)
 @pass_session
-def update(session: Session, domain: str, fields: dict[str, Any]) -> None:
-    """Change a domain; what no option names stays as it is, and empty text clears."""
+def update(session: Session, names: Names, fields: dict[str, Any]) -> None:
+    """Change domains; what no option names stays as it is, and empty text clears."""
     require_change(fields)
-    _update(session, domain, "updated", fields)
+    verbs.change(session, names, session.store.domains, fields)
 
 
 @domain.command()
-@click.argument("domain")
+@takes_names("DOMAIN")
 @pass_session
-def enable(session: Session, domain: str) -> None:
-    """Accept mail for a domain, and logins of its accounts."""
-    _update(session, domain, "enabled", {"enabled": True})
+def enable(session: Session, names: Names) -> None:
+    """Accept mail for domains, and logins of their accounts."""
+    verbs.change(session, names, session.store.domains, {"enabled": True}, done="enabled")
 
 
 @domain.command()
-@click.argument("domain")
+@takes_names("DOMAIN")
 @pass_session
-def disable(session: Session, domain: str) -> None:
-    """Refuse mail for a domain, and logins of its accounts."""
-    _update(session, domain, "disabled", {"enabled": False})
-
-
-def _update(session: Session, domain: str, done: str, fields: Any) -> None:
-    stored = session.store.domains.update(domain, **fields)
-    session.output.done(f"{done} {stored.domain}", stored)
+def disable(session: Session, names: Names) -> None:
+    """Refuse mail for domains, and logins of their accounts."""
+    verbs.change(session, names, session.store.domains, {"enabled": False}, done="disabled")
 
 
 @domain.command()
-@click.argument("domain")
+@takes_names("DOMAIN")
 @keeps_mailboxes
 @destroys
 @pass_session
-def delete(session: Session, domain: str, keep_days: int | None, caution: Caution) -> None:
-    """Delete a domain with everything in it. Mailboxes are kept on disk until a purge finds them due.
+def delete(session: Session, names: Names, keep_days: int | None, caution: Caution) -> None:
+    """Delete domains with everything in them. Mailboxes are kept on disk until a purge finds them due.
 
     Until then 'mailstore deleted restore --domain' undoes it, in stores that keep records of domains (iRedMail's SQL
     schema, with the table of 'mailstore schema add-retention-table').
     """
-    with session.carefully(f"Delete {domain} with everything in it?", caution) as store:
-        accounts = store.domains.delete(domain, keep_mailbox_days=keep_days)
-    message = caution.tell("deleted", f"{domain} (accounts: {accounts})")
+    with verbs.deleting(session, names, "everything in", caution) as store:
+
+        def one(name: str) -> Done:
+            accounts = store.domains.delete(name, keep_mailbox_days=keep_days)
+            message = caution.tell("deleted", f"{name} (accounts: {accounts})") + _undo(session, name, caution)
+            return Done(message, caution.action("deleted"), DeletedDomain(name, caution.dry_run, accounts))
+
+        names.do(session, Verb(one, store.domains.exists))
+
+
+def _undo(session: Session, domain: str, caution: Caution) -> str:
+    """Return how the deletion of a domain can be undone, as the end of a message."""
     undo = None if caution.dry_run else next(session.store.deleted.domains(domain=domain), None)
-    if undo is not None:
-        until = f"until a purge on {undo.due} or later" if undo.due else "as long as its mailboxes are kept"
-        message += f"; 'mailstore deleted restore --domain {undo.domain}' undoes this {until}"
-    session.output.done(message, DeletedDomain(domain, caution.dry_run, accounts))
+    if undo is None:
+        return ""
+    until = f"until a purge on {undo.due} or later" if undo.due else "as long as its mailboxes are kept"
+    return f"; 'mailstore deleted restore --domain {undo.domain}' undoes this {until}"
 
 
 @domain.command("alias-add")
 @click.argument("domain")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@more_names("names", "NAME")
 @pass_session
 def alias_add(session: Session, domain: str, names: tuple[str, ...]) -> None:
     """Serve every address of a domain under these domain names too."""
@@ -112,7 +117,7 @@ def alias_add(session: Session, domain: str, names: tuple[str, ...]) -> None:
 
 @domain.command("alias-remove")
 @click.argument("domain")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@more_names("names", "NAME")
 @destroys
 @pass_session
 def alias_remove(session: Session, domain: str, names: tuple[str, ...], caution: Caution) -> None:

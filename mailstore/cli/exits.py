@@ -20,7 +20,7 @@ from mailstore.errors import (
     Refused,
 )
 
-__all__ = ["MEANINGS", "ExitCode", "code_of", "worst"]
+__all__ = ["MEANINGS", "ExitCode", "Unfinished", "code_of", "worst"]
 
 
 class ExitCode(IntEnum):
@@ -74,8 +74,19 @@ _OF_CLASSES: Final[Mapping[type[MailstoreError], ExitCode]] = {
 """The first that an error is of decides."""
 
 
+class Unfinished(click.ClickException):
+    """Something of what was to be done with many things was not done; each is reported already."""
+
+    def __init__(self, message: str, code: ExitCode, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+
+
 def code_of(error: Exception) -> ExitCode:
     """Return what a run ends with that meets an error."""
+    if isinstance(error, Unfinished):
+        return error.code
     if isinstance(error, click.ClickException):
         return ExitCode(error.exit_code)
     if isinstance(error, MailstoreError) and error.temporary:

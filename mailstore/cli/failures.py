@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from mailstore.cli.exits import ExitCode, code_of
+from mailstore.cli.exits import ExitCode, Unfinished, code_of
 from mailstore.cli.terminal import safe
 from mailstore.errors import BulkRefused, MailstoreError
 
@@ -71,7 +71,7 @@ def as_object(error: Exception) -> dict[str, Any]:
         "message": known.message if known else _text(error),
         "subject": known.subject if known else None,
         "field": known.field if known else _parameter(error),
-        "retryable": known is not None and known.temporary,
+        "retryable": known.temporary if known else getattr(error, "retryable", False),
         "state": known.state if known else None,
         "exit_code": int(code_of(error)),
     }
@@ -84,6 +84,8 @@ def _class(error: Exception) -> str:
     match error:
         case click.UsageError():
             return "UsageError"
+        case Unfinished():
+            return "Unfinished"
         case click.ClickException():
             return "Declined"
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""New files with what only their owner may read: hashes and passwords."""
+"""Files that are read, and new ones with what only their owner may read: hashes and passwords."""
 
 from __future__ import annotations
 
@@ -7,11 +7,31 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import click
 
-__all__ = ["open_private", "written_wholly"]
+__all__ = ["INPUT", "is_stdin", "open_private", "text_of", "written_wholly"]
+
+INPUT: Final = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+"""The type of an option for a file to be read; ``-`` is standard input."""
+
+
+def is_stdin(file: Path) -> bool:
+    """Tell whether a path of `INPUT` is standard input."""
+    return str(file) == "-"
+
+
+def text_of(file: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file, without a mark of its byte order. Raises UsageError if it is in another encoding."""
+    try:
+        data = sys.stdin.buffer.read() if is_stdin(file) else file.read_bytes()
+        return data.decode(encoding).removeprefix("\ufeff")
+    except LookupError:
+        raise click.UsageError(f"there is no encoding {encoding!r}") from None
+    except UnicodeError:
+        # Without the cause: it holds the whole file.
+        raise click.UsageError(f"{file} is not {encoding.upper()}") from None
 
 
 def open_private(path: Path, encoding: str = "utf-8") -> IO[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.many import Done, Names, Verb, takes_names
 from mailstore.cli.results import DeletedSetting, SpfDomain
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.model import Edit
@@ -21,11 +22,12 @@ def greylisting() -> None:
 
 
 @greylisting.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @pass_session
-def show(session: Session, level: str) -> None:
+def show(session: Session, names: Names) -> None:
     """Show what a level itself says; 'effective' shows what applies."""
-    session.output.one(session.store.greylisting.get(level))
+    found = session.store.greylisting
+    names.show(session, GreylistingSetting, found.get)
 
 
 @greylisting.command()
@@ -46,25 +48,35 @@ def list_settings(session: Session) -> None:
 
 
 @greylisting.command("set")
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @takes_fields(GreylistingFields, editing=True)
 @pass_session
-def set_greylisting(session: Session, level: str, fields: dict[str, Any]) -> None:
+def set_greylisting(session: Session, names: Names, fields: dict[str, Any]) -> None:
     """Switch greylisting on or off for a level, and change its whitelist; what no option names stays as it is."""
     require_change(fields)
-    stored = session.store.greylisting.set(level, **fields)
-    session.output.done(f"set greylisting of {stored.level}", stored)
+    found = session.store.greylisting
+
+    def one(level: str) -> Done:
+        stored = found.set(level, **fields)
+        return Done(f"set greylisting of {stored.level}", "set", stored)
+
+    names.do(session, Verb(one))
 
 
 @greylisting.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @destroys
 @pass_session
-def delete(session: Session, level: str, caution: Caution) -> None:
+def delete(session: Session, names: Names, caution: Caution) -> None:
     """Let a level inherit again whether it is greylisted; its whitelist stays."""
-    with session.carefully(f"Let {level} inherit greylisting?", caution) as store:
-        store.greylisting.delete(level)
-    session.output.done(caution.tell("deleted", f"greylisting of {level}"), DeletedSetting(level, caution.dry_run))
+    with session.carefully(f"Let {names.counted()} inherit greylisting?", caution) as store:
+
+        def one(level: str) -> Done:
+            store.greylisting.delete(level)
+            message = caution.tell("deleted", f"greylisting of {level}")
+            return Done(message, caution.action("deleted"), DeletedSetting(level, caution.dry_run))
+
+        names.do(session, Verb(one))
 
 
 @greylisting.command("spf-domains")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from mailstore.cli import verbs
 from mailstore.cli.fields import require_change, takes_fields
 from mailstore.cli.lists import filters
-from mailstore.cli.results import Deleted
+from mailstore.cli.many import Names, more_names, takes_names, takes_pairs
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.fields import MailingListFields
 from mailstore.model import MailingList
@@ -22,21 +24,20 @@ def list() -> None:
 
 
 @list.command()
-@click.argument("address")
+@takes_names(creates=True)
 @takes_fields(MailingListFields, editing=False)
 @pass_session
-def create(session: Session, address: str, fields: dict[str, Any]) -> None:
-    """Create a mailing list."""
-    stored = session.store.lists.create(address, **fields)
-    session.output.done(f"created {stored.address}", stored)
+def create(session: Session, names: Names, fields: dict[str, Any]) -> None:
+    """Create mailing lists."""
+    verbs.create(session, names, session.store.lists, fields)
 
 
 @list.command()
-@click.argument("address")
+@takes_names()
 @pass_session
-def show(session: Session, address: str) -> None:
-    """Show everything about a mailing list."""
-    session.output.one(session.store.lists.get(address))
+def show(session: Session, names: Names) -> None:
+    """Show everything about mailing lists."""
+    names.show(session, MailingList, session.store.lists.get)
 
 
 @list.command("list")
@@ -48,19 +49,18 @@ def list_lists(session: Session, /, count: bool, **wanted: Any) -> None:
 
 
 @list.command()
-@click.argument("address")
+@takes_names()
 @takes_fields(MailingListFields, editing=True)
 @pass_session
-def update(session: Session, address: str, fields: dict[str, Any]) -> None:
-    """Change a mailing list; what no option names stays as it is, and empty text clears."""
+def update(session: Session, names: Names, fields: dict[str, Any]) -> None:
+    """Change mailing lists; what no option names stays as it is, and empty text clears."""
     require_change(fields)
-    stored = session.store.lists.update(address, **fields)
-    session.output.done(f"updated {stored.address}", stored)
+    verbs.change(session, names, session.store.lists, fields)
 
 
 @list.command("member-add")
 @click.argument("address")
-@click.argument("members", metavar="MEMBER...", nargs=-1, required=True)
+@more_names("members", "MEMBER")
 @pass_session
 def member_add(session: Session, address: str, members: tuple[str, ...]) -> None:
     """Add members; those it has are kept."""
@@ -70,7 +70,7 @@ def member_add(session: Session, address: str, members: tuple[str, ...]) -> None
 
 @list.command("member-remove")
 @click.argument("address")
-@click.argument("members", metavar="MEMBER...", nargs=-1, required=True)
+@more_names("members", "MEMBER")
 @pass_session
 def member_remove(session: Session, address: str, members: tuple[str, ...]) -> None:
     """Remove members; those it has not are ignored."""
@@ -84,21 +84,17 @@ def _show_members(session: Session, address: str) -> None:
 
 
 @list.command()
-@click.argument("address")
-@click.argument("new_address")
+@takes_pairs
 @pass_session
-def rename(session: Session, address: str, new_address: str) -> None:
+def rename(session: Session, names: Names, pairs: Mapping[str, str]) -> None:
     """Give a mailing list another address; its members stay, references to it follow."""
-    stored = session.store.lists.rename(address, new_address)
-    session.output.done(f"renamed {address} to {stored.address}", stored)
+    verbs.rename(session, names, pairs, session.store.lists)
 
 
 @list.command()
-@click.argument("address")
+@takes_names()
 @destroys
 @pass_session
-def delete(session: Session, address: str, caution: Caution) -> None:
-    """Delete a mailing list with everything that refers to it; its members stay."""
-    with session.carefully(f"Delete the mailing list {address}?", caution) as store:
-        store.lists.delete(address)
-    session.output.done(caution.tell("deleted", address), Deleted(address, caution.dry_run))
+def delete(session: Session, names: Names, caution: Caution) -> None:
+    """Delete mailing lists with everything that refers to them; their members stay."""
+    verbs.delete(session, names, "the mailing list", caution, lambda store: store.lists)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.many import Done, Names, Verb, takes_names
 from mailstore.cli.results import UNDEFINED, DeletedSetting, EffectiveSetting
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.policies import SpamPolicy, SpamPolicyFields
@@ -20,11 +21,12 @@ def policy() -> None:
 
 
 @policy.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @pass_session
-def show(session: Session, level: str) -> None:
+def show(session: Session, names: Names) -> None:
     """Show what a level itself says; 'effective' shows what applies."""
-    session.output.one(session.store.spam_policies.get(level))
+    found = session.store.spam_policies
+    names.show(session, SpamPolicy, found.get)
 
 
 @policy.command()
@@ -53,32 +55,47 @@ def list_policies(session: Session) -> None:
 
 
 @policy.command("set")
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @takes_fields(SpamPolicyFields, editing=True)
 @pass_session
-def set_policy(session: Session, level: str, fields: dict[str, Any]) -> None:
+def set_policy(session: Session, names: Names, fields: dict[str, Any]) -> None:
     """Set the whole policy of a level; what no option names is inherited from then on."""
-    stored = session.store.spam_policies.set(level, **fields)
-    session.output.done(f"set the policy of {stored.level}", stored)
+    found = session.store.spam_policies
+
+    def one(level: str) -> Done:
+        stored = found.set(level, **fields)
+        return Done(f"set the policy of {stored.level}", "set", stored)
+
+    names.do(session, Verb(one))
 
 
 @policy.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @takes_fields(SpamPolicyFields, editing=True)
 @pass_session
-def update(session: Session, level: str, fields: dict[str, Any]) -> None:
+def update(session: Session, names: Names, fields: dict[str, Any]) -> None:
     """Change the policy of a level; what no option names stays as it is."""
     require_change(fields)
-    stored = session.store.spam_policies.update(level, **fields)
-    session.output.done(f"updated the policy of {stored.level}", stored)
+    found = session.store.spam_policies
+
+    def one(level: str) -> Done:
+        stored = found.update(level, **fields)
+        return Done(f"updated the policy of {stored.level}", "updated", stored)
+
+    names.do(session, Verb(one))
 
 
 @policy.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @destroys
 @pass_session
-def delete(session: Session, level: str, caution: Caution) -> None:
+def delete(session: Session, names: Names, caution: Caution) -> None:
     """Remove the policy of a level, which then inherits everything."""
-    with session.carefully(f"Delete the policy of {level}?", caution) as store:
-        store.spam_policies.delete(level)
-    session.output.done(caution.tell("deleted", f"the policy of {level}"), DeletedSetting(level, caution.dry_run))
+    with session.carefully(f"Delete the policy of {names.counted()}?", caution) as store:
+
+        def one(level: str) -> Done:
+            store.spam_policies.delete(level)
+            message = caution.tell("deleted", f"the policy of {level}")
+            return Done(message, caution.action("deleted"), DeletedSetting(level, caution.dry_run))
+
+        names.do(session, Verb(one))

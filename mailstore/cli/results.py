@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as made
 from datetime import date
+from typing import Any
 
 from mailstore.policies import Limit
 
@@ -16,6 +19,8 @@ __all__ = [
     "DeletedSetting",
     "EffectiveLimit",
     "EffectiveSetting",
+    "Handled",
+    "HandledWithPassword",
     "ImportedRow",
     "LoadedRecord",
     "Purged",
@@ -116,6 +121,30 @@ class SpfDomain:
     """A domain whose servers are never greylisted."""
 
     domain: str
+
+
+@dataclass(frozen=True)
+class Handled:
+    """What became of one of several names: ``created``, ``updated`` and so on, or ``missing``, ``skipped``, ``refused``,
+    ``failed``, ``not tried``.
+
+    ``error`` is the class of what stood in the way, ``field`` the parameter that it is about; ``record`` is what came of it.
+    """
+
+    name: str
+    action: str
+    reason: str = ""
+    error: str = ""
+    field: str = ""
+    retryable: bool = False
+    record: Mapping[str, Any] = made(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HandledWithPassword(Handled):
+    """The same where passwords are made, which are told this once."""
+
+    generated_password: str = ""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,11 @@ class Caution:
 
     def tell(self, done: str, what: str) -> str:
         """Return what happened, `done` being a participle: ``deleted bob``, or ``would have deleted bob``."""
-        return f"would have {done} {what}" if self.dry_run else f"{done} {what}"
+        return f"{self.action(done)} {what}"
+
+    def action(self, done: str) -> str:
+        """Return a participle, as what would have been if nothing is done."""
+        return f"would have {done}" if self.dry_run else done
 
 
 class _Listable(Protocol):

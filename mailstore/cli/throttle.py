@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.many import Done, Names, Verb, takes_names
 from mailstore.cli.results import UNDEFINED, Deleted, DeletedSetting, EffectiveLimit
 from mailstore.cli.session import Caution, Session, destroys, pass_session
 from mailstore.policies import DIRECTIONS, Direction, EffectiveThrottle, Throttle, ThrottleFields
@@ -24,12 +25,13 @@ def throttle() -> None:
 
 
 @throttle.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @pass_session
-def show(session: Session, level: str, direction: Direction) -> None:
+def show(session: Session, names: Names, direction: Direction) -> None:
     """Show what a level itself says; 'effective' shows what applies."""
-    session.output.one(session.store.throttles.get(level, direction))
+    found = session.store.throttles
+    names.show(session, Throttle, lambda level: found.get(level, direction))
 
 
 @throttle.command()
@@ -61,28 +63,38 @@ def list_throttles(session: Session) -> None:
 
 
 @throttle.command("set")
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @click.option("--period", required=True, help=_PERIOD_HELP)
 @takes_fields(ThrottleFields, editing=True)
 @pass_session
-def set_throttle(session: Session, level: str, direction: Direction, period: str, fields: dict[str, Any]) -> None:
+def set_throttle(session: Session, names: Names, direction: Direction, period: str, fields: dict[str, Any]) -> None:
     """Set the whole throttle of a level; limits that no option names are inherited from then on. Counters go on."""
-    stored = session.store.throttles.set(level, direction, period=period, **fields)
-    session.output.done(f"set the {direction} throttle of {stored.level}", stored)
+    found = session.store.throttles
+
+    def one(level: str) -> Done:
+        stored = found.set(level, direction, period=period, **fields)
+        return Done(f"set the {direction} throttle of {stored.level}", "set", stored)
+
+    names.do(session, Verb(one))
 
 
 @throttle.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @click.option("--period", help=_PERIOD_HELP)
 @takes_fields(ThrottleFields, editing=True)
 @pass_session
-def update(session: Session, level: str, direction: Direction, period: str | None, fields: dict[str, Any]) -> None:
+def update(session: Session, names: Names, direction: Direction, period: str | None, fields: dict[str, Any]) -> None:
     """Change the throttle of a level; what no option names stays as it is. Counters go on."""
     require_change(fields, {"period": period} if period else {})
-    stored = session.store.throttles.update(level, direction, period=period, **fields)
-    session.output.done(f"updated the {direction} throttle of {stored.level}", stored)
+    found = session.store.throttles
+
+    def one(level: str) -> Done:
+        stored = found.update(level, direction, period=period, **fields)
+        return Done(f"updated the {direction} throttle of {stored.level}", "updated", stored)
+
+    names.do(session, Verb(one))
 
 
 @throttle.command()
@@ -95,13 +107,17 @@ def reset(session: Session, address: str) -> None:
 
 
 @throttle.command()
-@click.argument("level")
+@takes_names("LEVEL", ignores_missing=False)
 @DIRECTION
 @destroys
 @pass_session
-def delete(session: Session, level: str, direction: Direction, caution: Caution) -> None:
+def delete(session: Session, names: Names, direction: Direction, caution: Caution) -> None:
     """Remove the throttle of a level with its counters; it then inherits."""
-    with session.carefully(f"Delete the {direction} throttle of {level}?", caution) as store:
-        store.throttles.delete(level, direction)
-    message = caution.tell("deleted", f"the {direction} throttle of {level}")
-    session.output.done(message, DeletedSetting(level, caution.dry_run, direction))
+    with session.carefully(f"Delete the {direction} throttle of {names.counted()}?", caution) as store:
+
+        def one(level: str) -> Done:
+            store.throttles.delete(level, direction)
+            message = caution.tell("deleted", f"the {direction} throttle of {level}")
+            return Done(message, caution.action("deleted"), DeletedSetting(level, caution.dry_run, direction))
+
+        names.do(session, Verb(one))
