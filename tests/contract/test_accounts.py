@@ -26,6 +26,7 @@ from mailstore import (
 from mailstore.errors import HomeError
 from mailstore.passwords import WRITABLE_SCHEMES, hash_password, scheme_of
 from tests.contract.hosting import host, named
+from tests.tables import in_turn
 
 FULL: dict[str, Any] = {
     "name": "Bob Söderström",
@@ -98,7 +99,7 @@ class TestCreate:
         assert made.address == "info@xn--bcher-kva.example"
         assert store.accounts.get("info@bücher.example") == made
 
-    @pytest.mark.parametrize(
+    @in_turn(
         "address",
         [
             "bob", "@example.com", "bob@", "bob@@example.com", "a b@example.com", "bob@exa mple.com", "bob+x@example.com",
@@ -132,7 +133,7 @@ class TestCreate:
             with pytest.raises(InvalidPassword):
                 store.accounts.create("bob@example.com", **given)
 
-    @pytest.mark.parametrize(
+    @in_turn(
         "ready", ["x", "{PLAIN}x", "{NOPE}abc", "{BCRYPT}$2a$12$x", "{SSHA256}!", "{SSHA256}QUFB", "{CRYPT}$6$salt"]
     )
     def test_bad_hash_is_refused(self, store: Store, ready: str) -> None:
@@ -145,13 +146,13 @@ class TestCreate:
         assert not store.accounts.verify_password("bob@example.com", "x")
 
     @pytest.mark.needs(Capability.ACCOUNT_QUOTAS)
-    @pytest.mark.parametrize("quota", [-1, 0, "-1M", "x", "", "1.5G", "99999999T", 1 << 70, True, 1000])
+    @in_turn("quota", [-1, 0, "-1M", "x", "", "1.5G", "99999999T", 1 << 70, True, 1000])
     def test_bad_quota(self, store: Store, quota: Any) -> None:
         with pytest.raises(InvalidQuota):
             store.accounts.create("bob@example.com", password="x", quota=quota)
 
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE)
-    @pytest.mark.parametrize(
+    @in_turn(
         "fields",
         [
             {"name": "a\nb"}, {"name": "a\x00b"}, {"name": "x" * 256}, {"enabled": "yes"},
@@ -164,7 +165,7 @@ class TestCreate:
         assert not store.accounts.exists("bob@example.com")
 
     @pytest.mark.needs(Capability.ACCOUNT_PROFILE)
-    @pytest.mark.parametrize(
+    @in_turn(
         "fields",
         [
             {"language": "deutsch"}, {"language": "de_DEU"}, {"timezone": "GMT+1:00"}, {"timezone": "a;b"},
@@ -255,9 +256,7 @@ class TestChosenHome:
         store.accounts.create("bob@example.com", password="x", home=f"{root}/empty")
         assert Path(root, "empty/Maildir/cur").is_dir()
 
-    @pytest.mark.parametrize(
-        "home", ["relative/path", "/etc/mail/bob", "/", "/tmp", "{root}/../x/y", "{root}", "{root}/a\nb"]
-    )
+    @in_turn("home", ["relative/path", "/etc/mail/bob", "/", "/tmp", "{root}/../x/y", "{root}", "{root}/a\nb"])
     def test_outside_or_malformed_is_refused(self, store: Store, root: str, home: str) -> None:
         with pytest.raises((HomeError, InvalidValue)):
             store.accounts.create("bob@example.com", password="x", home=home.replace("{root}", root))
@@ -512,7 +511,7 @@ class TestList:
         if Capability.ACCOUNT_ADMINS in store.capabilities:
             store.admins.promote("user2@example.com")
 
-    @pytest.mark.parametrize(
+    @in_turn(
         ("query", "expected"),
         [
             ({}, ["hans@other.com", "user0@example.com", "user1@example.com", "user2@example.com"]),
@@ -533,7 +532,7 @@ class TestList:
         assert store.accounts.count(**query) == len(expected)
 
     @pytest.mark.needs(Capability.ACCOUNT_ADMINS)
-    @pytest.mark.parametrize(
+    @in_turn(
         ("query", "expected"),
         [
             ({"admins": True}, ["user2@example.com"]),

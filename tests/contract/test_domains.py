@@ -18,6 +18,7 @@ from mailstore import (
     Store,
 )
 from tests.contract.hosting import settled
+from tests.tables import in_turn
 
 FULL: dict[str, Any] = {
     "name": "Example & Söhne",
@@ -94,16 +95,14 @@ class TestCreate:
         with pytest.raises(AlreadyExists, match="standalone admin"):
             store.domains.create("admins.org")
 
-    @pytest.mark.parametrize(
-        "name", ["", "com", "ex ample.com", "a@b.com", "-x.com", "x..com", "192.0.2.1", "a" * 64 + ".com"]
-    )
+    @in_turn("name", ["", "com", "ex ample.com", "a@b.com", "-x.com", "x..com", "192.0.2.1", "a" * 64 + ".com"])
     def test_bad_name(self, store: Store, name: str) -> None:
         with pytest.raises(InvalidAddress):
             store.domains.create(name)
         assert store.domains.count() == 0
 
     @PROFILE
-    @pytest.mark.parametrize(
+    @in_turn(
         "fields",
         [
             {"max_accounts": -1}, {"max_accounts": 1.5}, {"max_accounts": True}, {"default_language": "german"},
@@ -119,7 +118,7 @@ class TestCreate:
         assert store.domains.count() == 0
 
     @PROFILE
-    @pytest.mark.parametrize("field", sorted(QUOTAS))
+    @in_turn("field", sorted(QUOTAS))
     def test_bad_quota(self, store: Store, field: str) -> None:
         bad: Any = {field: "-5M"}
         with pytest.raises(InvalidQuota):

@@ -24,6 +24,7 @@ from mailstore import (
 from mailstore.fields import AccountFields, AliasFields, DomainFields
 from mailstore.passwords import hash_password
 from tests.contract.hosting import credentials, host
+from tests.tables import in_turn
 
 BOB, EVE, SALES = "bob@example.com", "eve@example.com", "sales@example.com"
 READY = hash_password("secret")
@@ -177,7 +178,7 @@ class TestAccounts:
         as_it_is: Any = {name: getattr(before, name) for name in DomainFields.__annotations__}
         assert replace(store.domains.update("example.com", **as_it_is), modified=before.modified) == before
 
-    @pytest.mark.parametrize("field", ["aliases", "forwarding", "keep_copy"])
+    @in_turn("field", ["aliases", "forwarding", "keep_copy"])
     def test_what_cannot_be_made_in_bulk_is_refused_by_row(self, store: Store, field: str) -> None:
         value: Any = False if field == "keep_copy" else ["x@example.com"]
         with pytest.raises(BulkRefused) as caught:
@@ -204,7 +205,7 @@ class TestAliases:
         edited = store.aliases.update(SALES, members=Edit(add=[bob], remove=["only@other.org"]))
         assert edited.members == (bob,)
 
-    @pytest.mark.parametrize("members", [["x"], "a@b.org", ["a b@example.com"]])
+    @in_turn("members", [["x"], "a@b.org", ["a b@example.com"]])
     def test_bad_members(self, store: Store, members: Any) -> None:
         with pytest.raises(InvalidValue):
             store.aliases.create(SALES, members=members)

@@ -17,6 +17,7 @@ from mailstore.ldap.names import same_dn
 from tests.ldap.faults import HASH, make_rig, problems
 from tests.ldap.rig import LdapRig, store_url
 from tests.servers.slapd import Slapd
+from tests.tables import in_turn
 
 BOB = "bob@example.com"
 LOCAL_PARTS = ("a.b-c_d", "_")
@@ -133,7 +134,7 @@ def test_references_by_name_of_entry(module_rig: LdapRig, store: IRedMailDirecto
         assert [same_dn(member, places.account(renamed)) for member in members()] == [True]
 
 
-@pytest.mark.parametrize("local", REFUSED)
+@in_turn("local", REFUSED)
 def test_addresses_that_no_account_may_have(store: IRedMailDirectory, local: str) -> None:
     address = f"{local}@example.com"
     held = "\0" not in local  # somebody else could have written it, and whoever asks for it gets an answer

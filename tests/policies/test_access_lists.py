@@ -8,6 +8,7 @@ import pytest
 
 from mailstore import Edit, InvalidValue, NotFound, NotSupported, PermissionDenied
 from mailstore.policies import AccessList, AccessVerdict
+from tests.tables import in_turn
 
 if TYPE_CHECKING:
     from mailstore import Store
@@ -80,7 +81,7 @@ def test_a_foreign_priority_is_put_right(pstore: Store, prig: PolicyRig) -> None
     assert prig.rows("mailaddr")[0]["priority"] == 5
 
 
-@pytest.mark.parametrize("name", ["b.org", "user@*", "192.0.2.*", "0.0.0.0/0", "2001:db8::/32", "", 7])
+@in_turn("name", ["b.org", "user@*", "192.0.2.*", "0.0.0.0/0", "2001:db8::/32", "", 7])
 def test_what_nobody_would_find_is_refused(pstore: Store, prig: PolicyRig, name: Any) -> None:
     for lists in ({"whitelist": [name]}, {"blacklist": Edit(add=[name])}):
         with pytest.raises(InvalidValue):

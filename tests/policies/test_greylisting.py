@@ -10,6 +10,7 @@ from mailstore import Edit, InvalidValue, NotFound, PermissionDenied
 from mailstore.driver.policy_keys import iredapd_priority
 from mailstore.policies import GreylistingSetting, GreylistingVerdict
 from tests.policies.rig import shipped
+from tests.tables import in_turn
 
 if TYPE_CHECKING:
     from mailstore import Store
@@ -20,8 +21,8 @@ LEVELS = {"global": ("@.", 0), "example.com": ("@example.com", 60), BOB: (BOB, 1
 CLIENT = {"sender": "a@b.org", "client": "192.0.2.7"}
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("enabled", [True, False])
+@in_turn("level", LEVELS)
+@in_turn("enabled", [True, False])
 def test_rows_are_those_that_iredapd_reads(pstore: Store, prig: PolicyRig, level: str, enabled: bool) -> None:
     assert pstore.greylisting.set(level, enabled=not enabled).enabled is not enabled
     assert pstore.greylisting.set(level, enabled=enabled) == GreylistingSetting(level=level, enabled=enabled)
@@ -67,9 +68,7 @@ def test_whitelists(pstore: Store, prig: PolicyRig) -> None:
     assert prig.rows("greylisting_whitelists") == []
 
 
-@pytest.mark.parametrize(
-    "name", ["b.org", "user@*", "192.0.2.*", "0.0.0.0/0", "2620:0:2d0:200::8/125", "2000::/3", "", 7]
-)
+@in_turn("name", ["b.org", "user@*", "192.0.2.*", "0.0.0.0/0", "2620:0:2d0:200::8/125", "2000::/3", "", 7])
 def test_what_iredapd_would_never_find_is_refused(pstore: Store, prig: PolicyRig, name: Any) -> None:
     with pytest.raises(InvalidValue):
         pstore.greylisting.set(BOB, enabled=True, whitelist=[name])
@@ -97,7 +96,7 @@ def test_no_row_is_off_and_the_nearest_row_decides(pstore: Store, prig: PolicyRi
     assert effective("eve@example.com", **CLIENT) == GreylistingVerdict(False, "example.com", "@.")
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("sender", "number", "client", "found"),
     [
         ("a@b.org", 100, "192.0.2.7", True), ("@b.org", 60, "192.0.2.7", True), ("@.org", 40, "192.0.2.7", True),
@@ -125,7 +124,7 @@ def test_the_recipient_outranks_the_sender(pstore: Store, prig: PolicyRig) -> No
     assert not pstore.greylisting.effective("eve@example.com", **CLIENT).greylisted
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("entry", "client", "found"),
     [
         ("a@b.org", "192.0.2.7", True), ("@.b.org", "192.0.2.7", True), ("@.", "192.0.2.7", True),
@@ -134,7 +133,7 @@ def test_the_recipient_outranks_the_sender(pstore: Store, prig: PolicyRig) -> No
         ("192.0.2.*", "192.0.2.7", False), ("b.org", "192.0.2.7", False), ("2001:db8::1", "2001:DB8::1", True),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("table", ["greylisting_whitelists", "greylisting_whitelist_domain_spf"])
+@in_turn("table", ["greylisting_whitelists", "greylisting_whitelist_domain_spf"])
 def test_which_senders_a_whitelist_meets(
     pstore: Store, prig: PolicyRig, table: str, entry: str, client: str, found: bool
 ) -> None:
@@ -143,6 +142,7 @@ def test_which_senders_a_whitelist_meets(
     verdict = pstore.greylisting.effective(BOB, sender="A@B.org", client=client)
     expected = GreylistingVerdict(False, "example.com", entry, whitelisted=True)
     assert verdict == (expected if found else GreylistingVerdict(True, BOB, "@."))
+    prig.execute(table, f"DELETE FROM {table}")  # noqa: S608
 
 
 def test_networks_get_the_number_that_iredapd_looks_for() -> None:

@@ -10,6 +10,7 @@ from mailstore import InvalidAddress, InvalidValue, NotFound, NotSupported, Perm
 from mailstore.driver.policy_keys import amavisd_keys
 from mailstore.policies import SpamPolicy
 from tests.policies.rig import shipped
+from tests.tables import in_turn
 
 if TYPE_CHECKING:
     from mailstore import Store
@@ -42,9 +43,9 @@ def only_policy(rig: PolicyRig) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", COLUMNS)
-@pytest.mark.parametrize("value", [True, False])
+@in_turn("level", LEVELS)
+@in_turn("name", COLUMNS)
+@in_turn("value", [True, False])
 def test_switches_are_stored_as_amavisd_reads_them(
     pstore: Store, prig: PolicyRig, level: str, name: str, value: bool
 ) -> None:
@@ -57,15 +58,17 @@ def test_switches_are_stored_as_amavisd_reads_them(
     assert policy == {"id": policy["id"], "policy_name": key, **COLUMNS[name][value]}
     (user,) = prig.rows("users")
     assert (user["email"], user["priority"], user["policy_id"]) == (key, priority, policy["id"])
+    pstore.spam_policies.delete(level)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@in_turn("level", LEVELS)
 def test_the_score_moves_both_of_its_columns(pstore: Store, prig: PolicyRig, level: str) -> None:
     assert pstore.spam_policies.set(level, spam_score=6.31).spam_score == 6.31
     policy = only_policy(prig)
     assert round(policy["spam_tag2_level"], 3) == round(policy["spam_kill_level"], 3) == 6.31
     assert pstore.spam_policies.update(level, spam_score=None).spam_score is None
     assert only_policy(prig).keys() == {"id", "policy_name"}
+    pstore.spam_policies.delete(level)
 
 
 def test_set_lets_inherit_what_is_not_given_and_update_leaves_it(pstore: Store, prig: PolicyRig) -> None:
@@ -167,7 +170,7 @@ def test_list(pstore: Store) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("score", [0, -1, 1000.1, float("nan"), float("inf"), True, "5", 0.0001])
+@in_turn("score", [0, -1, 1000.1, float("nan"), float("inf"), True, "5", 0.0001])
 def test_scores_out_of_range(pstore: Store, prig: PolicyRig, score: Any) -> None:
     with pytest.raises(InvalidValue, match="spam_score"):
         pstore.spam_policies.set(BOB, spam_score=score)

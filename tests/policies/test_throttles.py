@@ -9,6 +9,7 @@ import pytest
 from mailstore import InvalidValue, NotFound, PermissionDenied
 from mailstore.driver.policy_keys import iredapd_keys, iredapd_priority
 from mailstore.policies import INHERIT, NO_LIMIT, Limit, Origin, Throttle, parse_period, period_text
+from tests.tables import in_turn
 
 if TYPE_CHECKING:
     from mailstore import Store
@@ -167,14 +168,14 @@ def test_throttles_for_foreign_senders_are_left_alone(pstore: Store, prig: Polic
     assert list(pstore.throttles.list()) == []
 
 
-@pytest.mark.parametrize("period", [0, -1, "0h", "1w", "", 1 << 32, True, None])
+@in_turn("period", [0, -1, "0h", "1w", "", 1 << 32, True, None])
 def test_bad_periods(pstore: Store, prig: PolicyRig, period: Any) -> None:
     with pytest.raises(InvalidValue, match="period"):
         pstore.throttles.set(BOB, "inbound", period=period)
     assert prig.rows("throttle") == []
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "limits", [{"msg_size": -2}, {"msg_size": 0}, {"max_msgs": "10M"}, {"max_msgs": -1}, {"max_quota": "much"},
                {"max_recipients": None}, {"max_quota": 1 << 63}, {"max_msgs": True}],
 )  # fmt: skip

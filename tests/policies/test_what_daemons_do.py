@@ -8,6 +8,7 @@ import pytest
 
 from mailstore import Edit, InvalidValue
 from mailstore.policies import GreylistingVerdict, Limit
+from tests.tables import in_turn
 
 if TYPE_CHECKING:
     from mailstore import Store
@@ -104,7 +105,7 @@ class TestOneRank:
         assert pstore.spam_policies.effective(BOB).undefined == ()
 
 
-@pytest.mark.parametrize("peer", ["192.0.2.1", "192.0.2.0/24", "2001:db8::1"])
+@in_turn("peer", ["192.0.2.1", "192.0.2.0/24", "2001:db8::1"])
 def test_outbound_lists_take_no_addresses_of_clients(pstore: Store, peer: str) -> None:
     with pytest.raises(InvalidValue, match="compares no IP addresses with recipients"):
         pstore.access_lists.set(BOB, "outbound", blacklist=[peer])
