@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, get_completion_class
 
 from mailstore.cli.session import Session
 
 __all__ = ["completion"]
+
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' answer kind name last prefix
+    local -a words
+    IFS=' ' read -ra words <<<"${COMP_LINE:0:COMP_POINT}"
+    last=""
+    [[ ${COMP_LINE:0:COMP_POINT} == *' ' ]] || last=${words[-1]}
+    # Bash takes an address apart at the @ and replaces only what is behind it.
+    prefix=""
+    [[ $COMP_WORDBREAKS != *@* ]] || prefix=${last%%"${last##*@}"}
+    answer=$(COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_CWORD=$((${#words[@]} - (${#last} > 0))) \\
+        %(complete_var)s=bash_complete "$1")
+    COMPREPLY=()
+    for name in $answer; do
+        IFS=',' read -r kind name <<<"$name"
+        case $kind in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain) COMPREPLY+=("${name#"$prefix"}") ;;
+        esac
+    done
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class _Bash(BashComplete):
+    """Bash, where an address is one word."""
+
+    source_template = _BASH
 
 
 @click.command()
@@ -21,7 +52,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     zsh:  mailstore completion zsh > a file '_mailstore' in a directory of $fpath
     fish: mailstore completion fish > ~/.config/fish/completions/mailstore.fish
     """
-    found = get_completion_class(shell)
+    found = _Bash if shell == "bash" else get_completion_class(shell)
     root = ctx.find_root().command
     if found is not None:
         ctx.ensure_object(Session).output.raw(found(root, {}, "mailstore", "_MAILSTORE_COMPLETE").source())

@@ -17,6 +17,7 @@ from mailstore.cli.exits import MEANINGS
 from mailstore.cli.failures import exit_code, silenced
 from mailstore.cli.output import FORMATS, Output
 from mailstore.cli.session import Session
+from mailstore.cli.suggestions import StoreName, offer
 from mailstore.version import __version__
 
 __all__ = ["root"]
@@ -78,6 +79,7 @@ class _Root(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"mailstore.cli.{_PRODUCTS.get(name, name)}"), name)
         illustrate(cmd_name, command)
+        offer(cmd_name, command)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -111,7 +113,13 @@ class _Root(click.Group):
 
 
 @click.group(cls=_Root, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--store", "store_name", metavar="NAME", help="A store of the configuration file; else its default.")
+@click.option(
+    "--store",
+    "store_name",
+    metavar="NAME",
+    type=StoreName(),
+    help="A store of the configuration file; else its default.",
+)
 @click.option("--url", metavar="URL", help="A store by its URL instead, without any configuration file.")
 @click.option(
     "--config",

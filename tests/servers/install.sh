@@ -8,9 +8,9 @@ PACKAGES="mariadb-server postgresql slapd ldap-utils openssl
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
     dovecot-mysql dovecot-pgsql dovecot-sqlite dovecot-ldap
     postfix postfix-mysql postfix-pgsql postfix-sqlite postfix-ldap
-    amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db"
+    amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db zsh fish"
 PROGRAMS="mariadbd mariadb-install-db slapd slapadd ldapsearch openssl dovecot doveadm postmap postconf setpriv prlimit
-    amavisd man"
+    amavisd man zsh fish"
 POLICY=/usr/sbin/policy-rc.d
 
 # Servers live in sbin, which is not on an ordinary user's PATH.
