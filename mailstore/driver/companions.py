@@ -5,7 +5,9 @@ No transaction spans two databases, so that the order of the steps has to make e
 - What a former holder of a name left is removed *before* somebody new has the name.
 - A rename first copies everything to the new name, which nobody has yet, and removes the old name's afterwards. At each
   moment the account has its own settings under whatever name it has.
-- A deletion removes the settings *after* the account is gone: an account never lives on without its limits.
+- A deletion removes the settings *after* the account is gone: an account never lives on without its limits. What they were
+  is kept in the account's record before, or in that of its domain.
+- A restore writes them *before* the account is there, over what others left under its names.
 
 What an interruption leaves belongs to nobody. It is removed when the name is taken again and when the same deletion or
 rename is tried again, and `check` reports it.
@@ -14,13 +16,14 @@ rename is tried again, and `check` reports it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from mailstore.config import StoreConfig
+from mailstore.driver.policy_keys import level_name
 from mailstore.driver.rights import Operation
 from mailstore.errors import MailstoreError, NotFound
 from mailstore.model import Capability, Finding
@@ -35,6 +38,8 @@ __all__ = [
     "Companions",
     "Directory",
     "IRedAPD",
+    "Kept",
+    "KeptPolicies",
     "WithPolicies",
     "levels",
     "open_companions",
@@ -81,6 +86,10 @@ class Directory(Protocol):
         """
 
 
+Kept: TypeAlias = "dict[str, dict[str, Any]]"
+"""Rows of a database by their key and table, as JSON has them."""
+
+
 class Companion(Protocol):
     """One database beside the accounts. What changes rows joins the running transaction of the account store."""
 
@@ -96,6 +105,12 @@ class Companion(Protocol):
 
     def copy(self, old: str, new: str, directory: Directory) -> None:
         """Copy everything of one address to another one, which has nothing."""
+
+    def kept(self, names: Collection[Level], directory: Directory) -> Kept:
+        """Return what records keep of these names, addresses below these domains included, by key: no counters."""
+
+    def bring_back(self, kept: Kept, directory: Directory) -> None:
+        """Write what `kept` has returned, for keys that have nothing now."""
 
     def findings(self, directory: Directory) -> Iterator[Finding]:
         """Iterate over what is wrong in it."""
@@ -122,6 +137,10 @@ class IRedAPD(Companion, Protocol):
 
     def greylisting(self, directory: Directory) -> Greylisting:
         """Return the greylisting, likewise."""
+
+
+KeptPolicies: TypeAlias = "dict[str, dict[str, Kept]]"
+"""What is kept of names, by database, as JSON has it."""
 
 
 def levels(addresses: Iterable[str] = (), domains: Iterable[str] = ()) -> list[Level]:
@@ -168,6 +187,31 @@ class Companions:
             for companion, directory in self._each():
                 companion.copy(old, new, directory)
         return finish
+
+    def kept(self, names: Collection[Level]) -> KeptPolicies:
+        """Return everything of names that are about to go, for their record; most have nothing."""
+        found: KeptPolicies = {}
+        for companion, directory in self._each():
+            for batch in _batches(names):
+                for key, rows in companion.kept(batch, directory).items():
+                    found.setdefault(level_name(key).lower(), {}).setdefault(companion.name, {})[key] = rows
+        return found
+
+    def bring_back(self, kept: KeptPolicies, names: Container[str]) -> None:
+        """Give those of `names` that are coming back what was kept of them; call it before that is committed.
+
+        `names` are addresses and domains. What databases are not there any more had is left out.
+        """
+        found = {name: databases for name, databases in kept.items() if name in names}
+        if not found:
+            return
+        self.claiming([Level("address" if "@" in name else "domain", name) for name in found])
+        for companion, directory in self._each():
+            rows: Kept = {}
+            for databases in found.values():
+                rows |= databases.get(companion.name, {})
+            if rows:
+                companion.bring_back(rows, directory)
 
     def removing(self, names: Collection[Level]) -> Callable[[], None]:
         """Look what there is to remove of names that are about to go, so that a database that is down stops it all.

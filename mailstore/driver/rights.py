@@ -69,6 +69,7 @@ class Operation(Enum):
     LIMIT_DOMAIN = "set the limits of the domain"
     RULE_DOMAIN = "change what binds the admins and accounts of the domain"
     DELETE_DOMAIN = "delete the domain"
+    RESTORE_DOMAIN = "restore a deleted domain"
     SWITCH_DOMAIN = "switch the domain on or off"
     ROUTE_DOMAIN = "route the mail of a domain"
 

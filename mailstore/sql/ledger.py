@@ -372,7 +372,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         return records.list(visible if named is None else and_(visible, named))
 
     def _last_deleted(self, domain: str) -> tuple[DeletedDomain, DomainRecords]:
-        """Return the latest record of a deleted domain, and where it is. Raises NotFound."""
+        """Return the latest record of a deleted domain, and where it is. Raises NotFound, PermissionDenied."""
+        self._require(Operation.RESTORE_DOMAIN)  # of whoever managed it, nothing is left that would say so
         found = next(self.domains(domain=domain), None)
         if found is None or self._ledger.domains is None:
             raise NotFound(f"there is no record of a deleted domain {domain}; create it anew", subject=domain)

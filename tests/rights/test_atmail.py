@@ -29,6 +29,7 @@ CALLS: dict[Operation, Callable[[AtmailStore, str], object]] = {
     Op.DROP_ALIAS_DOMAIN: lambda store, domain: store.domains.remove_alias_domains(domain, [f"alias-{domain}"]),
     Op.NEW_NAME: lambda store, _: store.domains.create("gmail.test"),
     Op.DELETE_DOMAIN: lambda store, domain: store.domains.delete(domain, keep_mailbox_days=1),
+    Op.RESTORE_DOMAIN: lambda store, _: store.deleted.restore_domain("lost.org"),
     Op.SEE_ACCOUNT: lambda store, domain: store.accounts.get(f"bob@{domain}"),
     Op.LIST_ACCOUNTS: lambda store, domain: next(store.accounts.list(domain=domain)),
     Op.CREATE_ACCOUNT: lambda store, domain: store.accounts.create(f"new@{domain}", password_hash=READY),
@@ -61,7 +62,7 @@ ALSO = {
     Op.RESTORE_ACCOUNT: ("account.view",),  # it returns the account
     Op.CREATE_ADMIN: DOMAIN_ADMIN,  # what a new admin gets: nobody hands out what he lacks
 }
-NOT_OF_A_DOMAIN = {Op.NEW_NAME, Op.CREATE_ADMIN, Op.CHANGE_ADMIN, Op.DELETE_ADMIN, Op.SET_FOR_ALL}
+NOT_OF_A_DOMAIN = {Op.NEW_NAME, Op.RESTORE_DOMAIN, Op.CREATE_ADMIN, Op.CHANGE_ADMIN, Op.DELETE_ADMIN, Op.SET_FOR_ALL}
 
 
 def record_of(store: AtmailStore, domain: str) -> int:
@@ -83,6 +84,9 @@ def scene(rigs: Callable[[str], StoreRig]) -> Iterator[AtmailStore]:
                 store.accounts.create(f"{name}@{domain}", password_hash=READY)
             store.aliases.create(f"all@{domain}", members=[f"bob@{domain}"])
             store.accounts.delete(f"gone@{domain}", keep_mailbox_days=30)
+        store.domains.create("lost.org")
+        store.accounts.create("bob@lost.org", password_hash=READY)
+        store.domains.delete("lost.org", keep_mailbox_days=30)
         store.admins.create("root", password_hash=READY, global_admin=True)
         store.admins.create("kim", password_hash=READY, domains=["own.org"], settings=AdminSettings(parent="root"))
         store.admins.create("below", password_hash=READY, settings=AdminSettings(parent="kim"))

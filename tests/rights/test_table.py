@@ -39,6 +39,7 @@ CALLS: dict[Operation, Callable[[Store, str], object]] = {
     Op.LIMIT_DOMAIN: lambda store, domain: store.domains.update(domain, max_accounts=7),
     Op.RULE_DOMAIN: lambda store, domain: store.domains.update(domain, disabled_user_profiles=Edit(add=["relay"])),
     Op.DELETE_DOMAIN: lambda store, domain: store.domains.delete(domain, keep_mailbox_days=1),
+    Op.RESTORE_DOMAIN: lambda store, _: store.deleted.restore_domain("lost.org"),
     Op.SWITCH_DOMAIN: lambda store, domain: store.domains.update(domain, enabled=False),
     Op.ROUTE_DOMAIN: lambda store, domain: store.domains.update(domain, transport="lmtp:unix:private/other"),
     Op.SEE_ACCOUNT: lambda store, domain: store.accounts.get(f"bob@{domain}"),
@@ -71,7 +72,7 @@ CALLS: dict[Operation, Callable[[Store, str], object]] = {
 
 BESIDE = {Op.SET_SPAM_POLICY, Op.SET_ACCESS_LIST, Op.SET_THROTTLE, Op.SET_GREYLISTING, Op.SET_FOR_ALL}
 """What takes the databases beside; see `tests/policies/test_rights.py`."""
-NOT_OF_A_DOMAIN = {Op.CREATE_ADMIN, Op.CHANGE_ADMIN, Op.DELETE_ADMIN, Op.PURGE}
+NOT_OF_A_DOMAIN = {Op.CREATE_ADMIN, Op.CHANGE_ADMIN, Op.DELETE_ADMIN, Op.PURGE, Op.RESTORE_DOMAIN}
 ACTORS = {IREDMAIL_GLOBAL: "root@admins.org", IREDMAIL_CREATOR: "creator@admins.org", IREDMAIL_DOMAIN: "one@admins.org"}
 
 
@@ -93,6 +94,9 @@ def populate(store: Store) -> None:
     store.admins.create(ACTORS[IREDMAIL_CREATOR], password_hash=READY, domains=["own.org"], max_domains=9)
     store.admins.create(ACTORS[IREDMAIL_DOMAIN], password_hash=READY, domains=["own.org"])
     store.admins.create("peer@admins.org", password_hash=READY, domains=["own.org"])
+    store.domains.create("lost.org")
+    store.accounts.create("bob@lost.org", password_hash=READY)
+    store.domains.delete("lost.org", keep_mailbox_days=30)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "ldap"])
@@ -136,6 +140,7 @@ def test_cell(scene: Store, kind: Kind, operation: Operation) -> None:
         own, foreign = (attempt(scene, actor, operation, domain) for domain in ("own.org", "foreign.org"))
     reads_back = Capability.TRANSACTIONS not in scene.capabilities and operation in {
         Op.RESTORE_ACCOUNT,
+        Op.RESTORE_DOMAIN,
         Op.CREATE_ADMIN,
     }
     allowed = {None, NotFound} if reads_back else {None}  # a rehearsal in a directory does not see what it wrote

@@ -12,7 +12,7 @@ from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.names.name_space import AliasDomains
 from mailstore.ldap.names import all_of, equals, negate, starts_with
 
-__all__ = ["ACCOUNT", "address_of", "moment", "own_aliases", "status"]
+__all__ = ["ACCOUNT", "address_of", "moment", "names_in", "own_aliases", "status"]
 
 
 ACCOUNT = all_of(equals("objectClass", "mailUser"), negate(starts_with("mail", "@")))
@@ -49,3 +49,8 @@ def _shadows(entry: Entry) -> set[str]:
 def status(enabled: Any) -> str:
     """Return what ``accountStatus`` says about something that is on or off. Raises InvalidValue."""
     return "active" if flag("enabled")(enabled) else "disabled"
+
+
+def names_in(entry: Entry) -> set[str]:
+    """Return every address that an entry has, those under alias domains too."""
+    return {value.lower() for attribute in ("mail", "shadowAddress") for value in entry.values(attribute)}

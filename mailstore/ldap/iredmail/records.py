@@ -10,19 +10,22 @@ from datetime import date
 from typing import Any
 
 from mailstore.address import domain_part
+from mailstore.driver.companions import KeptPolicies, levels
 from mailstore.errors import StoreError
 from mailstore.ldap.changes import HAS_BELOW, Changes, entries_below
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import IDENTITY, STAMPS, Context
-from mailstore.ldap.iredmail.entries import address_of
+from mailstore.ldap.iredmail.entries import address_of, names_in
 from mailstore.ldap.iredmail.homes import home_of
 from mailstore.ldap.iredmail.names.references import meaning, normal, spellings_of, values_of
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
 
-__all__ = ["Retention", "encoded", "stored_attributes", "stored_below"]
+__all__ = ["POLICIES", "Retention", "encoded", "stored_attributes", "stored_below"]
 
+POLICIES = "policies"
+"""Under this name stands what databases beside had for each name of the account."""
 _NOTHING = Usage(0, 0)
 _OPERATIONAL = {name.lower() for name in (*STAMPS, IDENTITY, HAS_BELOW)}
 
@@ -64,13 +67,33 @@ class Retention:
         usage = {record.address: record.usage for record in stale} | usage
         earlier = {record.address: ledger.snapshot(tx.connection, record) for record in stale}
         ledger.drop(tx, [record.id for record in stale])
+        policies = self._policies(with_home)
         new = [
-            self._new(entry, others, due, usage.get(address_of(entry), _NOTHING), earlier.get(address_of(entry)))
+            self._new(
+                entry, others, due, usage.get(address_of(entry), _NOTHING), earlier.get(address_of(entry)),
+                policies[address_of(entry)],
+            )
             for entry in with_home
-        ]
+        ]  # fmt: skip
         return ledger.add(tx, [replace(record, domain_record=domain_record) for record in new])
 
-    def _new(self, entry: Entry, others: Iterable[Entry], due: date, usage: Usage, earlier: str | None) -> NewRecord:
+    def _policies(self, accounts: Sequence[Entry]) -> dict[str, KeptPolicies]:
+        """Return what databases beside have for each account, under all its names."""
+        owners = {name: address_of(entry) for entry in accounts for name in names_in(entry)}
+        found: dict[str, KeptPolicies] = {address_of(entry): {} for entry in accounts}
+        for name, kept in self._context.policies.kept(levels(sorted(owners))).items():
+            found[owners[name]][name] = kept
+        return found
+
+    def _new(
+        self,
+        entry: Entry,
+        others: Iterable[Entry],
+        due: date,
+        usage: Usage,
+        earlier: str | None,
+        policies: KeptPolicies,
+    ) -> NewRecord:
         address = address_of(entry)
         return NewRecord(
             address,
@@ -79,7 +102,7 @@ class Retention:
             due,
             self._context.deleted_by,
             usage,
-            _snapshot(entry, self._below(entry), others, earlier),
+            _snapshot(entry, self._below(entry), others, earlier, policies),
         )
 
     def _below(self, entry: Entry) -> list[Entry]:
@@ -123,7 +146,9 @@ def encoded(entry: Entry) -> dict[str, list[str]]:
     }
 
 
-def _snapshot(entry: Entry, below: Iterable[Entry], others: Iterable[Entry], earlier: str | None) -> str:
+def _snapshot(
+    entry: Entry, below: Iterable[Entry], others: Iterable[Entry], earlier: str | None, policies: KeptPolicies
+) -> str:
     """Return everything about an account as JSON: its attributes in base64, and who refers to it with which attribute.
 
     With it goes what lies `below` it. An `earlier` snapshot is that of an interrupted deletion, which may have removed some
@@ -141,6 +166,9 @@ def _snapshot(entry: Entry, below: Iterable[Entry], others: Iterable[Entry], ear
     inside = {child.dn: {"dn": child.dn, "attributes": encoded(child)} for child in below}
     inside = {each["dn"]: each for each in before.get("below", ())} | inside
     found: dict[str, Any] = {"dn": entry.dn, "attributes": encoded(entry), "references": references}
+    policies = before.get(POLICIES, {}) | policies
+    if policies:
+        found[POLICIES] = policies
     if inside:
         found["below"] = sorted(inside.values(), key=lambda each: len(each["dn"]))
     return json.dumps(found)

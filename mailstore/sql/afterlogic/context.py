@@ -17,6 +17,7 @@ from mailstore.maildir import Homes
 from mailstore.sql.afterlogic.installation import Installation
 from mailstore.sql.afterlogic.schema.detection import Schema
 from mailstore.sql.afterlogic.spelling import spellings
+from mailstore.sql.domain_records import DomainRecords
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.ledger import Ledger
 
@@ -52,6 +53,12 @@ class Context(Keyed):
         """The records of deleted mailboxes, if their tables were made."""
         tables = self.schema.ledger
         return Ledger(self.db, *tables) if tables else None
+
+    @property
+    def domain_records(self) -> DomainRecords | None:
+        """The records of deleted domains, if their tables were made."""
+        ledger = self.ledger
+        return None if ledger is None else ledger.domains
 
     def require_ledger(self) -> Ledger:
         """Return the records of deleted mailboxes. Raises NotSupported if there is no table for them."""

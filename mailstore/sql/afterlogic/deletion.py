@@ -34,7 +34,13 @@ class Deletion:
         self._users = context.table("a_users")
 
     def users(
-        self, tx: Transaction, primary: Sequence[Mapping[Any, Any]], due: date, *, served: bool
+        self,
+        tx: Transaction,
+        primary: Sequence[Mapping[Any, Any]],
+        due: date,
+        *,
+        served: bool,
+        domain_record: int | None = None,
     ) -> list[DeletedMailbox]:
         """Delete users by the locked rows of their primary accounts; mailboxes of the mail server are recorded."""
         made: list[DeletedMailbox] = []
@@ -43,14 +49,15 @@ class Deletion:
             self._refuse_helpdesk(tx, [row["email"].lower() for row in batch])
             if served:
                 # The records are written first: they copy what is about to go.
-                made += self._retention.record(tx, batch, due)
+                made += self._retention.record(tx, batch, due, domain_record)
             self._remove(tx, batch)
         return made
 
-    def linked(self, tx: Transaction, number: int) -> None:
-        """Delete an account that is linked to a primary one; its user stays."""
-        self._belongings.remove(tx, Owners([number]))
-        tx.execute(delete(self._accounts).where(self._accounts.c.id_acct == number))
+    def linked(self, tx: Transaction, numbers: Sequence[int]) -> None:
+        """Delete accounts that are linked to primary ones; their users stay."""
+        if numbers:
+            self._belongings.remove(tx, Owners(numbers))
+            tx.execute(delete(self._accounts).where(self._accounts.c.id_acct.in_(numbers)))
 
     def lists(self, tx: Transaction, domain: int) -> None:
         """Delete the mailing lists of a domain."""

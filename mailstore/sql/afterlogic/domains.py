@@ -18,6 +18,7 @@ from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.accounts.pages import offset
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.deletion import Deletion
+from mailstore.sql.afterlogic.domain_records import keep_domain
 from mailstore.sql.afterlogic.effective import effective, has_own_settings, overridable
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
@@ -149,7 +150,12 @@ class Domains(store.Domains):
             if only_empty:
                 self._refuse_accounts(tx, number, name)
             served, primary = self._server.serves(row), self._primary(tx, number)
-            deletion.users(tx, primary, due, served=served)
+            records = self._context.domain_records
+            record = None if records is None else records.new_number(tx)
+            if records is not None and record is not None:
+                kept = keep_domain(self._context, self._server, tx, row, primary)
+                records.add(tx, record, name, due, "", len(primary) if served else 0, kept)
+            deletion.users(tx, primary, due, served=served, domain_record=record)
             self._delete_linked(tx, deletion, number)
             deletion.lists(tx, number)
             if served:
@@ -171,8 +177,7 @@ class Domains(store.Domains):
         """Delete accounts that are linked to users elsewhere: without their domain nobody could read them."""
         accounts = self._accounts.c
         query = select(accounts.id_acct).where(accounts.id_domain == number, accounts.def_acct == 0)
-        for linked in tx.execute(query).scalars().all():
-            deletion.linked(tx, linked)
+        deletion.linked(tx, tx.execute(query).scalars().all())
 
     def _refuse_accounts(self, tx: Transaction, number: int, name: str) -> None:
         accounts = self._accounts.c

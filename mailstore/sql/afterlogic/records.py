@@ -31,10 +31,13 @@ class Retention:
         self._context = context
         self._server = server
 
-    def record(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]], due: date) -> list[DeletedMailbox]:
+    def record(
+        self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]], due: date, domain_record: int | None = None
+    ) -> list[DeletedMailbox]:
         """Record the mailboxes of primary accounts, given as their rows, that the product's own mail server serves.
 
-        Raises NotSupported if there is a mailbox to record, and no table for it.
+        `domain_record` is the record of the domain with which they go, if they do. Raises
+        NotSupported if there is a mailbox to record, and no table for it.
         """
         made: list[DeletedMailbox] = []
         for start in range(0, len(accounts), _BATCH):
@@ -46,12 +49,22 @@ class Retention:
                     usage=usage.get(stored, Usage(0, 0)),
                     # The address stands in it, because the rows may have another form of it.
                     snapshot=packed({"address": canonical(stored), **snapshots[row["id_user"]]}),
+                    domain_record=domain_record,
                 )
                 for row in batch
                 for stored in (row["email"].lower(),)
             ]  # fmt: skip
             made += self._context.require_ledger().add(tx, new)
         return made
+
+    def snapshots(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+        """Return what records would keep of accounts, in their order."""
+        kept: list[dict[str, Any]] = []
+        for start in range(0, len(accounts), _BATCH):
+            batch = accounts[start : start + _BATCH]
+            found = self._snapshots(tx, batch)
+            kept += (found[row["id_user"]] for row in batch)
+        return kept
 
     def _snapshots(self, tx: Transaction, accounts: Sequence[Mapping[Any, Any]]) -> dict[int, dict[str, Any]]:
         """Return all columns of the users' rows by user and table, those that other tools added among them."""

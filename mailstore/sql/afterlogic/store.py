@@ -118,7 +118,7 @@ class AfterLogicStore(SQLDriver[Context]):
     @cached_property
     def deleted(self) -> DeletedMailboxes:
         self._require_everything()
-        return DeletedMailboxes(self._context, self.accounts, self._names, self._server)
+        return DeletedMailboxes(self._context, self.accounts, self.domains, self._names, self._server)
 
     @property
     def tenants(self) -> Tenants:

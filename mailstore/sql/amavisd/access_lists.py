@@ -32,7 +32,7 @@ from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 
-__all__ = ["AccessLists"]
+__all__ = ["AccessLists", "peer_ids"]
 
 Mark = Literal["W", "B"]
 _PAGE = 200
@@ -124,7 +124,7 @@ class AccessLists(store.AccessLists):
     ) -> None:
         changed = {peer: mark for peer, mark in wanted.items() if present.get(peer) != mark}
         gone = present.keys() - wanted.keys()
-        ids = self._peer_ids(tx, changed.keys(), gone)
+        ids = peer_ids(self._tables, tx, changed.keys(), gone)
         mine = table.mine == user_id
         if gone:
             tx.execute(delete(table.table).where(mine, table.peer.in_([ids[peer] for peer in gone])))
@@ -139,23 +139,6 @@ class AccessLists(store.AccessLists):
         ]
         if new:
             tx.execute(insert(table.table), new)
-
-    def _peer_ids(self, tx: Transaction, needed: Iterable[str], gone: Iterable[str]) -> dict[str, int]:
-        """Return the ids of peers; those needed are made if they are not there, and nobody removes them meanwhile."""
-        names = sorted({*needed, *gone})
-        columns = (self._peer.email, self._peer.id, self._peer.priority)
-        query = select(*columns).where(self._peer.email.in_(names)).order_by(self._peer.email).with_for_update()
-        rows = tx.execute(query).all() if names else []
-        for row in rows:
-            if row.priority != amavisd_priority(row.email):  # the column's default, 7, is nobody's right number
-                values = {"priority": amavisd_priority(row.email)}
-                tx.execute(update(self._tables.mailaddr).where(self._peer.id == row.id).values(values))
-        ids = {row.email: int(row.id) for row in rows}
-        new = [{"email": name, "priority": amavisd_priority(name)} for name in names if name not in ids]
-        if new:
-            tx.execute(insert(self._tables.mailaddr), new)
-            ids = {row.email: int(row.id) for row in tx.execute(query)}
-        return ids
 
     def effective(self, address: str, direction: Direction, *, peer: str, client: str | None = None) -> AccessVerdict:
         address, table = held_address(address), self._tables.list(direction_of(direction))
@@ -183,6 +166,24 @@ class AccessLists(store.AccessLists):
             rows = connection.execute(query).mappings().all()
         verdict = _verdict(rows, peers, client if inbound else None)
         return replace(verdict, after_greylisting=inbound and verdict.verdict == "accept")
+
+
+def peer_ids(tables: Tables, tx: Transaction, needed: Iterable[str], gone: Iterable[str]) -> dict[str, int]:
+    """Return the ids of peers; those needed are made if they are not there, and nobody removes them meanwhile."""
+    names, peer = sorted({*needed, *gone}), tables.mailaddr.c
+    columns = (peer.email, peer.id, peer.priority)
+    query = select(*columns).where(peer.email.in_(names)).order_by(peer.email).with_for_update()
+    rows = tx.execute(query).all() if names else []
+    for row in rows:
+        if row.priority != amavisd_priority(row.email):  # the column's default, 7, is nobody's right number
+            values = {"priority": amavisd_priority(row.email)}
+            tx.execute(update(tables.mailaddr).where(peer.id == row.id).values(values))
+    ids = {row.email: int(row.id) for row in rows}
+    new = [{"email": name, "priority": amavisd_priority(name)} for name in names if name not in ids]
+    if new:
+        tx.execute(insert(tables.mailaddr), new)
+        ids = {row.email: int(row.id) for row in tx.execute(query)}
+    return ids
 
 
 def _verdict(rows: Sequence[Mapping[Any, Any]], peers: Sequence[str], client: str | None) -> AccessVerdict:

@@ -7,11 +7,12 @@ from functools import cached_property
 
 from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, update
 
-from mailstore.driver.companions import Directory
+from mailstore.driver.companions import Directory, Kept
 from mailstore.model import Finding
 from mailstore.policies import Level
 from mailstore.sql.amavisd.access_lists import AccessLists
 from mailstore.sql.amavisd.check import findings
+from mailstore.sql.amavisd.keeping import bring_back, kept_of
 from mailstore.sql.amavisd.spam_policies import SpamPolicies
 from mailstore.sql.amavisd.tables import KNOWN, Tables
 from mailstore.sql.amavisd.users import NO_POLICY
@@ -88,6 +89,18 @@ class AmavisdDatabase(Beside):
             if new in ids:
                 for one in self.tables.lists():
                     copy_rows(tx, one.table, one.mine == ids[old], **{one.mine.name: ids[new]})
+
+    def kept(self, names: Collection[Level], directory: Directory) -> Kept:
+        """See `mailstore.driver.companions.Companion`."""
+        if not self.holds(names, directory):
+            return {}
+        with self.writing(directory) as tx:
+            return kept_of(self.tables, tx, self._users_of(names), self._policies_of(names))
+
+    def bring_back(self, kept: Kept, directory: Directory) -> None:
+        """See `mailstore.driver.companions.Companion`."""
+        with self.writing(directory) as tx:
+            bring_back(self.db, self.tables, tx, kept)
 
     def _copy_policy(self, tx: Transaction, old: str, new: str) -> None:
         policy = self.tables.policy

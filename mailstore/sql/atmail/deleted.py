@@ -51,7 +51,7 @@ class DeletedMailboxes(SQLMailboxes):
         found, records = self._last_deleted(domain)
         name = found.domain
         domains = Domains(self._context)
-        with self._context.writing(name, (Operation.DELETE_DOMAIN, Operation.NEW_NAME)) as tx:
+        with self._context.writing(name, Operation.RESTORE_DOMAIN) as tx:
             kept, mailboxes = self._take_domain(tx, found, records)
             restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)
             restoration.run(domains.bring_back(tx, restoration.names, restoration.row))

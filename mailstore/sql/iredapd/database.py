@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
 
-from mailstore.driver.companions import Directory
+from mailstore.driver.companions import Directory, Kept
 from mailstore.model import Finding
 from mailstore.policies import Level
 from mailstore.sql.companion import Beside, connect, copy_rows, same_names
@@ -16,6 +16,7 @@ from mailstore.sql.iredapd.check import findings
 from mailstore.sql.iredapd.greylisting import Greylisting
 from mailstore.sql.iredapd.tables import KNOWN, Tables
 from mailstore.sql.iredapd.throttles import Throttles
+from mailstore.sql.snapshots import Restored, rows_of
 
 __all__ = ["IRedAPDDatabase", "open_database"]
 
@@ -92,6 +93,28 @@ class IRedAPDDatabase(Beside):
                 copy_rows(tx, tracking, counted, larger=_COUNTERS, account=new, tid=rule)
             for table in self.tables.of_accounts():
                 copy_rows(tx, table, table.c.account == old, account=new)
+
+    def kept(self, names: Collection[Level], directory: Directory) -> Kept:
+        """See `mailstore.driver.companions.Companion`."""
+        found: Kept = {}
+        if self.holds(names, directory):
+            with self.writing(directory) as tx:
+                for table in self._kept_tables():
+                    for row in rows_of(tx, table, _of(table, names)):
+                        found.setdefault(row["account"], {}).setdefault(table.name, []).append(row)
+        return found
+
+    def bring_back(self, kept: Kept, directory: Directory) -> None:
+        """See `mailstore.driver.companions.Companion`."""
+        with self.writing(directory) as tx:
+            restored = Restored(self.db, tx)
+            for table in self._kept_tables():
+                rows = [row for tables in kept.values() for row in tables.get(table.name, ())]
+                restored.insert_many(table, rows, without=("id",))
+            restored.tell(", ".join(sorted(kept)))
+
+    def _kept_tables(self) -> list[Table]:
+        return [self.tables.throttle, *self.tables.of_accounts()]
 
     def _rules(self, tx: Transaction, address: str) -> dict[str, int]:
         rule = self.tables.throttle.c

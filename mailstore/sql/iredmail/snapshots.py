@@ -8,19 +8,23 @@ from typing import Any
 
 from sqlalchemy import select
 
+from mailstore.driver.companions import levels
 from mailstore.driver.names import Spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names.references import FORWARDERS, NEVER, Cleanup, Found
 from mailstore.sql.snapshots import Row, packed, rows_of
 
-__all__ = ["MADE", "UNCOPIED", "anchor", "note_anchors", "note_uncopied", "take_snapshots"]
+__all__ = ["MADE", "POLICIES", "UNCOPIED", "anchor", "note_anchors", "note_uncopied", "take_snapshots"]
 
 MADE = "made"
 """Under this name stands when what the rows need to come back was made. See `anchor`."""
 
 UNCOPIED = "uncopied"
 """Under this name, beside the tables, stand the accounts that forwarded to the account without keeping a copy."""
+
+POLICIES = "policies"
+"""Under this name stands what databases beside had for each name of the account."""
 
 
 def take_snapshots(
@@ -32,7 +36,7 @@ def take_snapshots(
     `spellings` are those of all addresses of these accounts, and `referring` what `Cleanup.found` has found of them: without
     it the tables are read through.
     """
-    found: dict[str, dict[str, list[Any]]] = {address.lower(): defaultdict(list) for address in addresses}
+    found: dict[str, dict[str, Any]] = {address.lower(): defaultdict(list) for address in addresses}
     cleanup, username = Cleanup(context), context.table("mailbox").c.username
     conditions = cleanup.may_refer(spellings) if referring is None else cleanup.among(referring)
     columns: dict[str, list[str]] = {"mailbox": ["username"]}
@@ -46,6 +50,10 @@ def take_snapshots(
                     found[holder][name].append(row)
     note_uncopied(context, tx, found)
     note_anchors(context, tx, found)
+    for name, kept in context.companions.kept(levels(spellings.names)).items():
+        holder = (spellings.holder(name) or "").lower()
+        if holder in found:
+            found[holder].setdefault(POLICIES, {})[name] = kept
     return {address: packed(found[address.lower()]) for address in addresses}
 
 

@@ -23,13 +23,13 @@ from mailstore.ldap.iredmail.accounts.new import NewAccount, secret
 from mailstore.ldap.iredmail.accounts.renaming import AccountRenaming, is_unfinished
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.domain_facts import policy_of
-from mailstore.ldap.iredmail.entries import ACCOUNT, address_of
+from mailstore.ldap.iredmail.entries import ACCOUNT, address_of, names_in
 from mailstore.ldap.iredmail.homes import HAS_HOME, HOME_ATTRIBUTES, home_of
 from mailstore.ldap.iredmail.limits import check_accounts
 from mailstore.ldap.iredmail.names.name_space import AliasDomains, NameSpace
 from mailstore.ldap.iredmail.names.references import References, meaning, spellings_of, to_address
 from mailstore.ldap.iredmail.places import USERS
-from mailstore.ldap.iredmail.policies.changes import claim, clearing, names_in
+from mailstore.ldap.iredmail.policies.changes import claim, clearing
 from mailstore.ldap.iredmail.records import Retention
 from mailstore.ldap.iredmail.schemes import scheme_for, stored_form
 from mailstore.ldap.names import Filter, all_of, any_of, contains, equals, negate

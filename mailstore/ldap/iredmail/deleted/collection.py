@@ -67,7 +67,7 @@ class DeletedMailboxes(LedgerMailboxes):
     def restore_domain(self, domain: str) -> Domain:
         found, records = self._last_deleted(domain)
         name = found.domain
-        self._context.require_right(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME)
+        self._context.require_right(name, Operation.RESTORE_DOMAIN)
         with NameSpace(self._context).lock_domain_names():
             # As for a single account: the records go last, and the same call finishes what was interrupted.
             with self._context.changing(name) as changes, self._ledger.db.writing() as tx:

@@ -7,7 +7,7 @@ same call. References from outside follow, and the records are dropped last.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 
@@ -22,13 +22,14 @@ from mailstore.ldap.iredmail.domains.collection import Domains
 from mailstore.ldap.iredmail.domains.counters import COUNTERS
 from mailstore.ldap.iredmail.domains.keeping import KeptDomain, identity, mark, named
 from mailstore.ldap.iredmail.edits import remove_values, set_values
+from mailstore.ldap.iredmail.entries import names_in
 from mailstore.ldap.iredmail.groups.shields import FORWARDING, is_alias
 from mailstore.ldap.iredmail.homes import Homemaker
 from mailstore.ldap.iredmail.names.locks import UNFINISHED, is_unfinished, new_lock_value
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.names.references import normal, values_of
-from mailstore.ldap.iredmail.policies.changes import claim, names_in
-from mailstore.ldap.iredmail.records import stored_attributes, stored_below
+from mailstore.ldap.iredmail.policies.changes import bring_back, claim
+from mailstore.ldap.iredmail.records import POLICIES, stored_attributes, stored_below
 from mailstore.ldap.iredmail.services import ADMIN
 from mailstore.ldap.iredmail.services import ATTRIBUTE as SERVICES
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
@@ -87,6 +88,7 @@ class DomainRestoration:
         taken = {name for entry in entries for name in self._elsewhere(entry)}
         self._names.refuse_taken({name: {name} for name in sorted(taken)}, list(self._names.holders(taken)))
         claim(self._context, taken, self._kept.names)
+        self._bring_back_policies(changes, {name for entry in entries for name in names_in(entry)})
         domain, *others = sorted(entries, key=lambda entry: len(entry.dn))
         unfinished = new_lock_value(UNFINISHED)
         ours = [value.encode() for value in (unfinished, mark(self._record))]
@@ -100,6 +102,12 @@ class DomainRestoration:
             Change.delete(SETTINGS, unfinished),
         ]
         changes.modify(self._dn, finished, undo=())
+
+    def _bring_back_policies(self, changes: Changes, addresses: Collection[str]) -> None:
+        kept = dict(self._kept.policies)
+        for snapshot in self._snapshots:
+            kept |= snapshot.get(POLICIES, {})
+        bring_back(self._context, changes, kept, {*self._kept.names, *addresses})
 
     def _has_its_place(self, entry: Entry) -> bool:
         """Tell whether an entry, which may hold members of a list elsewhere, still has one to be in."""

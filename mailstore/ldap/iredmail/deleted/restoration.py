@@ -23,13 +23,13 @@ from mailstore.ldap.iredmail.admins.entries import demote_idle
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.domain_facts import is_active, policy_of
 from mailstore.ldap.iredmail.edits import add_values
-from mailstore.ldap.iredmail.entries import own_aliases
+from mailstore.ldap.iredmail.entries import names_in, own_aliases
 from mailstore.ldap.iredmail.homes import ATTRIBUTE, Homemaker, home_of
 from mailstore.ldap.iredmail.limits import check_accounts
 from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.names.references import NAMES, admin_of, spellings_of
-from mailstore.ldap.iredmail.policies.changes import claim, names_in
-from mailstore.ldap.iredmail.records import stored_attributes, stored_below
+from mailstore.ldap.iredmail.policies.changes import bring_back, claim
+from mailstore.ldap.iredmail.records import POLICIES, stored_attributes, stored_below
 from mailstore.ldap.names import DN, all_of, any_of, equals, parse_dn
 from mailstore.model import DeletedMailbox
 from mailstore.purge import find_mail
@@ -112,7 +112,9 @@ class Restoration:
         check_accounts(self._context, policy, adding=1, quota=quota)
         self._check_home()
         attributes["shadowAddress"] = self._free_names(changes, locks)
-        claim(self._context, names_in(Entry(self._dn, attributes)))
+        names = names_in(Entry(self._dn, attributes))
+        claim(self._context, names)
+        bring_back(self._context, changes, self._snapshot.get(POLICIES, {}), names)
         attributes["memberOfGroup"] = self._lists_left(entry)
         attributes["domainStatus"] = [] if is_active(domain) else [b"disabled"]
         changes.add(self._dn, attributes)

@@ -20,11 +20,11 @@ from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.iredmail.domains.alias_domains import forget_names
 from mailstore.ldap.iredmail.domains.keeping import DomainKeeping
 from mailstore.ldap.iredmail.edits import remove_values, set_value
-from mailstore.ldap.iredmail.entries import ACCOUNT, address_of
+from mailstore.ldap.iredmail.entries import ACCOUNT, address_of, names_in
 from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.names.references import NAMES, References, to_domain
 from mailstore.ldap.iredmail.places import USERS
-from mailstore.ldap.iredmail.policies.changes import Clearing, names_in
+from mailstore.ldap.iredmail.policies.changes import Clearing
 from mailstore.ldap.iredmail.records import Retention
 from mailstore.ldap.iredmail.settings import ATTRIBUTE as SETTINGS
 from mailstore.ldap.iredmail.settings import RESTORED_KEY

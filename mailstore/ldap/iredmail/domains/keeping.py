@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
+from mailstore.driver.companions import KeptPolicies, levels
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import IDENTITY, STAMPS, Context
-from mailstore.ldap.iredmail.entries import address_of
+from mailstore.ldap.iredmail.entries import address_of, names_in
 from mailstore.ldap.iredmail.names.locks import lock_age
 from mailstore.ldap.iredmail.names.references import normal, values_of
-from mailstore.ldap.iredmail.policies.changes import names_in
 from mailstore.ldap.iredmail.records import encoded
 from mailstore.ldap.iredmail.services import ADMIN
 from mailstore.ldap.iredmail.services import ATTRIBUTE as SERVICES
@@ -42,6 +42,7 @@ class KeptDomain:
     entries: names and attributes of all other entries; those with values outside that went with their last one, too.
     references: who outside of the domain led to it: name of the entry, attribute, value, and which entry it was.
     outside: the lists and admins outside that entries of the domain name, and which entries they were.
+    policies: what databases beside had for the domain's names and for addresses below, but those of `accounts`.
     """
 
     names: list[str]
@@ -50,6 +51,7 @@ class KeptDomain:
     entries: list[dict[str, Any]] = field(default_factory=list)
     references: list[list[str]] = field(default_factory=list)
     outside: dict[str, str] = field(default_factory=dict)
+    policies: KeptPolicies = field(default_factory=dict)
 
     def joined(self, earlier: KeptDomain) -> KeptDomain:
         """Return this with what an interrupted deletion of the same domain kept, which may have removed some already."""
@@ -58,6 +60,7 @@ class KeptDomain:
         return KeptDomain(
             list(dict.fromkeys([*self.names, *earlier.names])), self.identity, earlier.accounts | self.accounts,
             list(entries.values()), [*self.references, *references], self.outside | earlier.outside,
+            earlier.policies | self.policies,
         )  # fmt: skip
 
 
@@ -117,6 +120,9 @@ class DomainKeeping:
         for other in others:
             self._keep_references(other)
         self._find_named()
+        own = {name for names in self._kept.accounts.values() for name in names}
+        found = self._context.policies.kept(levels(domains=self._kept.names))
+        self._kept.policies = {name: kept for name, kept in found.items() if name not in own}
         kept = self._kept
         if self._earlier is not None:
             record, earlier = self._earlier

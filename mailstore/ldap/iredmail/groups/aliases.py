@@ -11,13 +11,14 @@ from mailstore.driver.rights import Operation
 from mailstore.fields import AliasFields
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied
+from mailstore.ldap.iredmail.entries import names_in
 from mailstore.ldap.iredmail.groups.alias_entries import SUPPORTED, AliasChange, alias_of
 from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name
 from mailstore.ldap.iredmail.groups.kinds import ALIAS, Entries, group_address
 from mailstore.ldap.iredmail.groups.renaming import EntryRenaming
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.names.references import References, meaning, spellings_of, to_address
-from mailstore.ldap.iredmail.policies.changes import clearing, names_in
+from mailstore.ldap.iredmail.policies.changes import clearing
 from mailstore.model import Alias
 
 __all__ = ["Aliases"]

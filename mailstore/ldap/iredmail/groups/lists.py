@@ -17,7 +17,7 @@ from mailstore.fields import MailingListFields
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.edits import applied
-from mailstore.ldap.iredmail.entries import address_of
+from mailstore.ldap.iredmail.entries import address_of, names_in
 from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name
 from mailstore.ldap.iredmail.groups.kinds import LIST, Entries, group_address
 from mailstore.ldap.iredmail.groups.list_entries import ListChange, is_managed, list_of, refuse_managed
@@ -25,7 +25,7 @@ from mailstore.ldap.iredmail.groups.list_renaming import ListRenaming, change_de
 from mailstore.ldap.iredmail.groups.members import GROUP, LIST_PAGE, Members, is_external
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.names.references import References, meaning, spellings_of
-from mailstore.ldap.iredmail.policies.changes import clearing, names_in
+from mailstore.ldap.iredmail.policies.changes import clearing
 from mailstore.model import Edit, MailingList
 
 __all__ = ["MailingLists"]

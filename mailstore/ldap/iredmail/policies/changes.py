@@ -16,26 +16,31 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from mailstore.address import domain_part, local_part
-from mailstore.driver.companions import levels
+from mailstore.driver.companions import KeptPolicies, levels
 from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
+from mailstore.ldap.iredmail.entries import names_in
 from mailstore.ldap.iredmail.names.name_space import Locks, NameSpace
 from mailstore.ldap.iredmail.records import stored_attributes
 from mailstore.policies import Level
 
-__all__ = ["Clearing", "claim", "clearing", "names_in"]
-
-
-def names_in(entry: Entry) -> set[str]:
-    """Return every address that an entry has, those under alias domains too."""
-    return {value.lower() for attribute in ("mail", "shadowAddress") for value in entry.values(attribute)}
+__all__ = ["Clearing", "bring_back", "claim", "clearing"]
 
 
 def claim(context: Context, addresses: Collection[str] = (), domains: Collection[str] = ()) -> None:
     """Remove what former holders left of names that nobody has, and that somebody is about to get."""
     context.policies.claiming(levels(sorted(addresses), sorted(domains)))
+
+
+def bring_back(context: Context, changes: Changes, kept: KeptPolicies, names: Collection[str]) -> None:
+    """Write what was kept of names that nobody has and that are about to come back; it goes if these do not."""
+    back = [name for name in kept if name in names]
+    if back:
+        written = levels((name for name in back if "@" in name), (name for name in back if "@" not in name))
+        changes.on_undo("settings in the databases beside", lambda: _forget(context, written))
+        context.policies.bring_back(kept, names)
 
 
 @contextmanager
@@ -82,15 +87,20 @@ class Clearing:
 
     def _forget_copies(self, addresses: Iterable[str]) -> None:
         """Remove copies again, unless the account got the name all the same."""
-        copies, directory = levels(addresses), self._context.policies.directory
-        held = directory.known(copies) if directory else ()
-        self._context.policies.claiming([name for name in copies if name not in held])
+        _forget(self._context, levels(addresses))
 
     def run(self) -> None:
         """Remove what is remembered; what fails is raised when everything else is done."""
         with ExitStack() as stack:
             for action in self._later:
                 stack.callback(action)
+
+
+def _forget(context: Context, names: Collection[Level]) -> None:
+    """Remove what was written for names, unless somebody has them all the same."""
+    directory = context.policies.directory
+    held = directory.known(names) if directory else ()
+    context.policies.claiming([name for name in names if name not in held])
 
 
 def _moves(locks: Locks, old: str, new: str) -> Mapping[str, str]:

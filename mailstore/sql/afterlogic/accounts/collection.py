@@ -248,7 +248,7 @@ class Accounts(store.Accounts):
         number = tx.execute(query).scalar()
         if number is None:
             raise AccountNotFound(f"{parent} has no linked account {address}", subject=address)
-        self._deletion.linked(tx, number)
+        self._deletion.linked(tx, [number])
 
     def _user_of(self, connection: Connection, address: str) -> int:
         query = select(self._table.c.id_user).where(self._is(address), self._mine)

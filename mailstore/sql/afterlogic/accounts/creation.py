@@ -173,14 +173,14 @@ class Creation:
             self._belongings.remove_leftovers(tx, spellings(account.address for account in batch))
         for account in accounts:
             self._make_home(tx, account)
-        users = self._new_users(tx, len(accounts))
+        users = self.new_users(tx, len(accounts))
         numbered = list(zip(users, accounts, strict=True))
         for some in batches(numbered):
             for name, key, make in (("awm_settings", "id_user", int), ("awm_accounts", "id_user", int),
                                     ("awm_addr_book", "type_id", str)):  # fmt: skip
                 self._insert(tx, name, [account.rows[name] | {key: make(user)} for user, account in some])
 
-    def _new_users(self, tx: Transaction, count: int) -> Sequence[int]:
+    def new_users(self, tx: Transaction, count: int) -> Sequence[int]:
         """Return the numbers of so many new users: inserted with a mark, found by it, and the mark taken off again."""
         columns = self._users.c
         last = tx.execute(select(func.max(columns.id_user))).scalar() or 0

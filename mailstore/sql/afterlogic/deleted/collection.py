@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, true
 
 from mailstore.driver.secret import Secret
-from mailstore.model import DeletedMailbox
+from mailstore.model import DeletedMailbox, Domain
 from mailstore.sql.afterlogic.accounts.collection import Accounts
 from mailstore.sql.afterlogic.accounts.creation import Creation
 from mailstore.sql.afterlogic.accounts.new import NewAccount, stored_password
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.deleted.restoration import Restoration
+from mailstore.sql.afterlogic.domain_records import DomainRestoration
+from mailstore.sql.afterlogic.domains import Domains
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.engine import Transaction
@@ -25,11 +27,21 @@ __all__ = ["DeletedMailboxes"]
 class DeletedMailboxes(SQLMailboxes):
     """See `mailstore.store.DeletedMailboxes`."""
 
-    def __init__(self, context: Context, accounts: Accounts, names: NameSpace, server: MailServer) -> None:
+    def __init__(
+        self, context: Context, accounts: Accounts, domains: Domains, names: NameSpace, server: MailServer
+    ) -> None:
         super().__init__(context.require_ledger(), accounts)
+        self._domains = domains
         self._context = context
         self._names = names
         self._server = server
+
+    def restore_domain(self, domain: str) -> Domain:
+        found, records = self._last_deleted(domain)
+        with self._context.db.writing(found.domain) as tx:
+            kept = self._take_domain(tx, found, records)
+            DomainRestoration(self._context, tx, found, kept, self._names, self._server).run()
+            return self._domains.get(found.domain)
 
     def _sees(self, domain: ColumnElement[Any]) -> ColumnElement[bool]:  # noqa: ARG002 there are no acting admins
         return true()

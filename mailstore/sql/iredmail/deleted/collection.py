@@ -41,7 +41,7 @@ class DeletedMailboxes(SQLMailboxes):
     def restore_domain(self, domain: str) -> Domain:
         found, records = self._last_deleted(domain)
         name, domains = found.domain, Domains(self._context)
-        with self._context.writing(name, Operation.DELETE_DOMAIN, Operation.NEW_NAME) as tx:
+        with self._context.writing(name, Operation.RESTORE_DOMAIN) as tx:
             kept, mailboxes = self._take_domain(tx, found, records)
             restoration = DomainRestoration(self._context, tx, found, kept, mailboxes)
             domains.claim_back(tx, restoration.names)

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from mailstore.address import domain_part, local_part
-from mailstore.driver.companions import levels
+from mailstore.driver.companions import KeptPolicies, levels
 from mailstore.model import DeletedDomain, DeletedMailbox
 from mailstore.purge import find_mail
 from mailstore.sql.engine import Transaction
@@ -24,7 +24,7 @@ from mailstore.sql.iredmail.names.references import FORWARDERS, Cleanup
 from mailstore.sql.iredmail.records import Retention
 from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.routing.shields import Shields
-from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, anchor
+from mailstore.sql.iredmail.snapshots import MADE, POLICIES, UNCOPIED, anchor
 from mailstore.sql.snapshots import Restored, Row, unpacked
 
 __all__ = ["DomainRestoration"]
@@ -83,7 +83,16 @@ class DomainRestoration:
         self._cleanup.restore_self_rows(self._tx, [*outside, *accounts])
         Shields(self._context).renew_domain(self._tx, self.names[0])
         self._context.companions.claiming(levels(domains=self.names))
+        self._bring_back_policies(tables)
         restored.tell(self._record.domain)
+
+    def _bring_back_policies(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        kept: KeptPolicies = {}
+        for each in (self._kept, *self._snapshots):
+            kept |= each.get(POLICIES, {})
+        aliases = {str(row["address"]).lower() for row in tables.get("forwardings", []) if row["is_alias"]}
+        back = {name for name in kept if (domain_part(name) if "@" in name else name) in self.names} | aliases
+        self._context.companions.bring_back(kept, {name for name in back if self._canonical(name) not in self._gone})
 
     def _tables(self) -> dict[str, list[Row]]:
         """Return the rows that come back, by table."""

@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import select
 
 from mailstore.address import domain_part
+from mailstore.driver.companions import KeptPolicies, levels
+from mailstore.driver.names import Spellings
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.names.references import NEVER, Cleanup, Reference
-from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, note_anchors, note_uncopied
+from mailstore.sql.iredmail.snapshots import MADE, POLICIES, UNCOPIED, note_anchors, note_uncopied
 from mailstore.sql.snapshots import Row, packed, rows_of
 
 __all__ = ["keep_domain", "once"]
@@ -56,8 +58,16 @@ def keep_domain(context: Context, tx: Transaction, names: Sequence[str], recorde
         {
             "names": list(names), "accounts": sorted(accounts), UNCOPIED: uncopied, MADE: made, "tables": kept,
             "admins": _marked(context, tx, names[0]),
+            POLICIES: _policies(context, names, accounts),
         }
     )  # fmt: skip
+
+
+def _policies(context: Context, names: Sequence[str], accounts: Collection[str]) -> KeptPolicies:
+    """Return what databases beside have for a domain and everything below it, but accounts with records of their own."""
+    kept = context.companions.kept(levels(domains=names))
+    own = Spellings(accounts, {names[0]: names})
+    return {name: databases for name, databases in kept.items() if "@" not in name or own.meant(name) is None}
 
 
 def _marked(context: Context, tx: Transaction, domain: str) -> list[str]:

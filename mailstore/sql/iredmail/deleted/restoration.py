@@ -28,7 +28,7 @@ from mailstore.sql.iredmail.rights import GLOBAL
 from mailstore.sql.iredmail.routing.forwardings import forwarding_row
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.routing.shields import Shields
-from mailstore.sql.iredmail.snapshots import MADE, UNCOPIED, anchor
+from mailstore.sql.iredmail.snapshots import MADE, POLICIES, UNCOPIED, anchor
 from mailstore.sql.snapshots import Restored, unpacked
 
 __all__ = ["Restoration", "take_copies"]
@@ -70,6 +70,8 @@ class Restoration:
         take_copies(self._context, self._tx, self._rows.get(UNCOPIED, ()))
         self._bring_back_forwardings()
         spellings = self._names.spellings(self._tx.connection, [address])
+        kept: Any = self._rows.get(POLICIES, {})
+        self._context.companions.bring_back(kept, spellings.names)
         cleanup, shields = Cleanup(self._context), Shields(self._context)
         for reference in cleanup.references:
             if reference.table == "domain_admins" and not _is_admin(row):
