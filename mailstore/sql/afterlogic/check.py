@@ -10,6 +10,7 @@ from mailstore.model import Finding
 from mailstore.sql.afterlogic.accounts.rows import AccountRows
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
+from mailstore.sql.afterlogic.schema.user_data import POINTERS
 from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.checks import Check, found_by
 
@@ -37,6 +38,7 @@ class Checker:
         yield from self._names()
         yield from self._users()
         yield from self._aliases()
+        yield from self._pointers()
         if self._context.ledger is None:
             yield from self._without_ledger()
 
@@ -80,6 +82,28 @@ class Checker:
         yield Check("alias-nowhere", "the account that it stands for is gone", nowhere)
         held = accounts.def_acct == 1, func.lower(accounts.email) == func.lower(address)
         yield Check("alias-taken", "it is an account, too", select(address).where(exists().where(*held)))
+
+    def _pointers(self) -> Iterator[Check]:
+        """Find members of mailing lists, and forwards, of nobody, or to addresses here that nobody has."""
+        accounts, aliases, domains = self._accounts.c, self._server.aliases.c, self._domains.c
+        held = [func.lower(accounts.email), func.lower(aliases.alias_name + "@" + aliases.alias_domain)]
+        for name, column, whose in POINTERS:
+            if not self._context.schema.has(name):
+                continue
+            table = self._context.table(name).c
+            owner = table[whose[0]] if len(whose) == 1 else table[whose[0]] + "@" + table[whose[1]]
+            gone = select(owner, table[column]).where(~exists().where(accounts.id_acct == table.id_acct))
+            yield Check("left-over", f"a row of {name} leads from it to {{}}, and its account or list is gone", gone)
+            target = func.lower(table[column])
+            served = exists().where(domains.is_internal == 1, func.lower(domains.name) == self._domain_of(target))
+            nobody = (~exists().where(each == target) for each in held)
+            message = f"a row of {name} leads to {{}}, which nobody has"
+            yield Check("leads-nowhere", message, select(owner, table[column]).where(served, *nobody), "notice")
+
+    def _domain_of(self, address: ColumnElement[str]) -> ColumnElement[str]:
+        if self._context.db.kind == "postgresql":
+            return func.split_part(address, "@", 2)
+        return func.substr(address, func.instr(address, "@") + 1)
 
     def _without_ledger(self) -> Iterator[Check]:
         internal = select(self._domains.c.name).where(self._domains.c.is_internal == 1)

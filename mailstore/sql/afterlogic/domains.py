@@ -16,6 +16,7 @@ from mailstore.fields import DomainFields, reject_unknown, reject_unsupported
 from mailstore.model import Capability, Domain
 from mailstore.sql.afterlogic import codec
 from mailstore.sql.afterlogic.accounts.pages import offset
+from mailstore.sql.afterlogic.belongings import Belongings, Owners
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.deletion import Deletion
 from mailstore.sql.afterlogic.domain_records import keep_domain
@@ -24,7 +25,7 @@ from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.rest_errors import TenantNotFound
 from mailstore.sql.afterlogic.settings import DOMAIN_COLUMNS, DomainSettings, columns_of
-from mailstore.sql.afterlogic.spelling import as_typed, canonical
+from mailstore.sql.afterlogic.spelling import as_typed, canonical, spellings
 from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
@@ -159,7 +160,8 @@ class Domains(store.Domains):
             self._delete_linked(tx, deletion, number)
             deletion.lists(tx, number)
             if served:
-                self._server.remove_aliases_under(tx, name)
+                here = self._server.remove_aliases_under(tx, name)
+                Belongings(self._context).remove(tx, Owners([], named=spellings(here)))
             self._forget_usage(tx, name)
             tx.execute(delete(self._table).where(self._table.c.id_domain == number))
             return len(primary)

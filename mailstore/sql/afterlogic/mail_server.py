@@ -75,9 +75,13 @@ class MailServer:
             called = or_(*(self._called(alias) for alias in sorted(aliases)))
             tx.execute(delete(self.aliases).where(self.aliases.c.id_acct == number, called))
 
-    def remove_aliases_under(self, tx: Transaction, domain: str) -> None:
-        """Remove the aliases of all accounts that lie in a domain."""
-        tx.execute(delete(self.aliases).where(self._context.same(self.aliases.c.alias_domain, domain)))
+    def remove_aliases_under(self, tx: Transaction, domain: str) -> list[str]:
+        """Remove the aliases that accounts elsewhere have in a domain, and return them."""
+        here, name = self._context.same(self.aliases.c.alias_domain, domain), self.aliases.c.alias_name
+        found = [f"{alias}@{domain}".lower() for alias in tx.execute(select(name).where(here)).scalars()]
+        if found:
+            tx.execute(delete(self.aliases).where(here))
+        return found
 
     def _called(self, alias: str) -> ColumnElement[bool]:
         columns = self.aliases.c

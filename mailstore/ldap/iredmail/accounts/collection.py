@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
 from mailstore.driver.holders import refuse_each_other, refuse_self
 from mailstore.driver.iredmail.stamps import outlive_stamp
+from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.values import due_date
 from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.ldap.changes import HAS_BELOW
+from mailstore.ldap.changes import HAS_BELOW, Changes
 from mailstore.ldap.connection import Change, Entry
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.changes import AccountChange, is_admin, tell_panel, update_all
@@ -162,9 +163,20 @@ class Accounts(store.Accounts):
                 policy.check_account_quota(address, change.quota)
                 check_accounts(self._context, policy, adding=0, quota=change.quota, instead_of=entry)
             claim(self._context, set().union(*wanted.values()) - names_in(entry))
-            later.remove(names_in(entry) - change.served_after(entry, known))
+            gone = names_in(entry) - change.served_after(entry, known)
+            later.remove(gone)
             later.remove_again(change.removed_aliases)
-            return self._update(address, change, known)
+            with self._context.changing(address) as changes:
+                self._forget_aliases(changes, entry, gone)
+                return self._update(address, change, known)
+
+    def _forget_aliases(self, changes: Changes, entry: Entry, gone: Collection[str]) -> None:
+        """Remove what leads to names that an account loses: whoever gets one next must not get what is meant for it."""
+        if not gone:
+            return
+        spellings = Spellings(sorted(gone))
+        for other in list(self._references.find(to_address(spellings, entry.dn), own=entry.dn)):
+            self._references.remove(changes, other, lambda value: spellings.meant(value) is not None)
 
     def update_all(self, domain: str, **fields: Unpack[BulkAccountFields]) -> int:
         reject_unknown(fields, BulkAccountFields)

@@ -14,11 +14,12 @@ from mailstore.driver.values import checked, now
 from mailstore.errors import InvalidValue
 from mailstore.model import Edit
 from mailstore.sql.afterlogic.accounts.new import COLUMNS, require_supported, stored_password
+from mailstore.sql.afterlogic.belongings import Belongings, Owners
 from mailstore.sql.afterlogic.context import Context
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.settings import ACCOUNT_COLUMNS, CAPABILITIES, INHERITED, AccountSettings, columns_of
-from mailstore.sql.afterlogic.spelling import canonical
+from mailstore.sql.afterlogic.spelling import canonical, spellings
 from mailstore.sql.afterlogic.tenants import TenantLimits
 from mailstore.sql.engine import Transaction
 
@@ -113,7 +114,10 @@ class AccountChange:
                 raise parts.names.no_such_domain(domain_part(self._address))
             parts.server.require(own, self._address)
             parts.names.lock_aliases(tx, domains, sorted(new))
-        parts.server.remove_aliases(tx, number, present - after)
+        gone = present - after
+        if gone:  # whoever gets one of them next must not get what is meant for this account
+            Belongings(self._context).remove(tx, Owners([], named=spellings(gone)))
+        parts.server.remove_aliases(tx, number, gone)
         parts.server.add_aliases(tx, number, row["email"].lower(), new)
 
 

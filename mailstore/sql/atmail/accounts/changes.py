@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, update
+from sqlalchemy import and_, or_, update
 
 from mailstore.address import alias_address
 from mailstore.driver.forwarding import Forwarding
@@ -72,7 +72,10 @@ class AccountChange:
         gone, new = present - after, sorted(after - present)
         columns = expansions.columns
         if gone:
-            expansions.remove(tx, and_(columns.AliasName.in_(gone), columns.AliasTo == self._address))
+            # With what leads to them: whoever gets one of them next must not get what is meant for this account.
+            named = names.spellings(tx.connection, sorted(gone), with_aliases=False)
+            own = and_(columns.AliasName.in_(gone), columns.AliasTo == self._address)
+            expansions.remove(tx, or_(own, expansions.refers(named)))
         names.claim_aliases(tx, self._address, new)
         expansions.add(tx, [alias_row(alias, self._address) for alias in new])
 

@@ -23,6 +23,7 @@ from mailstore.sql.iredmail.accounts.new import COLUMNS
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.limits import check_accounts
 from mailstore.sql.iredmail.names.name_space import NameSpace
+from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.routing.forwardings import Forwardings, alias_row, forwarding_row
 from mailstore.sql.iredmail.routing.pointers import pointers_from, set_pointers
 from mailstore.sql.iredmail.routing.services import Services
@@ -131,6 +132,8 @@ class AccountChange:
         gone, new = present - after, after - present
         if gone:
             tx.afterwards(self._context.companions.removing(levels(gone)))
+            # Whoever gets one of them next must not get what is meant for this account.
+            Cleanup(self._context).remove(tx, names.spellings(tx.connection, sorted(gone), with_aliases=False))
             tx.execute(delete(self._context.table("forwardings")).where(condition, columns.address.in_(gone)))
         owners = names.claim_aliases(tx, self._address, new)
         forwardings.add(tx, [alias_row(alias, self._address, owners[alias], active) for alias in sorted(new)])
