@@ -1,30 +1,16 @@
 """What iRedMail's own SQL files say about its tables, by engine and version; nothing here is made from the driver.
 
-A line is a table: ``column:KIND=default``, then its keys; a key with an engine in front is that engine's alone. A number
-after ``S`` is the length of a text, with ``!`` it has no default.
+`tests.schema_words` tells how a line is read.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Literal, NamedTuple, TypeAlias
+from tests.schema_words import ENGINES, Engine, Fact, Kinds, Table, parsed
 
-__all__ = ["ENGINES", "SINCE", "VERSIONS", "Fact", "facts_of", "lacking"]
-
-Engine: TypeAlias = Literal["mysql", "postgresql"]
-ENGINES: tuple[Engine, ...] = ("mysql", "postgresql")
-
-
-class Fact(NamedTuple):
-    """A column: its type as the engine calls it, its default as text, and whether it may be NULL."""
-
-    type: str
-    default: str | None
-    nullable: bool
-
+__all__ = ["ENGINES", "SINCE", "VERSIONS", "Engine", "Fact", "facts_of", "lacking"]
 
 _MOMENT = "timestamp without time zone"
-_KINDS: dict[str, tuple[Fact, Fact]] = {
+_KINDS: Kinds = {
     "F0": (Fact("tinyint", "0", False), Fact("smallint", "0", False)),
     "F1": (Fact("tinyint", "1", False), Fact("smallint", "1", False)),
     "CNT": (Fact("int", "0", False), Fact("bigint", "0", False)),
@@ -101,6 +87,7 @@ last_login username:S255 domain:S255 imap:SECONDS pop3:SECONDS lda:SECONDS index
 """
 
 SINCE: dict[str, dict[Engine, str]] = {
+    "0.9.9": dict.fromkeys(ENGINES, "mailbox.mailboxformat mailbox.mailboxfolder"),
     "1.0": {"mysql": "mailbox.enablequota-status", "postgresql": "mailbox.enablequota-status"},
     "1.2": {"mysql": "last_login.imap last_login.pop3 last_login.lda", "postgresql": ""},
     "1.4.0": {"mysql": "maillist_owners", "postgresql": "maillist_owners"},
@@ -116,24 +103,12 @@ SINCE: dict[str, dict[Engine, str]] = {
     ),
 }
 """What each release brought. On MySQL the table last_login came with 1.0, in another shape."""
-VERSIONS = ("0.9.9", "1.0", "1.2", "1.4.0", "1.4.1", "1.7.0", "1.7.3", "1.8.1")
-
-
-class Table(NamedTuple):
-    """A table: its columns, and its keys with their kinds."""
-
-    columns: dict[str, Fact]
-    keys: frozenset[tuple[str, tuple[str, ...]]]
+VERSIONS = ("0.9.8", "0.9.9", "1.0", "1.2", "1.4.0", "1.4.1", "1.7.0", "1.7.3", "1.8.1")
 
 
 def facts_of(engine: Engine) -> dict[str, Table]:
     """Return the tables of the current release by name."""
-    found = {}
-    for line in re.sub(r"\n    ", " ", _CURRENT).split("\n"):
-        table, *words = line.split() or [""]
-        if table:
-            found[table] = _table(words, engine)
-    return found
+    return parsed(_CURRENT, engine, _KINDS)
 
 
 def lacking(version: str, engine: Engine) -> set[str]:
@@ -145,25 +120,3 @@ def lacking(version: str, engine: Engine) -> set[str]:
 
 def _order(release: str) -> tuple[int, ...]:
     return tuple(map(int, release.split(".")))
-
-
-def _table(words: list[str], engine: Engine) -> Table:
-    columns, keys = {}, set()
-    for word in words:
-        if ":" in word:
-            name, _, kind = word.partition(":")
-            columns[name] = _fact(kind, engine)
-            continue
-        found = re.fullmatch(r"(?:(mysql|postgresql)-)?(\w+)\((.*)\)", word)
-        assert found is not None, word
-        if found[1] in (None, engine):
-            keys.add((found[2], tuple(found[3].split(","))))
-    return Table(columns, frozenset(keys))
-
-
-def _fact(kind: str, engine: Engine) -> Fact:
-    found = re.fullmatch(r"S(\d+)(!?)(?:=(.*))?", kind)
-    if found is None:
-        return _KINDS[kind][ENGINES.index(engine)]
-    word = "varchar" if engine == "mysql" else "character varying"
-    return Fact(f"{word}({found[1]})", None if found[2] else found[3] or "", False)

@@ -13,8 +13,9 @@ from mailstore.config import StoreConfig
 from mailstore.sql.iredmail.names.references import REFERENCES
 from mailstore.sql.iredmail.schema.tables import OPTIONAL, OWN_TABLE, define
 from mailstore.sql.iredmail.store import IRedMailStore, create_schema
-from tests.iredmail.schema_facts import ENGINES, VERSIONS, Engine, Fact, facts_of, lacking
+from tests.iredmail.schema_facts import ENGINES, VERSIONS, Engine, facts_of, lacking
 from tests.rigs import Rig
+from tests.schema_words import described
 
 DIFFERENT = {
     # A primary key instead of a plain one on MySQL; the installer's own defaults are written where it rewrites the file.
@@ -56,39 +57,15 @@ def test_the_schema_that_is_made_here(rig: Rig, store: IRedMailStore) -> None:
     found, wrong = inspect(rig.engine), []
     tables = facts_of(engine)
     for name, table in tables.items():
-        columns = {column["name"]: column for column in found.get_columns(name)}
-        assert set(columns) == set(table.columns), name
+        made, keys = described(found, name, engine)
+        assert set(made) == set(table.columns), name
         for column, fact in table.columns.items():
-            made = _seen(columns[column], engine)
             wanted = fact._replace(default=DIFFERENT.get((engine, f"{name}.{column}"), fact.default))
-            if made != wanted:
-                wrong.append((name, column, made, wanted))
-        keys = {("index", tuple(one["column_names"])) for one in found.get_indexes(name) if not one["unique"]}
-        keys |= {("unique", tuple(one["column_names"])) for one in found.get_indexes(name) if one["unique"]}
-        keys.add(("primary", tuple(found.get_pk_constraint(name)["constrained_columns"])))
+            if made[column] != wanted:
+                wrong.append((name, column, made[column], wanted))
         if keys != table.keys and (engine, name) not in DIFFERENT:
             wrong.append((name, keys - table.keys, table.keys - keys))
     assert wrong == [], "\n".join(map(str, wrong))
-
-
-def _seen(column: Any, engine: str) -> Fact:
-    """Return a column as a server describes it, in the words of the facts."""
-    type_ = str(column["type"]).lower().replace("integer", "int" if engine == "mysql" else "integer")
-    if engine == "mysql":
-        type_ = type_.partition(" collate")[0].partition(" character set")[0]
-        word, _, rest = type_.partition("(")
-        if "int" in word:
-            type_ = word + (" unsigned" if "unsigned" in rest or getattr(column["type"], "unsigned", False) else "")
-    else:
-        type_ = type_.replace("varchar", "character varying")
-        type_ = "timestamp without time zone" if type_ == "timestamp" else type_.replace("char(", "character(")
-        type_ = type_.replace("character( varying", "character varying")
-    default = column["default"]
-    if default is not None:
-        default = default.partition(" ON UPDATE")[0].partition("::")[0].strip("'")
-        default = "now" if default.lower() in {"now()", "current_timestamp", "current_timestamp()"} else default
-        default = None if default.startswith("nextval") or default == "NULL" else default
-    return Fact(type_, default, column["nullable"])
 
 
 def test_the_first_shape_of_last_login(workdir: Path) -> None:

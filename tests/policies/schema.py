@@ -23,7 +23,8 @@ _SCORES = [f"spam_{name}_level" for name in ("tag", "tag2", "tag3", "kill", "dsn
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "mysql": {
         "ID": "INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY", "BIGID": "BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY",
-        "REF": "INT UNSIGNED NOT NULL", "KEYBYTES": "VARBINARY(255) NOT NULL UNIQUE", "SCORE": "FLOAT",
+        "REF": "INT UNSIGNED NOT NULL", "POLICY": "INT UNSIGNED",
+        "KEYBYTES": "VARBINARY(255) NOT NULL UNIQUE", "SCORE": "FLOAT",
         "RULENAME": "VARCHAR(255) NOT NULL DEFAULT ''", "TINY": "TINYINT UNSIGNED NOT NULL DEFAULT 0",
         "SMALL": "TINYINT NOT NULL DEFAULT 0", "SECONDS": "INT UNSIGNED NOT NULL DEFAULT 0",
         "MSGS": "MEDIUMINT UNSIGNED NOT NULL DEFAULT 0", "BYTES": "INT UNSIGNED NOT NULL DEFAULT 0",
@@ -31,7 +32,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "SWITCH": "TINYINT(1) NOT NULL DEFAULT 1", "PASSED": "TINYINT(1) NOT NULL DEFAULT 0",
     },
     "postgresql": {
-        "ID": "SERIAL PRIMARY KEY", "BIGID": "SERIAL PRIMARY KEY", "REF": "INTEGER NOT NULL CHECK (1 > 0)",
+        "POLICY": "INTEGER", "ID": "SERIAL PRIMARY KEY",
+        "BIGID": "SERIAL PRIMARY KEY", "REF": "INTEGER NOT NULL CHECK (1 > 0)",
         "KEYBYTES": "BYTEA NOT NULL UNIQUE", "SCORE": "REAL", "RULENAME": "VARCHAR(255)",
         "TINY": "BIGINT NOT NULL DEFAULT 0", "SMALL": "SMALLINT NOT NULL DEFAULT 0",
         "SECONDS": "BIGINT NOT NULL DEFAULT 0", "MSGS": "BIGINT NOT NULL DEFAULT 0", "BYTES": "BIGINT NOT NULL DEFAULT 0",
@@ -42,7 +44,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 
 _AMAVISD: Mapping[str, Sequence[str]] = {
     "users": [
-        "id ID", "priority INTEGER NOT NULL DEFAULT 7", "policy_id INTEGER NOT NULL DEFAULT 1", "email KEYBYTES",
+        "id ID", "priority INTEGER NOT NULL DEFAULT 7", "policy_id POLICY NOT NULL DEFAULT 1", "email KEYBYTES",
         "fullname VARCHAR(255)",
     ],
     "mailaddr": ["id ID", "priority INTEGER NOT NULL DEFAULT 7", "email KEYBYTES"],
@@ -77,6 +79,7 @@ _IREDAPD: Mapping[str, Sequence[str]] = {
         "client_address VARCHAR(40) NOT NULL", "sender_domain VARCHAR(255) NOT NULL DEFAULT ''",
         "rcpt_domain VARCHAR(255) NOT NULL DEFAULT ''", "init_time SECONDS", "block_expired SECONDS",
         "record_expired SECONDS", "blocked_count BIGINT NOT NULL DEFAULT 0", "passed PASSED",
+        "UNIQUE (sender, recipient, client_address)",
     ],
 }  # fmt: skip
 TABLES: Mapping[str, Mapping[str, Sequence[str]]] = {"amavisd": _AMAVISD, "iredapd": _IREDAPD}
