@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tests.policies.rig import PolicyRig
     from tests.stores import StoreRig
 
-pytestmark = EVERYWHERE
 BOB, NEW = "bob@example.com", "robert@example.com"
 
 
@@ -108,6 +107,7 @@ def prepare(store: IRedMailStore, rig: PolicyRig, operation: Operation) -> None:
     leave(rig, NEW)
 
 
+@EVERYWHERE
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_killed_at_every_step(pstore: IRedMailStore, prig: PolicyRig, name: str) -> None:
     operation = OPERATIONS[name]
@@ -150,3 +150,41 @@ def require_sound(
             assert store.spam_policies.get(address) == SpamPolicy(level=address), when
             assert store.throttles.get(address, "inbound").period is None, when
     assert [finding for finding in store.check() if finding.severity == "error"] == [], when
+
+
+BACK: dict[str, tuple[Callable[[IRedMailStore], Any], Callable[[IRedMailStore], Any]]] = {
+    "account": (
+        lambda store: store.accounts.delete(BOB),
+        lambda store: store.deleted.restore(next(store.deleted.list(address=BOB)).id),
+    ),
+    "domain": (
+        lambda store: store.domains.delete("example.com"),
+        lambda store: store.deleted.restore_domain("example.com"),
+    ),
+}
+"""How what is restored goes, and how it comes back."""
+
+
+@pytest.mark.parametrize(
+    ("policy_rig", "name"), [("mysql", "domain"), ("postgresql beside ldap", "account")], indirect=["policy_rig"]
+)
+def test_a_restore_killed_at_every_step(pstore: IRedMailStore, prig: PolicyRig, name: str) -> None:
+    """Whoever is back has the settings of before at each moment; whoever is not comes back with them."""
+    delete, restore = BACK[name]
+    furnish(pstore, prig, BOB)
+    furnish(pstore, prig, "example.com")
+    prig.execute("throttle_tracking", "DELETE FROM throttle_tracking")  # counters begin anew
+    levels = (BOB, "example.com")
+    wanted = {level: content(pstore, prig, level) for level in levels}
+    for number in count(1):
+        delete(pstore)
+        if not killed_at(prig, Operation(restore, bob=False, final=BOB), number):
+            break
+        if pstore.accounts.exists(BOB):
+            assert content(pstore, prig, BOB) == wanted[BOB], f"after step {number}"
+        if not pstore.accounts.exists(BOB) or pstore.deleted.count():
+            restore(pstore)
+        assert {level: content(pstore, prig, level) for level in levels} == wanted, f"after step {number}"
+        assert [finding for finding in pstore.check() if finding.severity == "error"] == []
+    assert number > 3
+    assert {level: content(pstore, prig, level) for level in levels} == wanted
