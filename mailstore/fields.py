@@ -135,10 +135,50 @@ class AdminFields(TypedDict, total=False):
 
 
 def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
-    """Raise TypeError for a parameter that `known`, a TypedDict, does not list, as Python does for named parameters."""
+    """Raise TypeError for a parameter that `known`, a TypedDict, does not list, as Python does for named parameters.
+
+    Raises InvalidValue for a value of another type than it says there, and for text that no store can hold. Quotas are left
+    to `Quota.parse`, and what an iterator gives to those who read it.
+    """
     unknown = sorted(fields.keys() - known.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")
+    for name, value in fields.items():
+        kind = known.__annotations__[name]
+        if check := _CHECKS.get(str(getattr(kind, "__forward_arg__", kind))):
+            check(name, value)
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidValue(f"{name}: text is wanted, not {type(value).__name__}", field=name)
+    if any("\ud800" <= character <= "\udfff" or character == "\0" for character in value):
+        raise InvalidValue(f"{name}: it holds a NUL character, or bytes that are no text", field=name)
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidValue(f"{name}: True or False is wanted, not {value!r}", field=name)
+
+
+def _check_limit(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise InvalidValue(f"{name}: a number is wanted, or None for no limit, not {value!r}", field=name)
+
+
+def _check_names(name: str, value: object) -> None:
+    for some in (value.add, value.remove) if isinstance(value, Edit) else (value,):
+        if isinstance(some, str | bytes | Mapping) or not isinstance(some, Iterable):
+            raise InvalidValue(f"{name}: a list of names is wanted, not {some!r}", field=name)
+        for one in some if isinstance(some, Collection) else ():
+            _check_text(name, one)
+
+
+_CHECKS = {
+    "str": _check_text, "bool": _check_flag, "int | None": _check_limit, "Names": _check_names,
+    "Iterable[str]": _check_names,
+}  # fmt: skip
+"""How values are checked, by how their type is written above."""
 
 
 def reject_unsupported(
@@ -181,4 +221,6 @@ def plain(names: Names) -> Iterable[str]:
     """Return the names to begin with; there is nothing yet that an `Edit` could remove."""
     if isinstance(names, str):
         raise InvalidValue(f"a list is wanted, not the text {names!r}")
-    return names.apply(()) if isinstance(names, Edit) else names
+    if not isinstance(names, Edit | Iterable):
+        raise InvalidValue(f"a list is wanted, not {type(names).__name__}")
+    return names.add if isinstance(names, Edit) else names

@@ -236,12 +236,15 @@ class Homes:
         mail_format: maildir, mdbox or sdbox; Dovecot makes the inside of the latter two itself.
         adopt: the home must exist already, with the expected owner; only what is missing in it is made.
 
-        Without ``adopt`` an existing home is `HomeExists`: it may hold the mail of another account. Of several racing
+        A home within another one, which holds ``folder``, is refused: it would go with that. Without ``adopt`` an existing
+        home is `HomeExists`: it may hold the mail of another account. Of several racing
         calls for one home exactly one succeeds. A call that fails removes what it made.
         """
         place = self._locate(home)
         parts = _maildir_parts(place.names, _checked_folder(folder), mail_format)
         with reporting("cannot create", place.home), self._root(place.root) as root:
+            if folder:
+                _refuse_within(place, root, folder)
             if adopt:
                 self._check_adoptable(place, root)
                 made = self._make_all(root, place, parts)
@@ -584,6 +587,17 @@ def _home_exists(place: _Place) -> HomeExists:
 
 def _vanishing(place: _Place) -> HomeError:
     return HomeError(f"the directories above {place.home} keep vanishing; try again", subject=place.home)
+
+
+def _refuse_within(place: _Place, root: int, folder: str) -> None:
+    """Raise HomeRefused if a directory above the home holds mail in a `folder` of its own."""
+    for names in _parents(place.names):
+        try:
+            with dirfd.descended(root, (*names, folder)):
+                outer = "/".join((place.root, *names))
+        except OSError:  # not there; what cannot be read stops the creation itself
+            continue
+        raise HomeRefused(f"{place.home} would lie in {outer}, which is the home of a mailbox", subject=place.home)
 
 
 def _check_still_there(root: int, place: _Place, made: Sequence[dirfd.Made]) -> None:

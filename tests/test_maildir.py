@@ -822,3 +822,15 @@ def test_no_descriptor_is_left_open(homes: Homes, root: Path) -> None:
     next(homes.find_homes())
     homes.unlink(in_trash(homes, root / "x.com/u"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_no_home_is_made_within_another(tmp_path: Path) -> None:
+    """Another tool put a mailbox where the layout puts others; with its purge they would all go."""
+    homes = Homes([tmp_path / "root"])
+    (tmp_path / "root" / "example.com" / "Maildir" / "cur").mkdir(parents=True)
+    with pytest.raises(HomeRefused, match="root/example\\.com, which is the home of a mailbox"):
+        homes.create(f"{tmp_path}/root/example.com/b/o/b/bob")
+    assert not (tmp_path / "root" / "example.com" / "b").exists()
+    homes.create(f"{tmp_path}/root/example.org/b/o/b/bob")
+    with pytest.raises(HomeRefused, match="b/bob, which is the home of a mailbox"):
+        homes.create(f"{tmp_path}/root/example.org/b/o/b/bob/archive/ann")

@@ -24,6 +24,8 @@ def normal_home(path: str) -> str:
     Raises `InvalidValue` if it is not absolute, is only ``/``, has ``.`` or ``..`` as a component or holds control
     characters.
     """
+    if not isinstance(path, str):
+        raise InvalidValue(f"a home is wanted as text, not {type(path).__name__}")
     if not path.startswith("/"):
         raise InvalidValue(f"home {path!r} is not an absolute path", subject=path)
     return "/" + "/".join(components(path))

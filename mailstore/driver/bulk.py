@@ -69,7 +69,9 @@ def parse_accounts(
     take: takes the passwords out of the rows and returns what is stored for each, by index, as `Hashing.take` does.
     parse: makes a driver's new account of ``(address, what is stored for its password, fields, home)``.
     """
-    given = [dict(account) for account in accounts]
+    if not isinstance(accounts, Iterable):
+        raise InvalidValue(f"accounts: a list is wanted, not {type(accounts).__name__}")
+    given = [_row(account) for account in accounts]
     stored = take(given, refusals)
     new: list[tuple[int, _New]] = []
     seen: set[str] = set()
@@ -84,6 +86,12 @@ def parse_accounts(
             seen.add(account.address)
             new.append((index, account))
     return new
+
+
+def _row(account: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(account, Mapping):
+        raise InvalidValue(f"an account is wanted as a mapping of its parameters, not {type(account).__name__}")
+    return dict(account)
 
 
 @dataclass(frozen=True)

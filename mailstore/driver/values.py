@@ -27,6 +27,7 @@ __all__ = [
     "next_hop",
     "now",
     "optional_address",
+    "sought",
     "text",
     "timezone",
     "transport",
@@ -34,6 +35,7 @@ __all__ = [
 
 _DEFAULT_KEEP_DAYS = 36_500
 _TEXT_BYTES = 65_535
+_LONGEST_SOUGHT = 1000
 _LANGUAGE = re.compile(r"[a-z]{2}(_[A-Z]{2})?")
 _TRANSPORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(:[\x21-\x7e]*)?")
 _NEXT_HOP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|\[[A-Za-z0-9.-]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5}|:[a-z]+)?")
@@ -70,8 +72,8 @@ def now() -> datetime:
 def due_date(keep_mailbox_days: int | None) -> date:
     """Return the day (UTC) on which a mailbox is due; None means 100 years. Raises InvalidValue."""
     days = _DEFAULT_KEEP_DAYS if keep_mailbox_days is None else keep_mailbox_days
-    if not 0 <= days <= 2_000_000:
-        raise InvalidValue(f"keep_mailbox_days must be 0 or more days, not {days}", field="keep_mailbox_days")
+    if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= 2_000_000:
+        raise InvalidValue(f"keep_mailbox_days must be 0 or more days, not {days!r}", field="keep_mailbox_days")
     return now().date() + timedelta(days=days)
 
 
@@ -88,6 +90,18 @@ def text(name: str, limit: int = 255) -> Callable[[str], str]:
         return value
 
     return check
+
+
+def sought(search: str) -> str:
+    """Return the text to look for in names. Raises InvalidValue for what no name holds, and databases stumble over."""
+    if not isinstance(search, str):
+        raise InvalidValue(f"search: text is wanted, not {type(search).__name__}", field="search")
+    _refuse_halves("search", search)
+    if "\0" in search or len(search) > _LONGEST_SOUGHT:
+        raise InvalidValue(
+            f"search: it holds a NUL character or is longer than {_LONGEST_SOUGHT} characters", field="search"
+        )
+    return search
 
 
 def long_text(name: str) -> Callable[[str], str]:

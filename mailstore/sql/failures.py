@@ -35,6 +35,7 @@ _MYSQL: dict[int, type[MailstoreError]] = {
     1418: StoreDenied, 1419: StoreDenied,
     1049: ConfigurationError, 1054: SchemaMismatch, 1146: SchemaMismatch, 1364: SchemaMismatch,
     1264: InvalidValue, 1366: InvalidValue, 1406: InvalidValue, 1292: InvalidValue, 3988: InvalidValue,
+    1267: InvalidValue, 1271: InvalidValue,  # characters beyond the first plane, asked of columns that hold none
 }  # fmt: skip
 _POSTGRESQL: dict[str, type[MailstoreError]] = {
     "23505": AlreadyExists,
@@ -62,6 +63,7 @@ _SQLITE: dict[int, type[MailstoreError]] = {
     sqlite3.SQLITE_CANTOPEN: StoreDenied,  # the file is there, that was looked at before
     sqlite3.SQLITE_FULL: StoreUnavailable,
     sqlite3.SQLITE_IOERR: StoreUnavailable,
+    sqlite3.SQLITE_TOOBIG: InvalidValue,
 }  # fmt: skip
 
 _EXPLANATIONS: dict[type[MailstoreError], str] = {
@@ -145,6 +147,8 @@ def _sqlite_kind(error: sqlite3.Error) -> type[MailstoreError]:
     code = getattr(error, "sqlite_errorcode", 0)
     if code == sqlite3.SQLITE_CONSTRAINT_NOTNULL:
         return SchemaMismatch
+    if code == sqlite3.SQLITE_ERROR and "pattern too complex" in str(error):
+        return InvalidValue
     if code == sqlite3.SQLITE_ERROR and "no such" in str(error):
         return SchemaMismatch
     return _SQLITE.get(code & 0xFF, StoreError)

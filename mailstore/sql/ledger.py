@@ -361,6 +361,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         return self._ledger.count(self._condition(domain, address, due))
 
     def get(self, record_id: int) -> DeletedMailbox:
+        if not isinstance(record_id, int) or isinstance(record_id, bool):
+            raise InvalidValue(f"a record is named by its number, not by {record_id!r}")
         return self._ledger.get(record_id, self._sees(self._ledger.records.c.domain))
 
     def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:
@@ -417,6 +419,8 @@ class LedgerMailboxes(store.DeletedMailboxes):
         if address is not None:
             conditions.append(columns.username.in_(spellings(address, held_address(address))))
         if due is not None:
+            if not isinstance(due, date):
+                raise InvalidValue(f"due: a day is wanted, not {due!r}")
             day = columns.delete_date
             # Each side names the day, for its index. Without a mailbox there is nothing that "for ever" could keep.
             undated = or_(day.is_(None), day < ERA)

@@ -291,9 +291,15 @@ def test_damage_is_found(case: str, tree: IRedMailDirectory, tool: Tool) -> None
 )
 def test_references_to_nobody(dn: str, attribute: str, code: str, tree: IRedMailDirectory, tool: Tool) -> None:
     tool.put(dn, attribute, "gone@example.com")
-    assert found(tree) == {(code, "gone@example.com", "notice")}
+    expected = {(code, "gone@example.com", "notice")}
+    if (dn, attribute) == (BOB, "mailForwardingAddress"):  # what leads to him leads nowhere then
+        expected |= {
+            ("alias-to-nowhere", "bob@example.org", "notice"),
+            ("catch-all-to-nowhere", "example.org", "notice"),
+        }
+    assert found(tree) == expected
     tool.put(dn, attribute, "ann@alias.com")
-    assert found(tree) == set()
+    assert {finding for finding in found(tree) if finding[0] != "mail-loop"} == set()  # she forwards to him
 
 
 @pytest.mark.parametrize("value", ["far@elsewhere.net", "example.com", ".example.com", "*@example.com"])

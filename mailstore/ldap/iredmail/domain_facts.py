@@ -6,7 +6,7 @@ from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.settings import Settings
 
-__all__ = ["QUOTA_KEY", "alias_domains", "domain_quota", "is_active", "policy_of"]  # fmt: skip
+__all__ = ["QUOTA_KEY", "alias_domains", "domain_quota", "is_active", "is_backup", "policy_of"]  # fmt: skip
 
 QUOTA_KEY = "domainQuota"
 _UNITS = {"TB": 1 << 20, "GB": 1 << 10, "MB": 1}
@@ -15,6 +15,11 @@ _UNITS = {"TB": 1 << 20, "GB": 1 << 10, "MB": 1}
 def is_active(entry: Entry) -> bool:
     """Tell whether an entry is switched on; everything but ``active`` is off for Postfix and Dovecot."""
     return entry.first("accountStatus").lower() == "active"
+
+
+def is_backup(entry: Entry) -> bool:
+    """Tell whether a domain's mail is only passed on, to its primary server."""
+    return entry.first("domainBackupMX").lower() == "yes"
 
 
 def alias_domains(entry: Entry) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
-from mailstore.driver.values import checked, due_date, flag
+from mailstore.driver.values import checked, due_date, flag, sought
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
 from mailstore.fields import DomainFields, reject_unknown, reject_unsupported
 from mailstore.model import Capability, Domain
@@ -276,7 +276,7 @@ class Domains(store.Domains):
     def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         columns = self._table.c
         conditions: Any = [self._context.mine(columns.id_domain)]
-        if search:
+        if search and sought(search):
             conditions.append(func.lower(columns.name).contains(search.lower(), autoescape=True))
         if enabled is not None:
             conditions.append(columns.disabled == int(not enabled))

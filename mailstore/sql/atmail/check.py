@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from sqlalchemy import and_, exists, func, not_, select
 
 from mailstore import passwords
 from mailstore.address import unserved
+from mailstore.driver.routes import Maps
 from mailstore.model import Finding
 from mailstore.sql.atmail.admins.tree import Node, faults
 from mailstore.sql.atmail.context import Context, labelled
@@ -36,6 +38,7 @@ class Checker:
     def run(self) -> Iterator[Finding]:
         """Iterate over everything that is wrong."""
         yield from found_by(self._checks, self._context.db)
+        yield from self._maps().dead_ends()
         yield from self._unserved()
         yield from self._passwords()
         if self._context.schema.has_admins:
@@ -83,6 +86,23 @@ class Checker:
         )
         message = "mail is sent to this address, which does not exist"
         yield where("alias-to-nowhere", message, rows.AliasTo, local, not_(reached), severity="notice")
+
+    def _maps(self) -> Maps:
+        """Return what the vendor's queries for Postfix find."""
+        rows: dict[str, list[str]] = defaultdict(list)
+        owners: dict[str, str] = {}
+        aliases = self._aliases
+        with self._context.db.reading() as connection:
+            accounts = {str(name).lower(): True for name in connection.execute(self._names).scalars()}
+            domains = {str(name).lower() for name in connection.execute(select(self._domains.domainName)).scalars()}
+            found = connection.execute(select(aliases.AliasName, aliases.AliasTo, aliases.aliasType)).all()
+        for alias, destination, kind in found:
+            name, target = str(alias).strip().lower(), str(destination).strip().lower()
+            if kind == DOMAIN:
+                owners[name.removeprefix("@")] = target.removeprefix("@")
+            else:
+                rows[name] += [target, *([name] if kind == DELIVER else [])]
+        return Maps(rows, accounts, domains, domains, owners)
 
     def _unserved(self) -> Iterator[Finding]:
         with self._context.db.reading() as connection:

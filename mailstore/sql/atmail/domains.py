@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.rights import Operation, deletion
-from mailstore.driver.values import due_date
+from mailstore.driver.values import due_date, sought
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Domain
@@ -204,7 +204,7 @@ class Domains(store.Domains):
     def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         columns = self._table.c
         conditions: Any = [self._context.visible(columns.domainId)]
-        if search:
+        if search and sought(search):
             conditions.append(columns.domainName.contains(search.lower(), autoescape=True))
         if enabled is False:
             conditions.append(columns.domainId < 0)  # there are no disabled domains

@@ -14,7 +14,7 @@ from mailstore.address import alias_address, any_address, domain_part, held_addr
 from mailstore.driver.companions import levels
 from mailstore.driver.names import Wanted, settled, wanted_in
 from mailstore.driver.rights import Operation
-from mailstore.driver.values import access_policy, checked, flag, now, text
+from mailstore.driver.values import access_policy, checked, flag, now, sought, text
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias
@@ -245,11 +245,11 @@ class Aliases(store.Aliases):
         conditions: Conditions = [self._visible()]
         if domain is not None:
             conditions.append(columns.domain == held_domain(domain))
-        if search:
+        if search and sought(search):
             found = columns.address.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.name.icontains(search, autoescape=True))
         if enabled is not None:
-            conditions.append(columns.active == int(enabled))
+            conditions.append(columns.active == flag("enabled")(enabled))
         return and_(*conditions)
 
 

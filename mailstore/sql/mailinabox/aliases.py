@@ -12,6 +12,7 @@ from mailstore import store
 from mailstore.address import domain_part, held_domain
 from mailstore.driver.names import Given, Wanted, newcomers, wanted
 from mailstore.driver.readings import Readings
+from mailstore.driver.values import sought
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit
@@ -207,7 +208,7 @@ class Aliases(store.Aliases):
         conditions += [true() if enabled in (None, True) else false()]  # aliases are never switched off
         if domain is not None:
             conditions.append(source.endswith(f"@{held_domain(domain)}", autoescape=True))
-        if search:
+        if search and sought(search):
             conditions.append(source.icontains(search, autoescape=True))
         return and_(*conditions)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from mailstore import passwords
 from mailstore.address import domain_part, unserved
+from mailstore.driver.routes import Maps
 from mailstore.model import Finding
 from mailstore.sql.lenient import misplaced_values
 from mailstore.sql.mailinabox import automatic
@@ -54,6 +55,7 @@ class Checker:
         yield from _addresses(content)
         yield from _users(content)
         yield from _aliases(content, now.domains)
+        yield from _maps(content, now.domains).dead_ends()
         yield from orphans
         yield from unusable
         yield from self._automatic(content, now)
@@ -149,6 +151,17 @@ def _aliases(content: _Content, domains: frozenset[str]) -> Iterator[Finding]:
                 yield Finding("alias-to-nowhere", source, f"its member {member} is neither account nor alias", "notice")
         for sender in set(senders) - logins:
             yield Finding("sender-unknown", source, f"its permitted sender {sender} is no account", "notice")
+
+
+def _maps(content: _Content, domains: frozenset[str]) -> Maps:
+    """Return what a box's Postfix finds: aliases before accounts, and these before what the box makes by itself."""
+    rows = {source.lower(): [target.lower()] for source, target in content.automatic.items()}
+    accounts = {row["email"].lower(): True for row in content.users}
+    rows |= {address: [address] for address in accounts}
+    for row in content.aliases:
+        if members := [member.lower() for member in address_lists.split(row["destination"])]:
+            rows[row["source"].lower()] = members
+    return Maps(rows, accounts, domains, domains, {})
 
 
 def _leads_somewhere(address: str, known: set[str]) -> bool:

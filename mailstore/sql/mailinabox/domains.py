@@ -10,8 +10,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
+from mailstore.driver.values import sought
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
-from mailstore.fields import DomainFields
+from mailstore.fields import DomainFields, plain
 from mailstore.model import Domain
 from mailstore.sql.mailinabox.accounts import rules
 from mailstore.sql.mailinabox.automatic import served
@@ -125,10 +126,10 @@ def _is_domain(destinations: tuple[str, ...]) -> bool:
 
 
 def _checked(names: Iterable[str]) -> list[str]:
-    return [rules.new_source(f"@{domain_name(name)}")[1:] for name in names]
+    return [rules.new_source(f"@{domain_name(name)}")[1:] for name in plain(names)]
 
 
 def _selected(site: _Site, search: str | None, enabled: bool | None) -> list[str]:
     if enabled is False:  # domains are never switched off
         return []
-    return [name for name in site.listed() if not search or search.lower() in name]
+    return [name for name in site.listed() if not search or sought(search).lower() in name]

@@ -11,7 +11,7 @@ from mailstore.driver.holders import refuse_each_other, refuse_self
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date
+from mailstore.driver.values import due_date, sought
 from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.ldap.changes import HAS_BELOW, Changes
@@ -294,7 +294,7 @@ def _needs_rehash(stored: str, scheme: str) -> bool:
 
 def _condition(search: str | None, enabled: bool | None, admins: bool | None) -> Filter:
     conditions = [ACCOUNT]
-    if search:
+    if search and sought(search):
         conditions.append(any_of(contains("mail", search), contains("cn", search)))
     if enabled is not None:
         active = equals("accountStatus", "active")

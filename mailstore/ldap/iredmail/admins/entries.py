@@ -10,6 +10,7 @@ from typing import Any
 from mailstore.address import local_part
 from mailstore.driver.iredmail.admin_settings import ADMIN_KEYS, AdminLimits
 from mailstore.driver.readings import Readings
+from mailstore.driver.values import sought
 from mailstore.errors import NotFound
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
@@ -148,7 +149,7 @@ class AdminEntries:
 
 
 def _searched(search: str | None) -> list[Filter]:
-    return [any_of(contains("mail", search), contains("cn", search))] if search else []
+    return [any_of(contains("mail", search), contains("cn", search))] if search and sought(search) else []
 
 
 def _admin(entry: Entry, domains: Sequence[str]) -> Admin:

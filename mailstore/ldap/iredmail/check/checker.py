@@ -26,13 +26,13 @@ from mailstore.model import Finding
 __all__ = ["Checker"]
 
 _DOMAIN_ATTRIBUTES = (
-    "objectClass", "domainName", "domainAliasName", "accountStatus", "accountSetting", services.ATTRIBUTE, "domainAdmin",
-    "domainSenderBccAddress", "domainRecipientBccAddress", "domainCurrentUserNumber", "domainCurrentAliasNumber",
-    "domainCurrentListNumber", "createTimestamp", "modifyTimestamp",
+    "objectClass", "domainName", "domainAliasName", "accountStatus", "domainBackupMX", "accountSetting",
+    services.ATTRIBUTE, "domainAdmin", "domainSenderBccAddress", "domainRecipientBccAddress", "domainCurrentUserNumber",
+    "domainCurrentAliasNumber", "domainCurrentListNumber", "createTimestamp", "modifyTimestamp",
 )  # fmt: skip
 _ENTRY_ATTRIBUTES = (
-    "objectClass", "mail", "shadowAddress", "domainStatus", "domainGlobalAdmin", "mailQuota", "userPassword",
-    services.ATTRIBUTE, *ADDRESSES, *NAMES, *READ_BY_SERVERS, "createTimestamp", "modifyTimestamp",
+    "objectClass", "mail", "shadowAddress", "accountStatus", "domainStatus", "domainGlobalAdmin", "mailQuota",
+    "userPassword", services.ATTRIBUTE, *ADDRESSES, *NAMES, *READ_BY_SERVERS, "createTimestamp", "modifyTimestamp",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ class Checker:
         for entry in self._entries():
             yield from self._entry(survey, entries, references, entry)
         yield from references.run()
+        yield from survey.maps().dead_ends()
         yield from check_domains(survey)
         yield from self._top()
         for admin in survey.standalone.values():

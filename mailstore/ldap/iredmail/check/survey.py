@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from mailstore.address import domain_part
 from mailstore.driver.iredmail.units import MEGABYTE
+from mailstore.driver.routes import Maps
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.accounts.changes import is_admin
-from mailstore.ldap.iredmail.domain_facts import alias_domains
+from mailstore.ldap.iredmail.domain_facts import alias_domains, is_active, is_backup
 from mailstore.ldap.iredmail.names.name_space import AliasDomains
 from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.names import DN, is_within, parent, rdn_value, same_dn
@@ -47,6 +48,8 @@ class Survey:
         self._ends = {name: f",{places.domain(name)}".lower() for name in self.domains}
         self.holders: dict[str, DN] = {}
         self.accounts: set[str] = set()
+        self._rows: dict[str, set[str]] = {}
+        self._mailboxes: dict[str, bool] = {}
         self.admins: set[str] = set()
         self.lists: set[str] = set()
 
@@ -84,8 +87,24 @@ class Survey:
             self.accounts.add(entry.first("mail").lower())
             if is_admin(entry):
                 self.admins.add(entry.first("mail").lower())
+        names = {value.lower() for name in ("mail", "shadowAddress") for value in entry.values(name)}
         if kind == LIST:
-            self.lists.update(value.lower() for name in ("mail", "shadowAddress") for value in entry.values(name))
+            self.lists.update(names)
+        elif kind != EXTERNAL:
+            self._note_route(entry, kind, names)
+
+    def _note_route(self, entry: Entry, kind: str, names: set[str]) -> None:
+        if kind == USER:
+            self._mailboxes |= dict.fromkeys(names, is_active(entry))
+        targets = {value.strip().lower() for value in entry.values("mailForwardingAddress")}
+        if targets and is_active(entry):
+            self._rows |= dict.fromkeys(names, targets)
+
+    def maps(self) -> Maps:
+        """Return what Postfix finds, of what was noted."""
+        hosted = {name for name, found in self.domains.items() if is_active(found.entry) and not is_backup(found.entry)}
+        owners = {alias: names[0] for alias, names in self.alias_owners.items()}
+        return Maps(self._rows, self._mailboxes, hosted, self.domains.keys(), owners, self.lists)
 
 
 def kind_of(entry: Entry) -> str | None:

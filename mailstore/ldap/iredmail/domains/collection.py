@@ -8,7 +8,7 @@ from typing import Unpack
 from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date
+from mailstore.driver.values import due_date, sought
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
@@ -248,7 +248,7 @@ def _held_names(names: Iterable[str]) -> list[str]:
 
 def _condition(search: str | None, enabled: bool | None) -> Filter:
     conditions = [DOMAIN]
-    if search:
+    if search and sought(search):
         conditions.append(any_of(contains("domainName", search), contains("cn", search)))
     if enabled is not None:
         active = equals("accountStatus", "active")

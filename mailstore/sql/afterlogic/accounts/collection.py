@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 
 from mailstore import passwords, store
 from mailstore.address import domain_part, held_address, held_domain
-from mailstore.driver.values import due_date, flag
+from mailstore.driver.values import due_date, flag, sought
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
@@ -189,7 +189,11 @@ class Accounts(store.Accounts):
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:  # noqa: ARG002 one form only
         kept = self._password(held_address(address))
         # Half a character is in no stored password.
-        return bool(kept) and hmac.compare_digest(kept, password.encode(errors="surrogatepass"))
+        return (
+            bool(kept)
+            and isinstance(password, str)
+            and hmac.compare_digest(kept, password.encode(errors="surrogatepass"))
+        )
 
     def password_hash(self, address: str) -> str:
         """Return a hash, made anew from the password that is stored; see the contract."""
@@ -293,7 +297,7 @@ class Accounts(store.Accounts):
             email = func.lower(columns.email)
             named = (email.endswith(f"@{form}", autoescape=True) for form in spellings([held_domain(domain)]))
             conditions.append(or_(*named))
-        if search:
+        if search and sought(search):
             found = columns.email.icontains(search, autoescape=True)
             conditions.append(or_(found, columns.friendly_nm.icontains(search, autoescape=True)))
         if enabled is not None:

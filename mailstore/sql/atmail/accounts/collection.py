@@ -13,7 +13,7 @@ from mailstore.address import account_address, domain_part, held_address, held_d
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret, make_secret
-from mailstore.driver.values import due_date
+from mailstore.driver.values import due_date, sought
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Usage
@@ -316,7 +316,7 @@ class Accounts(store.Accounts):
             conditions.append(
                 columns.domainId.in_(select(domains.domainId).where(domains.domainName == held_domain(domain)))
             )
-        if search:
+        if search and sought(search):
             found = columns.username.contains(search.lower(), autoescape=True)
             if "firstName" in columns and "lastName" in columns:
                 name = func.concat(func.coalesce(columns.firstName, ""), " ", func.coalesce(columns.lastName, ""))

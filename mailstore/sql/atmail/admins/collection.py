@@ -13,6 +13,7 @@ from mailstore.address import held_domain
 from mailstore.driver.logins import is_right
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret, make_secret
+from mailstore.driver.values import sought
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound, NotSupported, PermissionDenied
 from mailstore.fields import AdminFields, plain
 from mailstore.model import Admin
@@ -316,7 +317,7 @@ class Admins(store.Admins):
         conditions: Any = [true()]
         if domain is not None:
             conditions.append(self._rows.manages(held_domain(domain)))
-        if search:
+        if search and sought(search):
             found = self._table.c.username.icontains(search, autoescape=True)
             if "fullname" in self._table.c:
                 found |= self._table.c.fullname.icontains(search, autoescape=True)

@@ -17,6 +17,7 @@ from mailstore import store
 from mailstore.address import alias_address, any_address, domain_part, held_address, held_domain
 from mailstore.driver.names import Wanted, settled, wanted
 from mailstore.driver.rights import Operation
+from mailstore.driver.values import sought
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
@@ -177,7 +178,7 @@ class Aliases(store.Aliases):
         conditions.append(self._context.visible_name(func.substring_index(name, "@", -1)))
         if domain is not None:
             conditions.append(name.endswith(f"@{held_domain(domain)}", autoescape=True))
-        if search:
+        if search and sought(search):
             conditions.append(name.contains(search.lower(), autoescape=True))
         if enabled is False:
             conditions.append(self._columns.id < 0)  # there are no disabled aliases

@@ -14,7 +14,7 @@ from mailstore.driver.iredmail.panel import panel_scheme
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret
-from mailstore.driver.values import checked, due_date, now
+from mailstore.driver.values import checked, due_date, flag, now, sought
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
@@ -290,11 +290,11 @@ class Accounts(store.Accounts):
         columns, conditions = self._mailbox.c, [self._visible()]
         if domain is not None:
             conditions.append(columns.domain == held_domain(domain))
-        if search:
+        if search and sought(search):
             found = columns.username.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.name.icontains(search, autoescape=True))
         if enabled is not None:
-            conditions.append(columns.active == int(enabled))
+            conditions.append(columns.active == flag("enabled")(enabled))
         if admins is not None:
             is_admin = (columns.isadmin == 1) | (columns.isglobaladmin == 1)
             conditions.append(is_admin if admins else ~is_admin)

@@ -14,7 +14,7 @@ from mailstore.driver.iredmail.panel import panel_hash, panel_notice, panel_sche
 from mailstore.driver.logins import is_right
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
-from mailstore.driver.values import checked, flag, language, now, text
+from mailstore.driver.values import checked, flag, language, now, sought, text
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.model import Admin, Edit, Names
@@ -243,7 +243,7 @@ class Admins(store.Admins):
         conditions: Conditions = [true()]
         if domain is not None:
             conditions.append(self._rows.manages(self._named_domain(domain)))
-        if search:
+        if search and sought(search):
             username, name = (columns[column] for column in _SEARCHED)
             conditions.append(username.icontains(search, autoescape=True) | name.icontains(search, autoescape=True))
         return and_(*conditions)

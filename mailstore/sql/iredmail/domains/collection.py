@@ -12,9 +12,9 @@ from mailstore.address import domain_name, held_domain
 from mailstore.driver.companions import levels
 from mailstore.driver.holders import in_use
 from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date, now
+from mailstore.driver.values import due_date, flag, now, sought
 from mailstore.errors import AlreadyExists, NotFound
-from mailstore.fields import DomainFields, reject_unknown
+from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.model import Domain
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
@@ -169,7 +169,7 @@ class Domains(store.Domains):
 
     def _held_names(self, names: Iterable[str]) -> Sequence[str]:
         column = self._alias_domains.c.alias_domain
-        return sorted({as_stored(self._context.db, name, held_domain(name), column) for name in names})
+        return sorted({as_stored(self._context.db, name, held_domain(name), column) for name in plain(names)})
 
     def _get(self, connection: Connection, name: str) -> Domain:
         found = self._rows.one(connection, name)
@@ -245,15 +245,15 @@ class Domains(store.Domains):
     def _condition(self, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         columns = self._table.c
         conditions: Conditions = [true()]
-        if search:
+        if search and sought(search):
             found = columns.domain.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.description.icontains(search, autoescape=True))
         if enabled is not None:
-            conditions.append(columns.active == int(enabled))
+            conditions.append(columns.active == flag("enabled")(enabled))
         if self._context.actor:
             conditions.append(self._context.actor.visible(columns.domain))
         return and_(*conditions)
 
 
 def _new_names(names: Iterable[str]) -> list[str]:
-    return sorted({domain_name(name) for name in names})
+    return sorted({domain_name(name) for name in plain(names)})

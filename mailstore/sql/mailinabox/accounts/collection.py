@@ -22,6 +22,7 @@ from sqlalchemy import (
 from mailstore import passwords, store
 from mailstore.address import held_address, held_domain
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import sought
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account, DeletedMailbox
@@ -240,7 +241,7 @@ class Accounts(store.Accounts):
         conditions += [true() if enabled in (None, True) else false()]  # users are never switched off
         if domain is not None:
             conditions.append(email.endswith(f"@{held_domain(domain)}", autoescape=True))
-        if search:
+        if search and sought(search):
             conditions.append(email.icontains(search, autoescape=True))
         if admins is not None:
             is_admin = rights.is_admin(self._context.schema)
