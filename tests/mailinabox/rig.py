@@ -102,8 +102,9 @@ class BoxRig:
 
     def clear(self) -> None:
         """Empty all tables, and forget what earlier tests left to be told."""
-        for table in self._tables():
-            self.execute(f"DELETE FROM {table}")  # noqa: S608
+        with closing(sqlite3.connect(self.file)) as connection, connection:
+            for table in self._tables():
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.shared.take_notices()
 
     def _tables(self) -> list[str]:

@@ -25,13 +25,29 @@ EVERYWHERE = pytest.mark.parametrize("policy_rig", [*SERVERS, *ON_DIRECTORIES], 
 """Runs tests beside each kind of store."""
 
 
-@pytest.fixture(scope="session", params=sorted(SERVERS))
-def policy_rig(request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]) -> Iterator[PolicyRig]:
-    """The databases of one engine, for the whole run."""
-    engine, _, accounts = request.param.partition(" beside ")
-    rig = PolicyRig(engine, cast("Rig", rigs(accounts or engine)), request.getfixturevalue(SERVERS[engine]))
-    yield rig
-    rig.close()
+@pytest.fixture(scope="session")
+def policy_rigs(
+    request: pytest.FixtureRequest, rigs: Callable[[str], StoreRig]
+) -> Iterator[Callable[[str], PolicyRig]]:
+    """A function that returns the run's databases of an engine; what is beside a directory has its own store."""
+    built: dict[str, PolicyRig] = {}
+
+    def get(name: str) -> PolicyRig:
+        if name not in built:
+            engine, _, accounts = name.partition(" beside ")
+            server = request.getfixturevalue(SERVERS[engine])
+            built[name] = PolicyRig(engine, cast("Rig", rigs(accounts or engine)), server)
+        return built[name]
+
+    yield get
+    for rig in built.values():
+        rig.close()
+
+
+@pytest.fixture(params=sorted(SERVERS))
+def policy_rig(request: pytest.FixtureRequest, policy_rigs: Callable[[str], PolicyRig]) -> PolicyRig:
+    """The databases of one engine."""
+    return policy_rigs(request.param)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class PolicyRig:
 
     def __post_init__(self) -> None:
         for option, database in NAMES.items():
-            # pytest makes a session's fixture anew when it comes back to an engine.
+            # Another rig may have been on this server.
             self.server.drop_database(database)  # type: ignore[attr-defined]
             self.server.create_database(database)  # type: ignore[attr-defined]
             driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}[self.name]

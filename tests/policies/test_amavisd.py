@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,26 @@ DSN = {
 }
 
 
-@pytest.fixture(scope="session")
-def scanner(policy_rig: PolicyRig, scratch_root: Path) -> Iterator[Amavisd]:
-    """The amavisd of one engine, for the whole run."""
-    dsn = DSN[policy_rig.name].format(name=NAMES["amavisd"], host=LOOPBACK, port=policy_rig.server.port)
-    with Amavisd(scratch_root / f"amavisd-{policy_rig.name}", dsn, "vmail", PASSWORDS["vmail"]) as amavisd:
-        yield amavisd
+@pytest.fixture(scope="module")
+def scanners(scratch_root: Path) -> Iterator[Callable[[PolicyRig], Amavisd]]:
+    """A function that returns the amavisd that reads the policies of a rig; each is started when first asked for."""
+    started: dict[str, Amavisd] = {}
+    with ExitStack() as stack:
+
+        def get(rig: PolicyRig) -> Amavisd:
+            if rig.name not in started:
+                dsn = DSN[rig.name].format(name=NAMES["amavisd"], host=LOOPBACK, port=rig.server.port)
+                amavisd = Amavisd(scratch_root / f"amavisd-{rig.name}", dsn, "vmail", PASSWORDS["vmail"])
+                started[rig.name] = stack.enter_context(amavisd)
+            return started[rig.name]
+
+        yield get
+
+
+@pytest.fixture
+def scanner(policy_rig: PolicyRig, scanners: Callable[[PolicyRig], Amavisd]) -> Amavisd:
+    """The amavisd that reads the policies of one engine."""
+    return scanners(policy_rig)
 
 
 @pytest.fixture(autouse=True)
