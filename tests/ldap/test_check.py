@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 from mailstore.ldap.iredmail.names.locks import LIFETIME_SECONDS, new_lock_value
 from mailstore.ldap.iredmail.settings import LOCK_KEY
 from mailstore.sql.iredmail.schema.tables import define
+from tests.ldap.faults import Image
 from tests.stores import StoreRig, empty_homes
 
 if TYPE_CHECKING:
@@ -61,19 +62,31 @@ class Tool:
         assert well, self.connection.result
 
 
+@pytest.fixture(scope="module")
+def image(rigs: Callable[[str], StoreRig]) -> Image:
+    """A directory with something of every kind, in which nothing is wrong."""
+    rig = cast("LdapRig", rigs("ldap"))
+    rig.clear()
+    empty_homes(rig)
+    populate(rig.shared)
+    assert list(rig.shared.check()) == []
+    return Image.take(rig)
+
+
 @pytest.fixture
-def rig(rigs: Callable[[str], StoreRig]) -> LdapRig:
-    """The directory, emptied."""
-    found = cast("LdapRig", rigs("ldap"))
-    found.clear()
-    empty_homes(found)
-    return found
+def rig(image: Image) -> LdapRig:
+    """The directory, as it was."""
+    image.put_back()
+    return image.rig
 
 
 @pytest.fixture
 def tree(rig: LdapRig) -> IRedMailDirectory:
     """A store with something of every kind."""
-    store = rig.shared
+    return rig.shared
+
+
+def populate(store: IRedMailDirectory) -> None:
     store.domains.create("example.com", recipient_bcc="bob@example.org", max_accounts=5, quota="9G")
     store.domains.create("example.org", catch_all=["bob@example.org"])
     store.domains.create("off.org", enabled=False)
@@ -89,13 +102,11 @@ def tree(rig: LdapRig) -> IRedMailDirectory:
     store.admins.create("chief@admins.net", password="x", domains=["example.com"], max_accounts=50)
     store.admins.promote("ann@example.com")
     store.admins.update("ann@example.com", password="x")  # in a scheme that the panel can verify
-    return store
 
 
 @pytest.fixture
 def tool(rig: LdapRig, tree: IRedMailDirectory) -> Iterator[Tool]:
     """Another program, beside the populated store."""
-    assert list(tree.check()) == []
     with rig.server.connect() as connection:
         yield Tool(connection)
 
