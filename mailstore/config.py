@@ -351,6 +351,13 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool,
         Meta(description="atmail: status 400 for an accounts/update of an unknown account, as that framework does."),
     ] = False
+    api_key_file: Annotated[
+        str,
+        Meta(
+            description="mailinabox: file with the key of the box's own tools, /var/lib/mailinabox/api.key. Empty: no such "
+            "key opens anything."
+        ),
+    ] = ""
     rest_api: Annotated[
         bool,
         Meta(description="afterlogic: whether the API is on; off, it answers 711 to everything, as labs.rest does."),

@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import subprocess
+import time
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
 
 import pytest
 
 from mailstore.passwords import hash_password
+from mailstore.sql.mailinabox.second_factors import one_time_code
+from mailstore_http import failures
+from mailstore_http.mailinabox.calls import CALLS
+from tests.http.inprocess import running
 from tests.http.rig import Client, Reply, serving, toml
 from tests.mailinabox.rig import HOSTNAME, BoxRig
 from tests.servers.process import make_directory, program
@@ -22,10 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mailstore import Store
+    from tests.http.inprocess import Caller
     from tests.http.rig import Service
     from tests.stores import StoreRig
 
 ME, PASSWORD, BOB = "me@mydomain.com", "yourpassword", "bob@example.com"
+SECRET = "JBSWY3DPEHPK3PXP"
 READY = hash_password(PASSWORD, "SHA512-CRYPT")
 DIALECT = '[http.dialects.box]\napi = "mailinabox"\n'
 CURL = """\
@@ -43,15 +51,19 @@ def box(rigs: Callable[[str], StoreRig]) -> BoxRig:
     return cast("BoxRig", rigs("mailinabox"))
 
 
+def config(box: BoxRig, directory: Path, *options: str) -> str:
+    kept = {"homes": [str(box.root)], "home_owner": f"{box.owner[0]}:{box.owner[1]}", "primary_hostname": HOSTNAME}
+    lines = [f'url = "{box.url}"', *(f"{name} = {json.dumps(value)}" for name, value in kept.items())]
+    dialect = "\n".join([DIALECT.rstrip("\n"), *options, ""])
+    return toml("\n".join(lines), directory / "state", dialect, 'trusted_proxies = ["127.0.0.1"]')
+
+
 @pytest.fixture(scope="module")
 def service(box: BoxRig, scratch_root: Path) -> Iterator[Service]:
     directory = make_directory(scratch_root / "http-box")
-    options = {"homes": [str(box.root)], "home_owner": f"{box.owner[0]}:{box.owner[1]}", "primary_hostname": HOSTNAME}
-    lines = [f'url = "{box.url}"', *(f"{name} = {json.dumps(value)}" for name, value in options.items())]
-    config = toml("\n".join(lines), directory / "state", DIALECT, 'trusted_proxies = ["127.0.0.1"]')
-    with serving(directory, config) as running:
-        yield running
-    assert [line for line in running.lines if PASSWORD in line or "internal error" in line] == []
+    with serving(directory, config(box, directory)) as found:
+        yield found
+    assert [line for line in found.lines if PASSWORD in line or "internal error" in line] == []
 
 
 @pytest.fixture
@@ -74,7 +86,7 @@ def panel(service: Service, store: Store) -> Client:
     return client
 
 
-def post(client: Client, path: str, **form: str) -> Reply:
+def post(client: Client | Caller, path: str, **form: str) -> Reply:
     return client.send("POST", path, urlencode(form).encode())
 
 
@@ -127,18 +139,21 @@ def test_aliases_and_domains(panel: Client, store: Store) -> None:
     assert said(panel, "/mail/aliases/add", **add, permitted_senders=ME) == (200, "alias added\n")
     assert said(panel, "/mail/aliases/add", **add) == (400, "Alias already exists (info@example.com).")
     assert said(panel, "/mail/aliases/add", **add, update_if_exists="1") == (200, "alias updated\n")
-    assert panel.send("GET", "/mail/aliases").body == f"info@example.com\t{ME},x@example.org\t\n".encode()
-    assert panel.send("GET", "/mail/aliases?format=json").json == [
-        {
-            "domain": "example.com",
-            "aliases": [
-                {
-                    "address": "info@example.com", "address_display": "info@example.com", "auto": False, "required": False,
-                    "forwards_to": [ME, "x@example.org"], "permitted_senders": None,
-                }
-            ],
-        }
-    ]  # fmt: skip
+    lines = panel.send("GET", "/mail/aliases").body.decode().splitlines()
+    assert f"info@example.com\t{ME},x@example.org\t" in lines
+    to_administrator = f"\tadministrator@{HOSTNAME}\t"
+    assert [line for line in lines if line.startswith("abuse@")] == [
+        f"abuse@{domain}{to_administrator}" for domain in ("example.com", "mydomain.com")
+    ]
+    groups = {group["domain"]: group["aliases"] for group in panel.send("GET", "/mail/aliases?format=json").json}
+    made, *automatic = groups["example.com"]
+    assert made == {
+        "address": "info@example.com", "address_display": "info@example.com", "auto": False, "required": False,
+        "forwards_to": [ME, "x@example.org"], "permitted_senders": None,
+    }  # fmt: skip
+    assert [(alias["address"], alias["auto"], alias["forwards_to"]) for alias in automatic] == [
+        (f"{name}@example.com", True, [f"administrator@{HOSTNAME}"]) for name in ("abuse", "admin", "postmaster")
+    ]
     assert panel.send("GET", "/mail/domains").body == b"example.com\nmydomain.com\n"
     for form, sentence in (
         ({"address": ""}, "No email address provided."),
@@ -209,19 +224,27 @@ class TestWhoAsks:
             (basic(BOB, PASSWORD), "You are not an administrator."),
         ],
     )
-    def test_nobody_else(self, anyone: Client, box: BoxRig, headers: dict[str, str], reason: str) -> None:
-        before = box.everything()
-        for method, path in (("GET", "/mail/users"), ("POST", "/mail/users/remove"), ("POST", "/mail/users/add")):
+    def test_nobody_else(self, patient: Caller, box: BoxRig, headers: dict[str, str], reason: str) -> None:
+        before, anyone = box.everything(), patient
+        for method, path in ((method, path) for path, handlers in CALLS.items() for method in handlers):
             reply = anyone.send(method, path, f"email={BOB}&password=12345678".encode(), headers)
             assert (reply.status, reply.body) == (401, f"{reason}\n".encode())
             assert reply.headers["www-authenticate"] == 'Basic realm="Mail-in-a-Box Management Server"'
             assert reply.headers["x-reason"] == reason
-            anyone.headers["X-Forwarded-For"] = f"203.0.113.{random.randrange(1, 255)}"  # noqa: S311
         assert box.everything() == before
         asked = {**headers, "X-Requested-With": "XMLHttpRequest", "Accept": "application/json"}
         reply = anyone.send("GET", "/mail/users", None, asked)
         assert (reply.status, reply.json) == (403, {"status": "error", "reason": reason})
         assert "www-authenticate" not in reply.headers
+
+    @pytest.fixture
+    def patient(self, box: BoxRig, store: Store, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
+        """A client that is not slowed down, of a service of its own."""
+        store.accounts.create(BOB, password_hash=READY)
+        for kind in ("client", "account"):
+            monkeypatch.setitem(failures._FREE, kind, 10_000)
+        with running(workdir, config(box, workdir)) as inside:
+            yield inside.caller("/admin")
 
     def test_sessions(self, panel: Client, store: Store) -> None:
         answer = post(panel, "/login").json
@@ -238,18 +261,95 @@ class TestWhoAsks:
         assert panel.send("GET", "/mail/domains").status == 401
         assert post(panel, "/login").json == {"reason": "Incorrect email address or password.", "status": "invalid"}
 
-    def test_a_second_factor_is_not_passed_over(self, panel: Client, box: BoxRig) -> None:
+    def test_a_second_factor_is_asked_for(self, patient: Caller, box: BoxRig) -> None:
         [user] = box.rows("users", email=ME)
-        box.insert("mfa", user_id=user["id"], type="totp", secret="JBSWY3DPEHPK3PXP")
-        reply = panel.send("GET", "/mail/users")
-        assert (reply.status, reply.headers["x-reason"]) == (401, "missing-totp-token")
-        assert post(panel, "/login").json["status"] == "missing-totp-token"
+        box.insert("mfa", user_id=user["id"], type="totp", secret=SECRET)
+        panel = patient
+        panel.headers = basic(ME, PASSWORD)
+
+        def asked(code: str) -> tuple[int, str]:
+            reply = panel.send("GET", "/mail/users", None, {"X-Auth-Token": code} if code else {})
+            return reply.status, reply.headers.get("x-reason", "")
+
+        good = one_time_code(SECRET, time.time())
+        assert asked("") == (401, "missing-totp-token")
+        assert post(panel, "/login").json == {"reason": "missing-totp-token", "status": "missing-totp-token"}
+        assert asked("abcdef") == (401, "invalid-totp-token")
+        assert asked(good) == (200, "")
+        assert asked(good) == (401, "invalid-totp-token")  # a code is good once
+        assert box.rows("mfa")[0]["mru_token"] == good
+        panel.headers["X-Auth-Token"] = one_time_code(SECRET, time.time() + 30)
+        key = post(panel, "/login").json["api_key"]
+        panel.headers = basic(ME, key)
+        assert panel.send("GET", "/mail/users").status == 200
+        box.execute("UPDATE mfa SET secret = 'AAAAAAAAAAAAAAAA'")  # a session is not good beyond a change of the factor
+        assert panel.send("GET", "/mail/users").status == 401
+
+    @pytest.mark.usefixtures("store")
+    def test_guessing_codes_gets_slow(self, box: BoxRig, workdir: Path) -> None:
+        [user] = box.rows("users", email=ME)
+        box.insert("mfa", user_id=user["id"], type="totp", secret=SECRET)
+        wrong = next(code for code in ("000000", "111111", "222222", "333333")
+                     if code not in {one_time_code(SECRET, time.time() + step) for step in range(-60, 120, 30)})  # fmt: skip
+        with running(workdir, config(box, workdir)) as inside:
+            panel = inside.caller("/admin")
+            panel.headers = {**basic(ME, PASSWORD), "X-Auth-Token": wrong}
+            reasons = [panel.send("GET", "/mail/users").headers["x-reason"] for _ in range(12)]
+        assert reasons[0] == "invalid-totp-token"
+        assert reasons[-1] == "Incorrect email address or password."
+
+    @pytest.mark.usefixtures("store")
+    def test_the_key_of_the_box(self, box: BoxRig, workdir: Path) -> None:
+        key = workdir / "api.key"
+        key.write_text("k3y/+of=the-box\n")
+        with running(workdir, config(box, workdir, f'api_key_file = "{key}"')) as inside:
+            caller = inside.caller("/admin")
+            for name, status in (("k3y/+of=the-box", 200), ("k3y", 401), ("", 401)):
+                caller.headers = basic(name, "")
+                assert caller.send("GET", "/mail/users").status == status
+            caller.headers = basic("k3y/+of=the-box", "any")
+            assert caller.send("POST", "/mail/users/add", f"email={BOB}&password=12345678".encode()).status == 200
+            key.unlink()
+            assert caller.send("GET", "/mail/users").status == 401
+        assert "k3y" not in inside.log
 
     def test_the_boxs_own_filter_finds_failures(self, service: Service, anyone: Client) -> None:
         anyone.headers["X-Forwarded-For"] = "198.51.100.4"
         anyone.send("GET", "/mail/users", None, basic("guess@x.org", "wrong"))
         line = "Mail-in-a-Box Management Daemon: Failed login attempt from ip 198.51.100.4 - timestamp "
         assert [told for told in service.lines if told.startswith(line) and float(told.removeprefix(line))]
+
+
+def test_each_call_leaves_the_rows_of_the_librarys_own(panel: Client, store: Store, box: BoxRig) -> None:
+    def rows() -> dict[str, list[str]]:
+        own = re.compile(r"""(['"])(?:id\1: \d+|password\1: \1[^'"]*\1)|\d{4}-\d\d-\d\d \d\d:[^'"]*""")
+        return {name: [own.sub("", str(row)) for row in found] for name, found in box.everything().items()}
+
+    me = store.acting_as(ME)
+    me.accounts.create(BOB, password="long enough", quota="5G")
+    me.admins.promote(BOB, global_admin=True)
+    me.accounts.update(BOB, quota="6G")
+    me.aliases.create("info@example.com", members=[BOB, "x@example.org"], permitted_senders=[BOB])
+    me.accounts.create("eve@other.example", password="long enough")
+    me.accounts.delete("eve@other.example")
+    expected = rows()
+    box.clear()
+    empty_homes(box)
+    store.accounts.create(ME, password_hash=READY)
+    store.admins.promote(ME, global_admin=True)
+    for path, form in (
+        ("users/add", {"email": BOB, "password": "long enough", "quota": "5G"}),
+        ("users/privileges/add", {"email": BOB, "privilege": "admin"}),
+        ("users/quota", {"email": BOB, "quota": "6G"}),
+        (
+            "aliases/add",
+            {"address": "info@example.com", "forwards_to": f"{BOB},x@example.org", "permitted_senders": BOB},
+        ),
+        ("users/add", {"email": "eve@other.example", "password": "long enough"}),
+        ("users/remove", {"email": "eve@other.example"}),
+    ):
+        assert said(panel, f"/mail/{path}", **form)[0] == 200, path
+    assert rows() == expected
 
 
 def test_odd_requests_are_never_our_fault(panel: Client, store: Store) -> None:

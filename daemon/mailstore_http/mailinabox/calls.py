@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mailstore.address import domain_part
 from mailstore.errors import AlreadyExists, InvalidAddress, NotFound
 from mailstore.model import Capability
-from mailstore.store import Store
 from mailstore_http.mailinabox import listings, sentences
 from mailstore_http.messages import Answer, Pairs
+
+if TYPE_CHECKING:
+    from mailstore.sql.mailinabox.store import MailInABoxStore
 
 __all__ = ["CALLS", "Call", "Handler", "json_answer", "text_answer"]
 
@@ -23,7 +25,7 @@ _SEPARATORS = re.compile(r"[,\n]")
 class Call:
     """One call: the store as its admin may use it, and the parameters in the query and in the body."""
 
-    store: Store
+    store: MailInABoxStore
     hostname: str
     query: Pairs
     form: Pairs
@@ -157,10 +159,8 @@ def _known(call: Call, email: str) -> str:
 def _aliases(call: Call) -> Answer:
     if _wants_json(call):
         return json_answer(listings.aliases(call.store, call.hostname))
-    lines = (
-        "\t".join((alias.address, ",".join(alias.members), ",".join(alias.permitted_senders)))
-        for alias in call.store.aliases.list()
-    )
+    rows = listings.alias_rows(call.store, call.hostname)
+    lines = ("\t".join((row.source, ",".join(row.members), ",".join(row.senders))) for row in rows)
     return text_answer("".join(f"{line}\n" for line in lines))
 
 

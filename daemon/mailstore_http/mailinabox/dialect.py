@@ -8,10 +8,11 @@ import json
 import time
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from mailstore import passwords
 from mailstore.errors import MailstoreError, NotFound, Refused
-from mailstore.store import Store
 from mailstore_http.failures import FailedLogins
 from mailstore_http.mailinabox import listings
 from mailstore_http.mailinabox.calls import CALLS, Call, Handler, json_answer
@@ -21,13 +22,17 @@ from mailstore_http.sessions import Session, Sessions
 from mailstore_http.settings import DialectSettings
 from mailstore_http.stores import Stores
 
+if TYPE_CHECKING:
+    from mailstore.sql.mailinabox.store import MailInABoxStore
+
 __all__ = ["MailInABox"]
 
 _REALM = 'Basic realm="Mail-in-a-Box Management Server"'
+_BOX = "the box"
 _UNREADABLE = "Authorization header invalid."
 _WRONG = "Incorrect email address or password."
 _NO_ADMIN = "You are not an administrator."
-_SECOND_FACTOR = "missing-totp-token"
+_NO_CODE, _WRONG_CODE = "missing-totp-token", "invalid-totp-token"
 
 
 @cache
@@ -80,12 +85,18 @@ class MailInABox:
         except MailstoreError as error:
             return self._failed(error)
 
+    @property
+    def _store(self) -> MailInABoxStore:
+        return cast("MailInABoxStore", self._stores.get(self._settings.store))
+
     # --- who asks
 
     def _admin(self, request: Request) -> str:
-        """Return the address of the admin who asks. Raises _NobodyError."""
+        """Return the address of the admin who asks; `_BOX` for the holder of the box's own key. Raises _NobodyError."""
         name, secret = self._credentials(request)
-        store = self._stores.get(self._settings.store)
+        if self._is_key(name):
+            return _BOX
+        store = self._store
         session = self._sessions.find(secret)
         if session is not None and session.account == name.lower():
             if hmac.compare_digest(session.note, self._fingerprint(store, session.account)):
@@ -100,12 +111,31 @@ class MailInABox:
         if admin is None:
             self._note_failure(request, name)
             raise _NobodyError(self._reason(store, name, secret))
+        self._check_second_factor(request, store, admin.address)
         self._failures.succeeded(request.client, name)
-        if store.record("account", admin.address)["mfa"]:
-            raise _NobodyError(_SECOND_FACTOR)
         return admin.address
 
-    def _reason(self, store: Store, name: str, secret: str) -> str:
+    def _is_key(self, name: str) -> bool:
+        """Tell whether a name is the key of the box, which it makes anew whenever its panel starts."""
+        file = self._settings.config.api_key_file
+        try:
+            key = Path(file).read_text(encoding="ascii").strip() if file else ""
+        except (OSError, ValueError):  # the panel has not run yet
+            key = ""
+        return bool(key) and hmac.compare_digest(name, key)
+
+    def _check_second_factor(self, request: Request, store: MailInABoxStore, admin: str) -> None:
+        """Raise _NobodyError unless an admin who has a second factor shows a code of it. A code is good once."""
+        if not store.second_factors.kinds(admin):
+            return
+        code = request.header("x-auth-token").strip()
+        if not code:
+            raise _NobodyError(_NO_CODE)
+        if not store.second_factors.accept(admin, code):
+            self._note_failure(request, admin)
+            raise _NobodyError(_WRONG_CODE)
+
+    def _reason(self, store: MailInABoxStore, name: str, secret: str) -> str:
         """Tell a user who has the right password, and nobody else, that it is no admin. It takes as long for nobody."""
         try:
             return _NO_ADMIN if store.accounts.verify_password(name, secret) else _WRONG
@@ -113,24 +143,23 @@ class MailInABox:
             passwords.verify_password(secret, _nobodys_hash())
             return _WRONG
 
-    @staticmethod
-    def _credentials(request: Request) -> tuple[str, str]:
+    def _credentials(self, request: Request) -> tuple[str, str]:
         found = request.basic("ascii")
         if found is None:
             raise _NobodyError(_UNREADABLE)
-        if not found[1].strip():
+        if not found[1].strip() and not self._is_key(found[0]):
             raise _NobodyError("Enter a password.")
         return found
 
     @staticmethod
-    def _fingerprint(store: Store, account: str) -> str:
+    def _fingerprint(store: MailInABoxStore, account: str) -> str:
         """Return what changes with the password and the second factors of an admin, and when it is none any more."""
         try:
             stored = store.admins.password_hash(account)
-            factors = store.record("account", account)["mfa"]
+            factors = store.second_factors.fingerprint(account)
         except NotFound:
             return "nobody"
-        return hashlib.sha256(f"{stored}\n{len(factors)}".encode()).hexdigest()
+        return hashlib.sha256(f"{stored}\n{factors}".encode()).hexdigest()
 
     def _note_failure(self, request: Request, name: str) -> None:
         # The box's own filter for fail2ban looks for exactly this.
@@ -156,11 +185,13 @@ class MailInABox:
             admin = self._admin(request)
         except _NobodyError as error:
             reason = str(error)
-            status = reason if reason == _SECOND_FACTOR else "invalid"
+            status = reason if reason == _NO_CODE else "invalid"
             return Answer(
                 200, listings.as_json({"reason": reason, "status": status}), "application/json", outcome=reason
             )
-        store = self._stores.get(self._settings.store)
+        store = self._store
+        if admin == _BOX:  # it has no account that a session could be of
+            return json_answer({"api_key": None, "email": None, "privileges": ["admin"], "status": "ok"})
         token = self._sessions.begin(Session(admin, request.client, self._fingerprint(store, admin)))
         privileges = listings.privileges(store.accounts.get(admin))
         return json_answer({"api_key": token, "email": admin, "privileges": privileges, "status": "ok"})
@@ -182,9 +213,8 @@ class MailInABox:
             admin = self._admin(request)
         except _NobodyError as error:
             return self._unauthorized(request, str(error))
-        store = self._stores.get(self._settings.store)
         try:
-            store = store.acting_as(admin)
+            store = self._store if admin == _BOX else self._store.acting_as(admin)
         except NotFound:  # somebody took the right away this moment
             return self._unauthorized(request, _NO_ADMIN)
         try:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import idna
 
 from mailstore.address import domain_part
 from mailstore.errors import ConfigurationError, NotSupported
-from mailstore.model import Account, Alias
+from mailstore.model import Account
 from mailstore.quota import Quota
 from mailstore.store import Store
 
-__all__ = ["aliases", "as_json", "in_order", "privileges", "quota_text", "users"]
+if TYPE_CHECKING:
+    from mailstore.sql.mailinabox.store import MailInABoxStore
+
+__all__ = ["Row", "alias_rows", "aliases", "as_json", "in_order", "privileges", "quota_text", "users"]
 
 _UNKNOWN = "?"
 _GIGABYTE, _MEGABYTE = 1 << 30, 1 << 20
@@ -106,22 +110,50 @@ def _archived(address: str, home: str) -> dict[str, Any]:
     return {"email": address, "mailbox": home, "privileges": [], "status": "inactive", **unknown}
 
 
-def aliases(store: Store, hostname: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Row:
+    """An alias of either kind."""
+
+    source: str
+    members: tuple[str, ...]
+    senders: tuple[str, ...] = ()
+    automatic: bool = False
+
+
+def alias_rows(store: MailInABoxStore, hostname: str) -> list[Row]:
+    """Return all aliases in the panel's order, those among them that the box makes by itself.
+
+    Of one address the one counts that somebody made, as it does for Postfix.
+    """
+    made = [Row(alias.address, alias.members, alias.permitted_senders) for alias in store.aliases.list()]
+    known = {row.source for row in made}
+    automatic = [Row(source, (target,), automatic=True) for source, target in store.aliases.automatic()]
+    rows = made + [row for row in automatic if row.source not in known]
+    places = {domain: place for place, domain in enumerate(in_order({_domain(row) for row in rows}, hostname))}
+    return sorted(rows, key=lambda row: (places[_domain(row)], row.source))
+
+
+def _domain(row: Row) -> str:
+    return row.source.rpartition("@")[2]
+
+
+def aliases(store: MailInABoxStore, hostname: str) -> list[dict[str, Any]]:
     """Return the aliases by domains; ``required`` is what clients from before release 55 look for."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for alias in store.aliases.list():
-        groups.setdefault(domain_part(alias.address), []).append(_alias(alias))
+    for row in alias_rows(store, hostname):
+        if not (row.automatic and row.source.startswith("@")):
+            groups.setdefault(_domain(row), []).append(_alias(row))
     return _grouped(groups, hostname, "aliases", lambda alias: (alias["auto"], alias["address"]))
 
 
-def _alias(alias: Alias) -> dict[str, Any]:
+def _alias(row: Row) -> dict[str, Any]:
     return {
-        "address": alias.address,
-        "address_display": _shown_address(alias.address),
-        "auto": False,
-        "forwards_to": [_shown_address(member) for member in alias.members] or [""],
-        "permitted_senders": list(alias.permitted_senders) or None,
-        "required": False,
+        "address": row.source,
+        "address_display": _shown_address(row.source),
+        "auto": row.automatic,
+        "forwards_to": [_shown_address(member) for member in row.members] or [""],
+        "permitted_senders": list(row.senders) or None,
+        "required": row.automatic,
     }
 
 

@@ -54,6 +54,15 @@ class Aliases(store.Aliases):
             tx.execute(insert(self._table).values(row))
             return self._get(tx.connection, source)
 
+    def automatic(self) -> Sequence[tuple[str, str]]:
+        """Return sources and destinations of the aliases that the box makes by itself, sorted; none before release 55."""
+        if not self._context.schema.has("auto_aliases"):
+            return []
+        columns = self._context.table("auto_aliases").c
+        query = select(columns.source, columns.destination).order_by(columns.source, columns.destination)
+        with self._context.reading() as connection:
+            return [(str(source), str(destination or "")) for source, destination in connection.execute(query)]
+
     def get(self, address: str) -> Alias:
         source = self._named(address)
         with self._context.reading() as connection:

@@ -30,6 +30,7 @@ from mailstore.sql.mailinabox.disk.mailboxes import open_homes
 from mailstore.sql.mailinabox.domains import Domains
 from mailstore.sql.mailinabox.records import Retention
 from mailstore.sql.mailinabox.schema import detection
+from mailstore.sql.mailinabox.second_factors import SecondFactors
 from mailstore.store.base import RecordKind
 
 __all__ = ["MailInABoxStore", "create_own_table", "open_store"]
@@ -93,6 +94,11 @@ class MailInABoxStore(SQLDriver[Context]):
     @cached_property
     def admins(self) -> Admins:
         return Admins(self._context, self.accounts)
+
+    @property
+    def second_factors(self) -> SecondFactors:
+        """One-time codes of admins; this store's own."""
+        return SecondFactors(self._context)
 
     @cached_property
     def deleted(self) -> store.DeletedMailboxes:
