@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from mailstore.address import spellings
 from mailstore.driver.base import Driver, Shared
+from mailstore.errors import InvalidAddress
 from mailstore.model import Finding
 from mailstore.sql.engine import Database
 
-__all__ = ["SQLDriver", "as_stored"]
+__all__ = ["SQLDriver", "as_stored", "refuse_twin"]
 
 
 class _Shared(Shared, Protocol):
@@ -58,3 +59,19 @@ def as_stored(db: Database, text: str, name: str, *columns: ColumnElement[str]) 
             for value in connection.execute(select(column).where(column.in_(given))).scalars()
         }
     return next((spelling for spelling in given if spelling in found), name)
+
+
+def refuse_twin(connection: Connection, address: str, column: ColumnElement[str]) -> None:
+    """Raise InvalidAddress for an address with capitals beside which the same stands in lower case, in a column of holders.
+
+    Readers fold what they ask for: all that names either of them is the other one's, and would go, or move, with this one.
+    """
+    folded = address.lower()
+    if address == folded:
+        return
+    if connection.execute(select(column).where(column == folded)).scalar() == folded:
+        raise InvalidAddress(
+            f"{address}: {folded} is there too, and mail servers take both for that one, to which belongs what names them:"
+            " nothing was changed; rename this one in the database itself, and then go on with it",
+            subject=address,
+        )

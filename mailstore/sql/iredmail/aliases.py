@@ -18,7 +18,7 @@ from mailstore.driver.values import access_policy, checked, flag, now, sought, t
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias
-from mailstore.sql.driver import as_stored
+from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.limits import check_aliases, policy_of
@@ -133,6 +133,7 @@ class Aliases(store.Aliases):
         ):
             self._names.lock_owners(tx, {old, new})
             self._lock(tx, old)
+            refuse_twin(tx.connection, old, self._table.c.address)
             if old != new:
                 self._rename(tx, old, new)
             return self._get(tx.connection, new)
@@ -159,6 +160,7 @@ class Aliases(store.Aliases):
             self._context.writing(address, Operation.DELETE_ALIASES) as tx,
         ):
             self._lock(tx, address)
+            refuse_twin(tx.connection, address, self._table.c.address)
             tx.afterwards(self._context.companions.removing(levels([address])))
             self._cleanup.remove(tx, self._names.spellings(tx.connection, [address], with_aliases=False))
             tx.execute(delete(self._table).where(self._table.c.address == address))

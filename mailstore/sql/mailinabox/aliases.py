@@ -16,7 +16,7 @@ from mailstore.driver.values import sought
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit
-from mailstore.sql.driver import as_stored
+from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text, note_replaced
 from mailstore.sql.mailinabox import rights
@@ -109,6 +109,7 @@ class Aliases(store.Aliases):
         old, new = self._named(address), rules.new_source(new_address)
         with self._context.changing(old) as tx:
             row = self._require(tx.connection, old)
+            refuse_twin(tx.connection, old, self._table.c.source)
             if old != new:
                 name_space.refuse_taken(self._context.schema, tx, new)
                 self._check_destinations(tx, new, address_lists.split(row["destination"]))
@@ -120,6 +121,7 @@ class Aliases(store.Aliases):
         source = self._named(address)
         with self._context.changing(source) as tx:
             row = self._require(tx.connection, source)
+            refuse_twin(tx.connection, source, self._table.c.source)
             tx.execute(delete(self._table).where(self._table.c.id == row["id"]))
             if not source.startswith("@"):  # a destination @domain means its users, not its catch-all
                 self._references.remove(tx, self._references.find(tx, source))

@@ -53,6 +53,7 @@ class Checker:
             journal = str(connection.execute(text("PRAGMA journal_mode")).scalar())
         yield from misplaced
         yield from _addresses(content)
+        yield from _twins(content)
         yield from _users(content)
         yield from _aliases(content, now.domains)
         yield from _maps(content, now.domains).dead_ends()
@@ -121,6 +122,12 @@ def _addresses(content: _Content) -> Iterator[Finding]:
             yield Finding("bad-address", address, "it needs exactly one @; the panel cannot list its users with it")
         elif address != address.lower() or not address.isascii():
             yield Finding("address-unreachable", address, "mail servers look for lower case and punycode only")
+
+
+def _twins(content: _Content) -> Iterator[Finding]:
+    for names in ({row["email"] for row in content.users}, {row["source"] for row in content.aliases}):
+        for name in sorted(name for name in names if name != name.lower() and name.lower() in names):
+            yield Finding("two-holders", name, "it is there in lower case, too; mail servers take both for that")
 
 
 def _users(content: _Content) -> Iterator[Finding]:

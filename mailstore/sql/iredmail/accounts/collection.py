@@ -18,7 +18,7 @@ from mailstore.driver.values import checked, due_date, flag, now, sought
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
-from mailstore.sql.driver import as_stored
+from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.changes import AccountChange, set_all_passwords, switch_all
 from mailstore.sql.iredmail.accounts.creation import Creation
@@ -165,6 +165,7 @@ class Accounts(store.Accounts):
         ):
             self._names.lock_owners(tx, {old, new})
             row = self._lock(tx, old)
+            refuse_twin(tx.connection, old, self._mailbox.c.username)
             if old != new:
                 self._rename(tx, row, old, new)
             renamed = self._get(tx.connection, new)
@@ -198,6 +199,7 @@ class Accounts(store.Accounts):
         ):
             self._names.lock_domain(tx, domain_part(address))
             self._lock(tx, address)
+            refuse_twin(tx.connection, address, self._mailbox.c.username)
             spellings = self._names.spellings(tx.connection, [address])
             tx.afterwards(self._context.companions.removing(levels(spellings.addresses)))
             # The record is written first: it copies what the clean-up is about to remove.

@@ -54,7 +54,13 @@ class Checker:
             mailbox.username, not_(self._ends_with(mailbox.username, mailbox.domain)),
         )  # fmt: skip
         for column in (mailbox.username, self._alias.address, self._domain.domain):
-            yield where("upper-case", "readers look for lower case only", column, column != func.lower(column))
+            capital = column != func.lower(column)
+            yield where("upper-case", "readers look for lower case only", column, capital)
+            table = column.table.alias("in_lower_case")
+            twin = exists().where(table.c[column.name] == func.lower(column))
+            yield where(
+                "two-holders", "it is there in lower case, too; readers take both for that", column, capital, twin
+            )
 
     def _forwardings(self) -> Iterator[Check]:
         rows, mailbox = self._rows, self._mailbox

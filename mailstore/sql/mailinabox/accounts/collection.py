@@ -26,7 +26,7 @@ from mailstore.driver.values import sought
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account, DeletedMailbox
-from mailstore.sql.driver import as_stored
+from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.lenient import is_text
 from mailstore.sql.mailinabox import rights
@@ -167,6 +167,7 @@ class Accounts(store.Accounts):
             found = rows_of(tx, self._users, self._users.c.email == address)
             if not found:
                 raise self._no_such_account(address)
+            refuse_twin(tx.connection, address, self._users.c.email)
             (user,) = found
             # The record is written first: it copies what is about to be removed.
             referring = self._references.find(tx, address)
