@@ -83,7 +83,7 @@ class DeletedMailboxes(ABC):
     ) -> Account:
         """Bring the account back on its old home, and drop the record.
 
-        A restorable record brings back everything that it knows: password, profile, aliases, forwardings and
+        A restorable record brings back everything that it knows: password, profile, aliases, policies, forwardings and
         memberships, as far as those names are free and those lists still exist; parameters override it. Any other
         record needs a password. Raises AlreadyExists if the address is in use, LimitExceeded as for a new account, HomeError
         if the home is gone.
@@ -99,9 +99,10 @@ class DeletedMailboxes(ABC):
     def restore_domain(self, domain: str) -> Domain:
         """Bring the domain that was deleted last under this name back, with all that it had and is not yet purged.
 
-        Its settings, alias domains, aliases, lists, catch-all, admins and all accounts whose records are left come back, and
-        what referred to them where it still fits; wholly or not at all. Raises NotFound without a record, AlreadyExists if
-        one of its names is in use, HomeError if the mail of an account is gone, NotSupported where domains are not kept.
+        Its settings, alias domains, aliases, lists, catch-all, admins, policies and all accounts whose records are left come
+        back, and what referred to them where it still fits; wholly or not at all. Raises NotFound without a record,
+        PermissionDenied unless the acting admin may do everything, AlreadyExists if one of its names is in use, HomeError if
+        the mail of an account is gone, LimitExceeded if a tenant has no room, NotSupported where domains are not kept.
         """
         raise NotSupported(
             f"this store keeps no records of deleted domains; create {domain} anew, and restore its mailboxes one by one"

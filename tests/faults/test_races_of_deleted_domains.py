@@ -1,8 +1,9 @@
-"""A deleted domain that several processes want back, or its names, or its mail: once and whole, or not at all."""
+"""A deleted domain that several processes want back, or one that dies meanwhile: once and whole, or not at all."""
 
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from mailstore import AlreadyExists, HomeError, NotFound
 from mailstore.purge import purge_due
-from tests.faults.children import race, refusals, successes
+from tests.faults.children import fork, race, refusals, successes
+from tests.faults.steps import kill_at_step
 from tests.stores import StoreRig, empty_homes
 
 if TYPE_CHECKING:
@@ -107,3 +109,27 @@ def test_the_purge_comes_meanwhile(rig: Any) -> None:
     require_whole(store, but=frozenset(PEOPLE) - back)
     assert not isinstance(outcomes[1], BaseException)
     assert outcomes[1].count("purged") == len(PEOPLE) - len(back)
+
+
+@pytest.mark.parametrize("rig", ["atmail", "afterlogic-postgresql"], indirect=True)
+def test_killed_at_every_step(rig: Any) -> None:
+    """A restore that dies leaves nothing of it, or all; iRedMail's is in `test_kill`."""
+    store = rig.shared
+
+    def run(number: int) -> None:
+        kill_at_step(store, number, coarse=True)
+        restore(store)
+
+    seen = set()
+    for number in count(1):
+        child = fork(rig, partial(run, number))
+        child.wait()
+        back = store.domains.exists("example.com")
+        seen.add(back)
+        (require_whole if back else require_nothing)(store)
+        if not child.killed:
+            break
+        if back:
+            store.domains.delete("example.com", keep_mailbox_days=0)
+    assert seen == {False, True}
+    assert number > 5
