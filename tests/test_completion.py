@@ -73,7 +73,7 @@ def _drawn(shown: bytes) -> str:
     return "".join(cells)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 @pytest.mark.parametrize(
     ("typed", "expected"),

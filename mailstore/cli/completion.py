@@ -16,9 +16,9 @@ _BASH = """\
     IFS=' ' read -ra words <<<"${COMP_LINE:0:COMP_POINT}"
     last=""
     [[ ${COMP_LINE:0:COMP_POINT} == *' ' ]] || last=${words[-1]}
-    # Bash takes an address apart at the @ and replaces only what is behind it.
+    # Bash takes an address apart in front of the @ and replaces only what follows.
     prefix=""
-    [[ $COMP_WORDBREAKS != *@* ]] || prefix=${last%%"${last##*@}"}
+    [[ $COMP_WORDBREAKS != *@* || $last != *@* ]] || prefix=${last%%@*}
     answer=$(COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_CWORD=$((${#words[@]} - (${#last} > 0))) \\
         %(complete_var)s=bash_complete "$1")
     COMPREPLY=()

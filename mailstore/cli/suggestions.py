@@ -36,7 +36,10 @@ def offer(words: str, command: click.Command) -> None:
         return
     noun, _, verb = words.partition(" ")
     for parameter in command.params:
-        source = _source(noun, verb, parameter.name or "")
+        name = parameter.name or ""
+        if name == "given":  # the names of several things, of which only the placeholder says what they are
+            name = (parameter.metavar or "").strip("[].").lower()
+        source = _source(noun, verb, name)
         if source is not None and parameter.type is click.STRING:
             parameter.type = _Offered(source)
 
