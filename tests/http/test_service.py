@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import http.client
-import random
 import re
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from mailstore_http.failures import FailedLogins, printable
 from mailstore_http.networks import Networks, client_of
 from mailstore_http.sessions import Session, Sessions
 from mailstore_http.settings import load
-from tests.http.conftest import PANEL, PASSWORD, READY, ROOT
+from tests.http.conftest import PANEL, PASSWORD, ROOT
 from tests.http.rig import Client, serving, toml
 from tests.servers.process import MissingCapabilityError, program, wait_for
 
@@ -182,68 +181,6 @@ def test_slow_clients_hold_nobody_up(service: Service, panel: Client) -> None:
     finally:
         for connection in open_ones:
             connection.close()
-
-
-def test_odd_requests_are_never_our_fault(service: Service, panel: Client, accounts: Store) -> None:
-    accounts.domains.create("example.com")
-    accounts.accounts.create("bob@example.com", password_hash=READY)
-    chance = random.Random(12)  # noqa: S311 to be the same in each run
-    words = [
-        "domain",
-        "user",
-        "alias",
-        "admin",
-        "users",
-        "throttle",
-        "global",
-        "wblist",
-        "inbound",
-        "spampolicy",
-        "ldif",
-    ]
-    names = [
-        "example.com",
-        "bob@example.com",
-        "%00",
-        "%FF",
-        "..",
-        "@",
-        "a@b",
-        "x" * 300,
-        "%F0%9F%90%8C@example.com",
-        "*",
-    ]
-    values = [
-        "",
-        "0",
-        "-1",
-        "9" * 30,
-        "yes",
-        "\x00",
-        "a@b,,c",
-        "ß@ü.de",
-        "%",
-        "'; --",
-        "{}",
-        "\u202e",
-        "1e9",
-        "x" * 5000,
-    ]
-    fields = [
-        "name", "quota", "password", "accountStatus", "forwarding", "aliases", "members", "transport", "language",
-        "catchall", "maxQuota", "quotaUnit", "isGlobalAdmin", "services", "primarymx", "maildir", "period",
-    ]  # fmt: skip
-    for _ in range(400):
-        path = "/".join(["", *(chance.choice([*words, *names]) for _ in range(chance.randint(1, 4)))])
-        form = [(chance.choice(fields), chance.choice(values)) for _ in range(chance.randint(0, 4))]
-        pairs = "&".join(f"{name}={value}" for name, value in form).encode("utf-8", "replace")
-        body = chance.choice([pairs, bytes(chance.randrange(256) for _ in range(40)), b""])
-        kind = chance.choice(["", "application/json", "multipart/form-data; boundary=x", "multipart/form-data", "x"])
-        headers = {"Content-Type": kind} if kind else {}
-        method = chance.choice(["GET", "POST", "PUT", "DELETE", "POST", "PUT", "HEAD", "OPTIONS", "FOO"])
-        reply = panel.send(method, path.replace(" ", "%20"), body, headers)
-        assert reply.status in {200, 400, 404, 405}, (method, path, body, reply)
-    assert [finding for finding in accounts.check() if finding.severity == "error"] == []
 
 
 def test_what_was_acknowledged_is_there_after_a_stop(sqlite_rig: Rig, accounts: Store, workdir: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from mailstore_http.iredadmin import accounts, admins, aliases, domains, policies
+from mailstore_http.iredadmin import accounts, admins, aliases, domains, greylisting, managed_lists, policies
 from mailstore_http.iredadmin.parameters import Call
 
 __all__ = ["Handler", "find"]
@@ -50,6 +50,18 @@ _CALLS: Mapping[str, Mapping[str, Handler]] = {
     f"wblist/{{direction}}/{{list}}/{_LEVEL}": {
         "GET": policies.show_access, "POST": policies.add_access, "PUT": policies.remove_access,
         "DELETE": policies.clear_access,
+    },
+    "greylisting/all": {"GET": greylisting.list_all},
+    "greylisting/whitelist_spf_domains": {"POST": greylisting.set_spf_domains},
+    "greylisting/global/whitelist/{client}": {"PUT": greylisting.add_to_whitelist},
+    f"greylisting/{_LEVEL}": {
+        "GET": greylisting.show, "POST": greylisting.set_status, "DELETE": greylisting.delete,
+    },
+    f"greylisting/{_LEVEL}/whitelists": {"GET": greylisting.show_whitelist, "POST": greylisting.set_whitelist},
+    "mls/{domain}": {"GET": managed_lists.list_all},
+    "ml/{mail}": {
+        "GET": managed_lists.show, "PUT": managed_lists.change, "POST": managed_lists.refuse,
+        "DELETE": managed_lists.refuse,
     },
     "ldif/{kind}/{name}": {"GET": policies.ldif},
 }  # fmt: skip
