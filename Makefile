@@ -83,8 +83,9 @@ test: ## Set everything up, install the servers, and run all checks and tests
 bench: $(READY) ## Print the ratios of docs/performance.md
 	$(BIN)/python -m bench.run
 
-measure: $(READY) ## Print the tables of the house in docs/architecture.md; BEFORE=revision compares
+measure: $(READY) ## Print the tables of the house in docs/architecture.md; BEFORE=revision compares. Runs all tests
 	$(BIN)/python -m bench.house $(BEFORE)
+	$(BIN)/python -m bench.suite
 
 constraints: $(READY) ## Note the installed versions as those that are tested
 	@$(BIN)/python -m pip list --format=freeze --disable-pip-version-check --exclude-editable \
