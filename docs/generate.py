@@ -29,6 +29,9 @@ from docs.references import SAMPLE, TABLES, cli_page, commands_below, configurat
 from mailstore.cli.root import root
 from mailstore.driver.rights import KINDS, Needs, Operation, Rule
 from mailstore.transfer import schema
+from mailstore_http.v1.batches import OPERATION as BATCH
+from mailstore_http.v1.openapi import document, error_classes, summary_of
+from mailstore_http.v1.tables import OPERATIONS
 from mailstored.events import EVENTS
 from mailstored.metrics import Metrics
 
@@ -320,11 +323,33 @@ def _manual_of_configuration() -> str:
 
 # --- all of it --------------------------------------------------------------------------------------------------------
 
+_OPERATIONS = re.compile(r"(?<=<!-- operations -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_CLASSES = re.compile(r"(?<=<!-- classes -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def api_page() -> str:
+    """Return docs/api.md with its operations and classes of errors."""
+    text = (HERE / "api.md").read_text(encoding="utf-8")
+    rows = [
+        (f"`{operation.method}`", f"`{operation.path}`", summary_of(operation)) for operation in (*OPERATIONS, BATCH)
+    ]
+    classes = [(f"`{name}`", str(status), "yes" if retryable else "") for name, status, retryable in error_classes()]
+    text = _OPERATIONS.sub(lambda _: markdown_table(("", "Below `/v1/stores/{store}`", "What it does"), rows), text)
+    return _CLASSES.sub(lambda _: markdown_table(("Class", "Status", "Retryable"), classes), text)
+
+
+def openapi_page() -> str:
+    """Return docs/openapi.json."""
+    return f"{json.dumps(document(), indent=1, ensure_ascii=False)}\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/configuration.md": configuration_page,
     "docs/daemon.md": daemon_page,
     "docs/format.md": format_page,
+    "docs/api.md": api_page,
+    "docs/openapi.json": openapi_page,
     "docs/security.md": security,
     "docs/stability.md": stability,
     "docs/demo.md": demo_page,

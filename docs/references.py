@@ -16,7 +16,17 @@ import msgspec
 
 from mailstore.cli.exits import MEANINGS
 from mailstore.cli.root import root
-from mailstore.config import AtmailConfig, Config, DaemonConfig, DialectConfig, HttpConfig, LayoutConfig, StoreConfig
+from mailstore.config import (
+    AtmailConfig,
+    AuditConfig,
+    Config,
+    DaemonConfig,
+    DialectConfig,
+    HttpConfig,
+    LayoutConfig,
+    StoreConfig,
+    V1Config,
+)
 
 __all__ = ["SAMPLE", "TABLES", "cli_page", "commands_below", "configuration_page", "keys_of", "markdown_table"]
 
@@ -155,11 +165,13 @@ TABLES: Mapping[str, type[msgspec.Struct]] = {
     "[stores.NAME.atmail]": AtmailConfig,
     "[daemon]": DaemonConfig,
     "[http]": HttpConfig,
+    "[http.v1]": V1Config,
     "[http.dialects.NAME]": DialectConfig,
+    "[audit]": AuditConfig,
 }
 
 
-_BY_NAME = {(Config, "stores"), (HttpConfig, "dialects")}
+_BY_NAME = {(Config, "stores"), (HttpConfig, "dialects"), (HttpConfig, "v1")}
 
 
 def configuration_page() -> str:

@@ -23,12 +23,14 @@ from mailstore.quota import Quota
 
 __all__ = [
     "AtmailConfig",
+    "AuditConfig",
     "Config",
     "DaemonConfig",
     "DialectConfig",
     "HttpConfig",
     "LayoutConfig",
     "StoreConfig",
+    "V1Config",
     "convert",
     "default_path",
     "load",
@@ -364,6 +366,28 @@ class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = True
 
 
+class V1Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The API of mailstore itself, the same for every store. See docs/api.md."""
+
+    prefix: Annotated[str, Meta(description="Path below which it is served.", pattern="^(/[A-Za-z0-9._-]+)*$")] = "/v1"
+    stores: Annotated[list[str], Meta(description="Names of the stores that it is for. Empty: all of this file.")] = (
+        msgspec.field(default_factory=list)
+    )
+    admins: Annotated[
+        bool, Meta(description="Whether admins may use it with their passwords; without, tokens only.")
+    ] = True
+    clients: Annotated[list[str], Meta(description="Addresses and networks that may use it. Empty: all.")] = (
+        msgspec.field(default_factory=list)
+    )
+    cors: Annotated[
+        list[str],
+        Meta(description="Origins of web pages that may use it, such as https://panel.example.com. Empty: none."),
+    ] = msgspec.field(default_factory=list)
+    replay: Annotated[
+        str, Meta(description="For how long the answer to an Idempotency-Key is known.", pattern=_DURATION)
+    ] = "24h"
+
+
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The service `mailstore-http`. See docs/http.md."""
 
@@ -395,9 +419,35 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     log_level: Annotated[
         str, Meta(description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$")
     ] = "info"
+    tokens: Annotated[
+        str,
+        Meta(
+            description="File with the tokens of programs, absolute. Default: tokens.json in state, which is then "
+            "/var/lib/mailstore-http if nothing says otherwise."
+        ),
+    ] = ""
+    v1: Annotated[V1Config | None, Meta(description="The API of mailstore itself: [http.v1]. Absent: not served.")] = (
+        None
+    )
     dialects: Annotated[
         dict[str, DialectConfig], Meta(description="The APIs by a name of your own: [http.dialects.NAME].")
     ] = msgspec.field(default_factory=dict)
+
+
+class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who changed what: written by mailstore, mailstored and mailstore-http. See docs/audit.md."""
+
+    to: Annotated[
+        list[str],
+        Meta(
+            description="Where to: the absolute path of a file, syslog or journal; several if wanted. Empty: nowhere."
+        ),
+    ] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for place in self.to:
+            if place not in {"syslog", "journal"} and not place.startswith("/"):
+                raise ValueError(f"{place!r} is neither syslog nor journal nor an absolute path")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -409,14 +459,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     daemon: Annotated[DaemonConfig, Meta(description="The service mailstored.")] = DaemonConfig()
     http: Annotated[HttpConfig, Meta(description="The service mailstore-http.")] = HttpConfig()
+    audit: Annotated[AuditConfig, Meta(description="The audit log, which all three programs write.")] = AuditConfig()
 
     def __post_init__(self) -> None:
         served = [dialect.store for dialect in self.http.dialects.values()]
+        served += self.http.v1.stores if self.http.v1 else []
         for name in [*self.daemon.stores, *served, self.default]:
             if not name:
                 continue
             if name not in self.stores:
                 raise ValueError(f"there is no [stores.{name}]")
+
+    def token_file(self) -> Path:
+        """Return where the tokens of programs are kept."""
+        # systemd joins several directories with colons.
+        state = self.http.state or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/mailstore-http"
+        return Path(self.http.tokens or f"{state}/tokens.json")
 
     def store(self, name: str | None = None) -> StoreConfig:
         """Return the named store, or the default one. Raises ConfigurationError if there is none, or no clear one."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from mailstore_http.messages import Answer, Request, UnreadableError, request_of
 from mailstore_http.networks import Networks, client_of
-from mailstore_http.stores import Stores
+from mailstore_http.stores import Stores, asking
 from mailstored.logs import FilteringBoundLogger, explained
 
 __all__ = ["Application", "Dialect"]
@@ -21,11 +22,18 @@ __all__ = ["Application", "Dialect"]
 _StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
 
 _REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    413: "Content Too Large", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable",
+    200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized",
+    403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 412: "Precondition Failed",
+    413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content", 429: "Too Many Requests",
+    500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
 _ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY"))
 _PIECE = 1 << 16
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class BrokenOffError(Exception):
+    """An answer cannot be sent to its end."""
 
 
 class Dialect(Protocol):
@@ -50,33 +58,56 @@ class Application:
     """What a WSGI server calls."""
 
     def __init__(
-        self, dialects: Sequence[Dialect], stores: Stores, log: FilteringBoundLogger, proxies: Networks, max_body: int
+        self,
+        dialects: Sequence[Dialect],
+        stores: Stores,
+        log: FilteringBoundLogger,
+        proxies: Networks,
+        max_body: int,
+        origins: Mapping[str, Collection[str]] = {},
     ) -> None:
+        """`origins` are, by the name of a dialect, those of other web pages that may use it."""
         places = [(prefix, dialect) for dialect in dialects for prefix in dialect.prefixes]
         self._places = sorted(places, key=lambda place: -len(place[0]))
         self._stores = stores
         self._log = log
         self._proxies = proxies
         self._max_body = max_body
+        self._origins = origins
 
     def __call__(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
         request_id = secrets.token_hex(8)
         client, secure = client_of(environ, self._proxies)
+        asking(client, request_id)
         body, too_large = self._body(environ)
         request = request_of(environ, request_id, client, secure, body)
         dialect, path = self._dialect(request.path)
         answer = self._refused_early(request, dialect, too_large) or self._answer(request, dialect, path)
-        self._tell(request, dialect, answer, time.perf_counter() - began)
-        headers = [
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(len(answer.body))),
-            ("X-Request-Id", request_id),
-            *_ALWAYS,
-            *answer.headers,
-        ]
+        headers = [("X-Request-Id", request_id), *_ALWAYS, *answer.headers]
+        if answer.status not in _WITHOUT_BODY:
+            headers.append(("Content-Type", answer.content_type))
+            if answer.stream is None:
+                headers.append(("Content-Length", str(len(answer.body))))
         start_response(f"{answer.status} {_REASONS[answer.status]}", headers)
-        return [answer.body]
+        if answer.stream is not None and request.method != "HEAD":
+            return self._streamed(request, dialect, answer, answer.stream, began)
+        self._tell(request, dialect, answer, time.perf_counter() - began)
+        return [] if request.method == "HEAD" or answer.status in _WITHOUT_BODY else [answer.body]
+
+    def _streamed(
+        self, request: Request, dialect: Dialect | None, answer: Answer, stream: Iterable[bytes], began: float
+    ) -> Iterator[bytes]:
+        """Send an answer piece by piece; its line in the log is written when it has been sent, or was broken off."""
+        outcome = "broken off"
+        try:
+            yield from stream
+            outcome = answer.outcome
+        except Exception as error:  # noqa: BLE001 told in the log; the client sees that the end is missing
+            self._log.error("internal error", id=request.id, api=dialect.name if dialect else "", **explained(error))
+            raise BrokenOffError from None
+        finally:
+            self._tell(request, dialect, replace(answer, outcome=outcome), time.perf_counter() - began)
 
     def _body(self, environ: Mapping[str, Any]) -> tuple[bytes, bool]:
         """Return the body, and whether it is larger than allowed."""
@@ -106,6 +137,8 @@ class Application:
             return dialect.refusal(413, "REQUEST_TOO_LARGE")
         origin = request.header("origin")
         # A browser says where a page comes from that sends something with the cookies or credentials it remembers.
+        if origin in self._origins.get(dialect.name, ()):
+            return None
         if origin and urlsplit(origin).netloc.lower() != request.header("host").lower():
             return dialect.refusal(403, "NOT_AUTHORIZED")
         return None

@@ -137,3 +137,5 @@ class Answer:
     caller: str = ""
     error: BaseException | None = field(default=None, repr=False)
     """A fault of ours, or of a store, to be told in the log."""
+    stream: Iterable[bytes] | None = field(default=None, repr=False)
+    """What is sent piece by piece instead of a body."""

@@ -26,6 +26,7 @@ from mailstore_http.iredadmin.dialect import IRedAdmin
 from mailstore_http.mailinabox.dialect import MailInABox
 from mailstore_http.settings import DialectSettings, Settings, seconds
 from mailstore_http.stores import Stores
+from mailstore_http.v1.api import V1
 from mailstored.logs import FilteringBoundLogger, adopt_standard_logging, make_logger
 from mailstored.notify import Notifier
 
@@ -53,10 +54,14 @@ def application(settings: Settings, log: FilteringBoundLogger | None = None) -> 
     if log is None:
         log = make_logger(settings.http.log_format, settings.http.log_level)
         adopt_standard_logging(log)
-    stores = Stores(settings.stores)
+    stores = Stores(settings.stores, settings.trail)
     failures = FailedLogins()
-    dialects = [_DIALECTS[each.config.api](each, stores, failures) for each in settings.dialects]
-    return Application(dialects, stores, log, settings.proxies, settings.http.max_body), stores
+    dialects: list[Dialect] = [_DIALECTS[each.config.api](each, stores, failures) for each in settings.dialects]
+    origins = {}
+    if settings.v1 is not None:
+        dialects.append(V1(settings.v1, stores, failures))
+        origins["v1"] = settings.v1.cors
+    return Application(dialects, stores, log, settings.proxies, settings.http.max_body, origins), stores
 
 
 class Service:

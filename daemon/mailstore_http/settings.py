@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailstore import config
+from mailstore.audit import Trail
 from mailstore.config import Config, DialectConfig, HttpConfig, StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.registry import DRIVERS, with_query_options
 from mailstore_http.networks import Networks, is_inside
 
-__all__ = ["DialectSettings", "Settings", "load", "seconds"]
+__all__ = ["DialectSettings", "Settings", "V1Settings", "load", "seconds"]
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PREFIXES = {
     "iredadmin": ("/api", "/iredadmin/api", "/admin/api"),
@@ -45,6 +48,23 @@ class DialectSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class V1Settings:
+    """The API of mailstore itself: where it is served, on which stores, to whom, and where it keeps what.
+
+    ``replay`` is for how many seconds the answer to an Idempotency-Key is known.
+    """
+
+    prefix: str
+    stores: tuple[str, ...]
+    admins: bool
+    clients: Networks
+    cors: Collection[str]
+    replay: int
+    tokens: Path
+    state: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the file says. ``socket`` is the path of a Unix socket, else empty and ``host`` and ``port`` count."""
 
@@ -55,6 +75,8 @@ class Settings:
     proxies: Networks
     stores: Mapping[str, StoreConfig]
     dialects: tuple[DialectSettings, ...]
+    v1: V1Settings | None
+    trail: Trail
 
 
 def load(path: Path | None) -> Settings:
@@ -74,8 +96,8 @@ def seconds(text: str) -> int:
 
 def _settings(whole: Config) -> Settings:
     http = whole.http
-    if not http.dialects:
-        raise ConfigurationError("http.dialects: no API is configured; add a [http.dialects.NAME]")
+    if not http.dialects and http.v1 is None:
+        raise ConfigurationError("http: no API is configured; add [http.v1] or a [http.dialects.NAME]")
     path, host, port = _listen(http)
     stores: dict[str, StoreConfig] = {}
     dialects = []
@@ -83,7 +105,10 @@ def _settings(whole: Config) -> Settings:
         store = dialect.store or _only(whole)
         stores[store] = with_query_options(whole.store(store))
         dialects.append(_dialect(name, dialect, store, stores[store], _state(http)))
-    _require_distinct(dialects)
+    v1 = _v1(whole)
+    for store in v1.stores if v1 else ():
+        stores[store] = with_query_options(whole.store(store))
+    _require_distinct(dialects, v1)
     return Settings(
         http=http,
         socket=path,
@@ -92,6 +117,8 @@ def _settings(whole: Config) -> Settings:
         proxies=Networks("http.trusted_proxies", http.trusted_proxies),
         stores=stores,
         dialects=tuple(dialects),
+        v1=v1,
+        trail=Trail(whole.audit.to),
     )
 
 
@@ -154,8 +181,29 @@ def _dialect(name: str, dialect: DialectConfig, store: str, options: StoreConfig
     )
 
 
-def _require_distinct(dialects: list[DialectSettings]) -> None:
-    seen: dict[str, str] = {}
+def _v1(whole: Config) -> V1Settings | None:
+    given = whole.http.v1
+    if given is None:
+        return None
+    if not whole.stores:
+        raise ConfigurationError("http.v1: there are no stores; add a [stores.NAME]")
+    for origin in given.cors:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigurationError(f"http.v1.cors: {origin!r} is no origin, such as https://panel.example.com")
+    return V1Settings(
+        prefix=given.prefix,
+        stores=tuple(given.stores or whole.stores),
+        admins=given.admins,
+        clients=Networks("http.v1.clients", given.clients),
+        cors=frozenset(given.cors),
+        replay=seconds(given.replay),
+        tokens=whole.token_file(),
+        state=_state(whole.http) / "v1",
+    )
+
+
+def _require_distinct(dialects: list[DialectSettings], v1: V1Settings | None) -> None:
+    seen: dict[str, str] = {v1.prefix: "http.v1"} if v1 else {}
     for dialect in dialects:
         for prefix in dialect.prefixes:
             other = seen.setdefault(prefix, dialect.name)

@@ -46,7 +46,7 @@ def run_once(settings: Settings) -> int:
     """Purge and check every store. Returns the exit code."""
     log = make_logger(settings.log_format, settings.log_level)
     adopt_standard_logging(log)
-    tasks = tasks_of(settings, Surroundings(log, Metrics(), _Stop()))
+    tasks = tasks_of(settings, Surroundings(log, Metrics(), _Stop(), trail=settings.trail))
     codes = {_code(task) for task in tasks}
     return next((code for code in _WORST_FIRST if code in codes), 0)
 

@@ -62,7 +62,7 @@ class Service:
         self._settings = settings
         self._log = make_logger(settings.log_format, settings.log_level)
         adopt_standard_logging(self._log)
-        around = Surroundings(self._log, self._metrics, self._stopping.is_set, self._activity.moved)
+        around = Surroundings(self._log, self._metrics, self._stopping.is_set, self._activity.moved, settings.trail)
         self._timetable.load(settings, around)
 
     def _plan(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mailstore import config
+from mailstore.audit import Trail
 from mailstore.config import Config, DaemonConfig, StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.maildir import Homes
@@ -42,6 +43,7 @@ class Settings:
     retry_first: timedelta
     retry_max: timedelta
     stuck_after: timedelta
+    trail: Trail
 
 
 def load(path: Path | None) -> Settings:
@@ -84,6 +86,7 @@ def _settings(whole: Config, daemon: DaemonConfig) -> Settings:
         retry_first=_duration("daemon.retry_first", daemon.retry_first),
         retry_max=_duration("daemon.retry_max", daemon.retry_max),
         stuck_after=_duration("daemon.stuck_after", daemon.stuck_after),
+        trail=Trail(whole.audit.to),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
+from mailstore.audit import Trail, Who, note_outcome
 from mailstore.config import StoreConfig
 from mailstore.errors import ConfigurationError, MailstoreError
 from mailstore.model import Finding
@@ -33,6 +34,7 @@ _OUTCOME_LEVELS: Mapping[str, str] = {
     "kept": "warning",
     "elsewhere": "debug",  # some other host's, on each run again
 }
+_WHO = Who("mailstored", "mailstored")
 _LINES_PER_CODE = 20
 """So many errors of one kind get a line of their own in each check."""
 
@@ -45,6 +47,7 @@ class Surroundings:
     metrics: Metrics
     stop: Callable[[], bool]
     moved: Callable[[str], None] = lambda _task: None
+    trail: Trail = field(default_factory=lambda: Trail([]))
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ class Purge(Task):
         for outcome in purge_due(store, stop=self._around.stop, progress=lambda _files: self._moved()):
             self._moved()
             self._count(outcome, counts)
+            note_outcome(self._around.trail, _WHO, store, outcome)
             self._tell_outcome(outcome)
         due = counts["due"] = store.deleted.count(due=datetime.now(UTC).date())
         self._around.metrics.set_due(self.store, due)

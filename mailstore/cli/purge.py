@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mailstore.audit import note_outcome
 from mailstore.cli.exits import ExitCode
 from mailstore.cli.results import Purged
 from mailstore.cli.session import Caution, Session, destroys
@@ -48,6 +49,7 @@ def purge(ctx: click.Context, caution: Caution) -> None:
         def outcomes() -> Iterator[Purged]:
             for outcome in purge_due(session.store, today=today, dry_run=caution.dry_run, stop=stop):
                 advance(1)
+                note_outcome(session.trail, session.who, session.store, outcome)
                 left.extend([outcome.home] * (outcome.action in _LEFT))
                 yield _result(outcome)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from mailstore.policies import Limit
@@ -21,6 +21,7 @@ __all__ = [
     "EffectiveSetting",
     "Handled",
     "HandledWithPassword",
+    "HttpToken",
     "ImportedRow",
     "LoadedRecord",
     "Purged",
@@ -37,6 +38,20 @@ class Deleted:
 
     address: str
     dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class HttpToken:
+    """A token of the HTTP API, without what is secret of it."""
+
+    name: str
+    id: str
+    access: str
+    stores: tuple[str, ...]
+    domains: tuple[str, ...]
+    admin: str
+    created: datetime
+    expires: datetime | None
 
 
 @dataclass(frozen=True)

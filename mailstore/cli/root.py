@@ -41,6 +41,7 @@ NOUNS = (
     "migrate",
     "export",
     "lookups",
+    "http",
     "afterlogic",
     "atmail",
     "password",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +22,8 @@ from mailstore.model import Capability, DeletedMailbox
 from mailstore.records import to_dict
 
 if TYPE_CHECKING:
-    from mailstore.config import StoreConfig
+    from mailstore.audit import Trail, Who
+    from mailstore.config import Config, StoreConfig
     from mailstore.store import Store
 
 __all__ = ["Caution", "Session", "destroys", "keeps_mailboxes", "pass_session"]
@@ -73,7 +76,28 @@ class Session:
         if self.url:
             options = {"url": self.url, "homes": list(self.homes)}
             return with_query_options(config.convert(options, config.StoreConfig, "the command line"))
-        return with_query_options(config.load(self.config_file).store(self.store_name))
+        return with_query_options(self.file.store(self.store_name))
+
+    @cached_property
+    def file(self) -> Config:
+        """The whole configuration file."""
+        from mailstore import config
+
+        return config.load(self.config_file)
+
+    @cached_property
+    def trail(self) -> Trail:
+        """The audit log of the configuration file; a store by its URL has none."""
+        from mailstore.audit import Trail
+
+        return Trail([] if self.url else self.file.audit.to)
+
+    @cached_property
+    def who(self) -> Who:
+        """Who runs this, for the audit log."""
+        from mailstore.audit import Who
+
+        return Who("mailstore", _operator(), os.environ.get("SSH_CLIENT", "").partition(" ")[0])
 
     @cached_property
     def store(self) -> Store:
@@ -114,7 +138,12 @@ class Session:
     def _opened(self, config: StoreConfig) -> Store:
         from mailstore.registry import open_config
 
+        trail = self.trail  # one that cannot be written is refused before anything is done
         store = self._open.enter_context(open_config(config))
+        if trail:
+            from mailstore.audit import watched
+
+            store = watched(store, trail, self.who)
         return store.acting_as(self.admin) if self.admin else store
 
     @contextmanager
@@ -164,6 +193,16 @@ class Session:
                 else:
                     click.echo(f"mailstore: {safe(notice.message)}; run: {safe(notice.command)}", err=True)
         self._open.close()
+
+
+def _operator() -> str:
+    """Return who runs this process; with the name of whoever became root for it, if sudo tells."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    behind = os.environ.get("SUDO_USER", "")
+    return f"{user} ({behind})" if behind and os.getuid() == 0 else user
 
 
 pass_session = click.make_pass_decorator(Session)

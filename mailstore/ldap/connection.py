@@ -33,11 +33,12 @@ from mailstore.ldap.retry import Write, look_after_write, repeat, write
 from mailstore.ldap.schema import ROOT_ATTRIBUTES, SCHEMA_ATTRIBUTES, Schema, ServerFacts
 from mailstore.ldap.session import Query, Session
 
-__all__ = ["Attributes", "Change", "Directory", "Endpoint", "Entry"]
+__all__ = ["ALL_ATTRIBUTES", "Attributes", "Change", "Directory", "Endpoint", "Entry"]
 
 Attributes = Mapping[str, Sequence[str | bytes]]
 PAGE_SIZE = 500
-_EVERYTHING = ("*",)
+ALL_ATTRIBUTES = ("*",)
+"""All but the operational ones."""
 _T = TypeVar("_T")
 
 
@@ -121,7 +122,7 @@ class Directory:
 
     def read(self, dn: DN, attributes: Sequence[str] | None = None) -> Entry | None:
         """Return an entry with these attributes (all but the operational ones by default); None if it is absent."""
-        query = Query(dn, present("objectClass"), "base", _EVERYTHING if attributes is None else attributes)
+        query = Query(dn, present("objectClass"), "base", ALL_ATTRIBUTES if attributes is None else attributes)
         (result, found, _), _ = repeat(lambda: self._with_session("search", dn, lambda it: it.search(query)), dn)
         if result.code not in {SUCCESS, NO_SUCH_OBJECT}:
             raise failure(result, self._request("search", dn))
@@ -140,7 +141,7 @@ class Directory:
 
         The whole answer or an error: a size limit of the server, or a part of the tree on another server, is one.
         """
-        query = Query(base, filter, scope, _EVERYTHING if attributes is None else attributes, page_size)
+        query = Query(base, filter, scope, ALL_ATTRIBUTES if attributes is None else attributes, page_size)
         return iter(Listing(self._pool, query, self.endpoint.bind_dn, lambda: self._observe("search", base)))
 
     def verify(self, dn: DN, password: str) -> bool:

@@ -103,6 +103,17 @@ class Change:
         return Change("replace", attribute, tuple(map(octets, values)))
 
 
+def applied(entry: Entry, changes: Iterable[Change]) -> dict[str, list[bytes]]:
+    """Return the attributes that an entry has after some changes; for an entry that is to be added."""
+    attributes = {name: list(values) for name, values in entry.raw.items()}
+    for change in changes:
+        present = [] if change.kind == "replace" else attributes.get(change.attribute, [])
+        gone = change.values if change.kind == "delete" else ()
+        kept = [value for value in present if value not in gone] if gone or change.kind != "delete" else []
+        attributes[change.attribute] = kept + list(change.values if change.kind != "delete" else ())
+    return {name: values for name, values in attributes.items() if values}
+
+
 def folded(values: Iterable[str | bytes]) -> set[str]:
     """Return values so that those are equal which most matching rules take for equal."""
     return {comparable(_text(octets(value))) for value in values}

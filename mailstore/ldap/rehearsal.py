@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailstore.errors import NotFound
-from mailstore.ldap.connection import Attributes, Directory
-from mailstore.ldap.entry import Change, Entry, octets
+from mailstore.ldap.connection import ALL_ATTRIBUTES, Attributes, Directory
+from mailstore.ldap.endpoint import Endpoint
+from mailstore.ldap.entry import Change, Entry, applied, octets
 from mailstore.ldap.names import DN, Filter
 
 __all__ = ["Rehearsal"]
 
 
 class Rehearsal(Directory):
-    """See `Directory`. Writes are not sent, and later reads do not show them."""
+    """See `Directory`. Writes are not sent. `read` shows what they would have made of an entry; searches do not."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        self._written: dict[str, Entry | None] = {}
+
+    def read(self, dn: DN, attributes: Sequence[str] | None = None) -> Entry | None:
+        """Return an entry as it would be; a written one with all of its attributes."""
+        return self._written[dn.lower()] if dn.lower() in self._written else super().read(dn, attributes)
 
     def add(  # type: ignore[override]
         self,
@@ -23,24 +32,32 @@ class Rehearsal(Directory):
         return_entry: Sequence[str] | None = None,  # noqa: ARG002 as in Directory
     ) -> Entry:
         """Return the entry as it would be added."""
-        return Entry(dn, {name: [octets(value) for value in values] for name, values in attributes.items()})
+        entry = Entry(dn, {name: [octets(value) for value in values] for name, values in attributes.items()})
+        self._written[dn.lower()] = entry
+        return entry
 
     def modify(
         self,
         dn: DN,
-        changes: Sequence[Change],  # noqa: ARG002 as in Directory
+        changes: Sequence[Change],
         *,
         only_if: Filter | None = None,  # noqa: ARG002 as in Directory
         return_entry: Sequence[str] | None = None,
     ) -> Entry:
-        """Return the entry as it is. Raises NotFound."""
-        entry = self.read(dn, return_entry or ())
+        """Return the entry as it would be. Raises NotFound."""
+        entry = self.read(dn, (*ALL_ATTRIBUTES, *(return_entry or ())))
         if entry is None:
             raise NotFound(f"there is no {dn}", subject=dn)
-        return entry
+        changed = Entry(dn, applied(entry, changes))
+        self._written[dn.lower()] = changed
+        return changed
 
     def rename(self, dn: DN, new_dn: DN) -> None:
-        """Do nothing."""
+        """Let the entry be found under its new name only."""
+        entry = self.read(dn, ALL_ATTRIBUTES)
+        self._written[dn.lower()] = None
+        self._written[new_dn.lower()] = None if entry is None else Entry(new_dn, dict(entry.raw))
 
-    def delete(self, dn: DN, *, only_if: Filter | None = None) -> None:
-        """Do nothing."""
+    def delete(self, dn: DN, *, only_if: Filter | None = None) -> None:  # noqa: ARG002 as in Directory
+        """Let the entry be gone."""
+        self._written[dn.lower()] = None

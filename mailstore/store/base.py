@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
@@ -32,6 +32,11 @@ class RolledBack(Exception):
 class Store(ABC):
     """One account database, opened with `mailstore.open_store`. A context manager: leaving it closes the store."""
 
+    collections: ClassVar[tuple[str, ...]] = (
+        "domains", "accounts", "aliases", "lists", "admins", "deleted", "spam_policies", "access_lists", "throttles",
+        "greylisting",
+    )  # fmt: skip
+    """The attributes that are collections; a store may have further ones of its own, and may lack some."""
     domains: Domains
     """Domains and alias domains."""
     accounts: Accounts

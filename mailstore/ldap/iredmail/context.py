@@ -17,7 +17,7 @@ from mailstore.driver.secret import Secret
 from mailstore.errors import Conflict, NotFound, NotSupported
 from mailstore.ldap.changes import Changes, changing
 from mailstore.ldap.connection import Change, Directory, Entry
-from mailstore.ldap.iredmail.edits import applied
+from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.names import DN, equals
 from mailstore.maildir import Homes

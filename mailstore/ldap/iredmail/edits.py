@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mailstore.ldap.entry import Change, Entry
 
-__all__ = ["add_values", "applied", "remove_values", "set_value", "set_values"]
+__all__ = ["add_values", "remove_values", "set_value", "set_values"]
 
 
 def set_value(entry: Entry, attribute: str, value: str | int | None) -> list[Change]:
@@ -25,17 +25,6 @@ def set_values(entry: Entry, attribute: str, values: Iterable[str]) -> list[Chan
     new = [value for key, value in wanted.items() if key not in present]
     changes = [Change.delete(attribute, *gone)] if gone else []
     return changes + ([Change.add(attribute, *new)] if new else [])
-
-
-def applied(entry: Entry, changes: Iterable[Change]) -> dict[str, list[bytes]]:
-    """Return the attributes that an entry has after some changes; for an entry that is to be added."""
-    attributes = {name: list(values) for name, values in entry.raw.items()}
-    for change in changes:
-        present = [] if change.kind == "replace" else attributes.get(change.attribute, [])
-        gone = change.values if change.kind == "delete" else ()
-        kept = [value for value in present if value not in gone] if gone or change.kind != "delete" else []
-        attributes[change.attribute] = kept + list(change.values if change.kind != "delete" else ())
-    return {name: values for name, values in attributes.items() if values}
 
 
 def add_values(entry: Entry, attribute: str, values: Iterable[str]) -> list[Change]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from mailstore.driver.iredmail.service_names import FAMILIES, collapsed, expanded, neutral, switched_off
 from mailstore.errors import InvalidValue
 from mailstore.ldap.connection import Change, Entry
-from mailstore.ldap.iredmail.edits import applied, set_values
+from mailstore.ldap.entry import applied
+from mailstore.ldap.iredmail.edits import set_values
 from mailstore.model import Edit, Names
 
 __all__ = ["ADMIN", "ATTRIBUTE", "default_words", "names", "service_changes", "switched_on", "words"]

@@ -28,6 +28,7 @@ from mailstore.sql.afterlogic.schema import detection
 from mailstore.sql.afterlogic.tenants import Tenants
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.files import database, require_file
+from mailstore.store import Store
 
 __all__ = ["AfterLogicStore", "create_own_table", "create_schema", "open_store"]
 
@@ -83,6 +84,11 @@ def create_own_table(config: StoreConfig, password: str | None) -> bool:
 
 class AfterLogicStore(SQLDriver[Context]):
     """See `mailstore.store.Store`. `tenants` and `rest` are this store's own."""
+
+    collections = (
+        *Store.collections,
+        "tenants",
+    )
 
     domains: Domains
     accounts: Accounts

@@ -34,6 +34,7 @@ from mailstore.sql.atmail.schema.tables import API_SPECS, SPECS, Specs, TableNam
 from mailstore.sql.connect import connect
 from mailstore.sql.driver import SQLDriver
 from mailstore.sql.engine import Database
+from mailstore.store import Store
 
 __all__ = ["AtmailStore", "create_own_table", "create_schema", "open_store"]
 
@@ -119,6 +120,8 @@ def _apiserver(config: StoreConfig, password: str | None) -> Database | None:
 
 class AtmailStore(SQLDriver[Context]):
     """See `mailstore.store.Store`. What only atmail has is in further collections."""
+
+    collections = (*Store.collections, "roles", "provisioning", "alias_rows")
 
     domains: Domains
     accounts: Accounts

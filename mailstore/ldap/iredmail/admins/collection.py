@@ -15,6 +15,7 @@ from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFo
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.changes import is_admin, tell_panel
 from mailstore.ldap.iredmail.accounts.collection import Accounts
@@ -29,7 +30,7 @@ from mailstore.ldap.iredmail.admins.changes import (
 from mailstore.ldap.iredmail.admins.entries import AdminEntries, demote_idle, set_mark
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
 from mailstore.ldap.iredmail.domain_facts import policy_of
-from mailstore.ldap.iredmail.edits import applied, remove_values, set_value
+from mailstore.ldap.iredmail.edits import remove_values, set_value
 from mailstore.ldap.iredmail.names.locks import Lock
 from mailstore.ldap.iredmail.names.name_space import NameSpace
 from mailstore.ldap.iredmail.schemes import scheme_for

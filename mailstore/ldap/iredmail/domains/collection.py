@@ -13,6 +13,7 @@ from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Change, Entry
+from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail.context import Context
 from mailstore.ldap.iredmail.domain_facts import alias_domains
 from mailstore.ldap.iredmail.domains.alias_domains import add_alias_domains, refuse_served, remove_alias_domains
@@ -20,7 +21,7 @@ from mailstore.ldap.iredmail.domains.catch_all import set_catch_all
 from mailstore.ldap.iredmail.domains.changes import DomainChange
 from mailstore.ldap.iredmail.domains.deletion import DomainDeletion
 from mailstore.ldap.iredmail.domains.entries import DOMAIN, DomainEntries, spread_status
-from mailstore.ldap.iredmail.edits import applied, set_value
+from mailstore.ldap.iredmail.edits import set_value
 from mailstore.ldap.iredmail.entries import ACCOUNT
 from mailstore.ldap.iredmail.names.locks import UNFINISHED, Lock, is_unfinished, new_lock_value
 from mailstore.ldap.iredmail.names.name_space import NameSpace

@@ -13,12 +13,11 @@ from mailstore.address import addresses, alias_address, domain_part
 from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.secret import Secret
 from mailstore.fields import AccountFields, DomainFields
-from mailstore.ldap.entry import Entry
+from mailstore.ldap.entry import Entry, applied
 from mailstore.ldap.iredmail import services
 from mailstore.ldap.iredmail.accounts.new import NewAccount
 from mailstore.ldap.iredmail.domains.catch_all import catch_all_attributes
 from mailstore.ldap.iredmail.domains.changes import DomainChange
-from mailstore.ldap.iredmail.edits import applied
 from mailstore.ldap.iredmail.export.base import Maker, Membership, Record, fields_of, record_of
 from mailstore.ldap.iredmail.homes import ATTRIBUTE as HOME
 from mailstore.ldap.iredmail.places import UNITS, FileTarget

@@ -9,8 +9,8 @@ from mailstore import store
 from mailstore.address import held_address
 from mailstore.driver.rights import Operation
 from mailstore.fields import AliasFields
+from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
-from mailstore.ldap.iredmail.edits import applied
 from mailstore.ldap.iredmail.entries import names_in
 from mailstore.ldap.iredmail.groups.alias_entries import SUPPORTED, AliasChange, alias_of
 from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name

@@ -15,8 +15,8 @@ from mailstore.address import held_address
 from mailstore.driver.rights import Operation
 from mailstore.fields import MailingListFields
 from mailstore.ldap.connection import Entry
+from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
-from mailstore.ldap.iredmail.edits import applied
 from mailstore.ldap.iredmail.entries import address_of, names_in
 from mailstore.ldap.iredmail.groups.creation import begun, check_limit, take_name
 from mailstore.ldap.iredmail.groups.kinds import LIST, Entries, group_address
