@@ -24,6 +24,7 @@ from tests.ldap.faults import HASH, make_rig, problems, state_of, watching, writ
 from tests.ldap.rig import LdapRig
 from tests.policies.conftest import SERVERS
 from tests.policies.rig import NAMES, PolicyRig
+from tests.policies.states import Image
 from tests.policies.test_lifecycle import content, furnish, leave, mentions
 from tests.policies.test_races import together
 from tests.rigs import Rig
@@ -66,10 +67,23 @@ def tree(prig: PolicyRig) -> LdapRig:
     return cast("LdapRig", prig.accounts)
 
 
-@pytest.fixture
-def store(prig: PolicyRig) -> IRedMailDirectory:
+@pytest.fixture(scope="module")
+def image(policy_rig: PolicyRig) -> Image:
     """A store with one name of each kind, all of which have settings of their own."""
-    store = cast("IRedMailDirectory", prig.shared)
+    policy_rig.clear()
+    populate(policy_rig)
+    return Image.take(policy_rig)
+
+
+@pytest.fixture
+def store(prig: PolicyRig, image: Image) -> IRedMailDirectory:
+    """The store as it was."""
+    image.put_back()
+    return cast("IRedMailDirectory", prig.shared)
+
+
+def populate(rig: PolicyRig) -> None:
+    store = cast("IRedMailDirectory", rig.shared)
     store.domains.create("example.com")
     store.domains.create("example.org")
     store.domains.add_alias_domains("example.com", ["alias.example"])
@@ -77,10 +91,9 @@ def store(prig: PolicyRig) -> IRedMailDirectory:
     store.accounts.create(EVE, password_hash=HASH)
     store.aliases.create(SALES, members=[BOB])
     store.lists.create(CREW, members=[BOB])
-    furnish(store, prig, BOB)
+    furnish(store, rig, BOB)
     for number, name in enumerate((SALES, CREW, "b@example.com", "b@example.org", "bob@alias.example"), 1):
         store.throttles.set(name, "inbound", period=60, max_msgs=number)
-    return store
 
 
 @pytest.fixture
@@ -318,6 +331,7 @@ def test_while_the_databases_are_down_nothing_is_changed(
 
 
 def test_restoring_while_the_databases_are_down(store: IRedMailDirectory, prig: PolicyRig, tree: LdapRig) -> None:
+    had = content(store, prig, BOB)
     record = store.accounts.delete(BOB)
     assert record
     before = state_of(tree)
@@ -328,7 +342,8 @@ def test_restoring_while_the_databases_are_down(store: IRedMailDirectory, prig: 
     prig.server.start()
     leave(prig, BOB)
     store.deleted.restore(record.id)
-    assert mentions(prig, BOB) == ["mailaddr"]
+    assert content(store, prig, BOB) == {**had, "counters": "[]"}
+    assert mentions(prig, "former") == []
 
 
 @pytest.mark.parametrize("name", ["delete", "rename", "delete alias", "delete domain"])
