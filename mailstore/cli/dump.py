@@ -21,6 +21,7 @@ __all__ = ["dump"]
 
 @click.command()
 @click.option("--domain", "domains", metavar="DOMAIN", multiple=True, help="Only this domain; may be given again.")
+@click.option("--as-state", is_flag=True, help="As a state that 'apply' takes, which keeps what it does not name.")
 @click.option("--without-passwords", is_flag=True, help="Leave out all password hashes.")
 @click.option(
     "--output",
@@ -31,7 +32,12 @@ __all__ = ["dump"]
 @pass_session
 @click.pass_context
 def dump(
-    ctx: click.Context, session: Session, domains: tuple[str, ...], without_passwords: bool, output: Path | None
+    ctx: click.Context,
+    session: Session,
+    domains: tuple[str, ...],
+    as_state: bool,
+    without_passwords: bool,
+    output: Path | None,
 ) -> None:
     """Write everything that the store holds, as JSON lines that 'load' takes, here or for another kind of store.
 
@@ -42,6 +48,7 @@ def dump(
     if output is None and not without_passwords and sys.stdout.isatty():
         raise click.UsageError("there are password hashes in it: give --output, or --without-passwords", ctx)
     from mailstore import transfer
+    from mailstore.state import write_state
 
     entries = transfer.dump(session.records, domains=domains or None, passwords=not without_passwords)
     shown = session.output.progress and sys.stderr.isatty()
@@ -53,4 +60,7 @@ def dump(
                 yield entry
                 advance(entry.kind == "account")
 
-        transfer.write_entries(counted(), stream.write)
+        if as_state:
+            write_state(counted(), stream.write, domains=domains or None)
+        else:
+            transfer.write_entries(counted(), stream.write)

@@ -97,6 +97,7 @@ EXAMPLES: Mapping[str, str] = {
     "dump": "dump --domain example.com --output example.jsonl",
     "load": "load example.jsonl --if-exists skip",
     "migrate": "migrate --from old --to new --plan",
+    "apply": "apply example.jsonl --diff",
     "export": "export --ldif --domain example.com --output example.ldif",
     "lookups dovecot": "lookups dovecot --directory mailstore --user reader --password-file reader",
     "lookups postfix": "lookups postfix --directory mailstore --user reader --password-file reader",

@@ -12,6 +12,7 @@ from mailstore.policies import Limit
 
 __all__ = [
     "UNDEFINED",
+    "AppliedChange",
     "Deleted",
     "DeletedAccount",
     "DeletedDomain",
@@ -24,6 +25,7 @@ __all__ = [
     "HttpToken",
     "ImportedRow",
     "LoadedRecord",
+    "PlannedChange",
     "Purged",
     "SchemaPart",
     "SpfDomain",
@@ -188,6 +190,33 @@ class LoadedRecord:
     reason: str = ""
     line: int = 0
     was: str = ""
+
+
+@dataclass(frozen=True)
+class AppliedChange:
+    """What became of one difference between a store and a state: ``created``, ``updated``, ``disabled``, ``deleted``,
+    ``demoted`` or ``refused``; what only would be done says so.
+
+    ``lost`` names declared fields that the store has no place for.
+    """
+
+    record: str
+    name: str
+    action: str
+    lost: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """One difference between a store and a state: what to do, and for the fields that differ what is and what shall be."""
+
+    record: str
+    name: str
+    action: str
+    present: Mapping[str, Any]
+    wanted: Mapping[str, Any]
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

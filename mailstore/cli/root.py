@@ -39,6 +39,7 @@ NOUNS = (
     "dump",
     "load",
     "migrate",
+    "apply",
     "export",
     "lookups",
     "http",

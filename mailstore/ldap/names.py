@@ -32,6 +32,7 @@ __all__ = [
     "rdn_value",
     "same_dn",
     "starts_with",
+    "written",
 ]
 
 DN = NewType("DN", str)
@@ -223,6 +224,13 @@ def any_of(*filters: Filter) -> Filter:
 def negate(inner: Filter) -> Filter:
     """Match what the filter does not; but about an attribute that the server does not know, neither of the two is true."""
     return Filter(f"(!{inner})")
+
+
+def written(text: str) -> Filter:
+    """Return a filter that a person wrote whole, as the server shall read it; `InvalidValue` if it is not in parentheses."""
+    if not (text.startswith("(") and text.endswith(")")):
+        raise InvalidValue(f"not a filter: {text!r}; write it like (mail=*)")
+    return Filter(text)
 
 
 def _match(attribute: str, assertion: str) -> Filter:
