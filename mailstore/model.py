@@ -101,6 +101,7 @@ class Capability(Enum):
     DOMAIN_ADMINS = "admins of single domains"
     DISABLING = "accounts and aliases that can be switched off"
     RENAMING = "new addresses for accounts"
+    DOMAIN_RENAMING = "new names for domains"
     HOME_PATHS = "homes whose path does not follow from the address"
     EMPTY_ALIASES = "aliases without members"
     PERMITTED_SENDERS = "accounts that may send as an alias"

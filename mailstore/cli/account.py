@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from mailstore.cli import verbs
-from mailstore.cli.account_import import import_accounts
 from mailstore.cli.credentials import Credentials, ask_password, read_line, takes_credentials
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
 from mailstore.cli.many import Done, Names, Verb, more_names, takes_names, takes_pairs
 from mailstore.cli.results import DeletedAccount, Updated, Verified
@@ -26,7 +26,7 @@ def account() -> None:
     """Mail users."""
 
 
-account.add_command(import_accounts)
+account.add_command(importing("account"))
 
 
 @account.command()
@@ -107,10 +107,11 @@ def disable(session: Session, names: Names) -> None:
 
 @account.command()
 @takes_pairs
+@click.option("--keep-old-address", is_flag=True, help="The old address becomes an alias of the account.")
 @pass_session
-def rename(session: Session, names: Names, pairs: Mapping[str, str]) -> None:
+def rename(session: Session, names: Names, pairs: Mapping[str, str], keep_old_address: bool) -> None:
     """Give an account another address; its mail, password and everything that refers to it stay."""
-    verbs.rename(session, names, pairs, session.store.accounts)
+    verbs.rename(session, names, pairs, session.store.accounts, keep_alias=keep_old_address)
 
 
 @account.command()

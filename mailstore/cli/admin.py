@@ -10,6 +10,7 @@ import click
 from mailstore.cli import verbs
 from mailstore.cli.credentials import Credentials, ask_password, read_line, takes_credentials
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
 from mailstore.cli.many import Names, more_names, takes_names
 from mailstore.cli.results import Verified
@@ -23,6 +24,9 @@ __all__ = ["admin"]
 @click.group()
 def admin() -> None:
     """Admins: standalone, and accounts with admin rights."""
+
+
+admin.add_command(importing("admin"))
 
 
 @admin.command()

@@ -9,6 +9,7 @@ import click
 
 from mailstore.cli import verbs
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
 from mailstore.cli.many import Names, more_names, takes_names, takes_pairs
 from mailstore.cli.session import Caution, Session, destroys, pass_session
@@ -21,6 +22,9 @@ __all__ = ["alias"]
 @click.group()
 def alias() -> None:
     """Alias accounts, which stand for their members."""
+
+
+alias.add_command(importing("alias"))
 
 
 @alias.command()

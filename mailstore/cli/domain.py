@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from mailstore.cli import verbs
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
-from mailstore.cli.many import Done, Names, Verb, more_names, takes_names
+from mailstore.cli.many import Done, Names, Verb, more_names, takes_names, takes_pairs
 from mailstore.cli.results import DeletedDomain
 from mailstore.cli.session import Caution, Session, destroys, keeps_mailboxes, pass_session
 from mailstore.fields import DomainFields
@@ -21,6 +23,9 @@ __all__ = ["domain"]
 @click.group()
 def domain() -> None:
     """Mail domains and their alias domains."""
+
+
+domain.add_command(importing("domain"))
 
 
 @domain.command()
@@ -102,6 +107,18 @@ def _undo(session: Session, domain: str, caution: Caution) -> str:
         return ""
     until = f"until a purge on {undo.due} or later" if undo.due else "as long as its mailboxes are kept"
     return f"; 'mailstore deleted restore --domain {undo.domain}' undoes this {until}"
+
+
+@domain.command()
+@takes_pairs
+@click.option("--keep-old-name", is_flag=True, help="The old name becomes an alias domain.")
+@pass_session
+def rename(session: Session, names: Names, pairs: Mapping[str, str], keep_old_name: bool) -> None:
+    """Give a domain another name, with every address in it; all that refers to one follows, and mail stays where it is.
+
+    iRedMail's SQL schema and atmail only. All of it happens at once. The new name may be an alias domain of the old one.
+    """
+    verbs.rename(session, names, pairs, session.store.domains, keep_alias=keep_old_name)
 
 
 @domain.command("alias-add")

@@ -31,7 +31,9 @@ def text_of(file: Path, encoding: str = "utf-8") -> str:
         raise click.UsageError(f"there is no encoding {encoding!r}") from None
     except UnicodeError:
         # Without the cause: it holds the whole file.
-        raise click.UsageError(f"{file} is not {encoding.upper()}") from None
+        raise click.UsageError(
+            f"{file} is not {encoding.upper()}; name its encoding if there is an option for it"
+        ) from None
 
 
 def open_private(path: Path, encoding: str = "utf-8") -> IO[str]:

@@ -9,6 +9,7 @@ import click
 
 from mailstore.cli import verbs
 from mailstore.cli.fields import require_change, takes_fields
+from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
 from mailstore.cli.many import Names, more_names, takes_names, takes_pairs
 from mailstore.cli.session import Caution, Session, destroys, pass_session
@@ -21,6 +22,9 @@ __all__ = ["list"]
 @click.group()
 def list() -> None:
     """Mailing lists, whose mail goes to their members."""
+
+
+list.add_command(importing("list"))
 
 
 @list.command()

@@ -296,10 +296,10 @@ def more_names(parameter: str, metavar: str, *, required: bool = True) -> Callab
 
 
 def takes_pairs(command: _Command) -> _Command:
-    """Give a command an old and a new address, or a file with one such pair a line, as the parameter `pairs`."""
+    """Give a command an old and a new name, or a file with one such pair a line, as the parameter `pairs`."""
 
-    @click.argument("address", required=False)
-    @click.argument("new_address", required=False)
+    @click.argument("address", metavar="[OLD]", required=False)
+    @click.argument("new_address", metavar="[NEW]", required=False)
     @click.option(
         "--from-file",
         "file",

@@ -166,12 +166,19 @@ class HandledWithPassword(Handled):
 
 @dataclass(frozen=True)
 class ImportedRow:
-    """What became of one row of an import: ``created``, ``would create``, ``skipped``, ``refused`` or ``not tried``."""
+    """What became of one row of an import: ``created``, ``updated``, ``would create``, ``would update``, ``skipped``,
+    ``refused`` or ``not tried``.
+
+    ``line`` is where it begins in the file, ``error`` the class of what stood in the way, ``field`` the column it is about.
+    """
 
     address: str
     row: int
+    line: int
     action: str
     reason: str = ""
+    error: str = ""
+    field: str = ""
 
 
 @dataclass(frozen=True)

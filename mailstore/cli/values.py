@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from mailstore.cli.results import Handled, HandledWithPassword
+from mailstore.cli.results import Handled, HandledWithPassword, ImportedRow
 from mailstore.model import Account, Admin, Alias, DeletedMailbox, Domain, LastLogin, MailingList, Usage
 from mailstore.policies import Limit, SpamPolicy, SpamPolicyFields, period_text
 from mailstore.quota import Quota
@@ -31,6 +31,7 @@ _LISTED: Mapping[type, tuple[str, ...]] = {
     MailingList: ("address", "name", "kind", "enabled", "access_policy", "members"),
     Admin: ("address", "name", "enabled", "kind", "global_admin", "domains"),
     SpamPolicy: ("level", "spam_score", "quarantine_spam", "quarantine_virus", "bypass_spam_checks"),
+    ImportedRow: ("address", "row", "line", "action", "reason"),
     Handled: ("name", "action", "reason"),
     HandledWithPassword: ("name", "action", "generated_password", "reason"),
     DeletedMailbox: ("address", "id", "due", "usage.bytes", "restorable", "domain_record", "home", "error"),

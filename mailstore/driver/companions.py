@@ -188,6 +188,17 @@ class Companions:
                 companion.copy(old, new, directory)
         return finish
 
+    def renaming_domain(self, old: str, new: str) -> Callable[[], None]:
+        """Copy everything of a domain and of the addresses in it to its new name; otherwise like `renaming`."""
+        self.claiming(levels(domains=[new]))
+        names = levels(domains=[old])
+        finish = self.removing(names)
+        if finish is not _nothing:
+            for companion, directory in self._each():
+                for key in companion.kept(names, directory):
+                    companion.copy(key, f"{key[: -len(old)]}{new}", directory)
+        return finish
+
     def kept(self, names: Collection[Level]) -> KeptPolicies:
         """Return everything of names that are about to go, for their record; most have nothing."""
         found: KeptPolicies = {}

@@ -132,8 +132,10 @@ class Accounts(ABC):
         """
 
     @abstractmethod
-    def rename(self, address: str, new_address: str) -> Account:
+    def rename(self, address: str, new_address: str, *, keep_alias: bool = False) -> Account:
         """Give an account another address, also in another domain; mail, password and everything that refers to it stay.
+
+        With `keep_alias` the old address becomes one of its aliases, so that mail for it still arrives.
 
         Every reference in the store follows. If `new_address` is one of its own aliases, that alias is used up. Raises
         AlreadyExists, NotFound, LimitExceeded (of the new domain). Returns the account as stored.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Unpack
 
+from mailstore.errors import NotSupported
 from mailstore.fields import DomainFields
 from mailstore.model import Domain
 
@@ -17,6 +18,8 @@ class Domains(ABC):
 
     fields: ClassVar[frozenset[str]] = frozenset(DomainFields.__annotations__)
     """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
+    no_renaming: ClassVar[str] = ""
+    """Why domains of this kind of store get no other names, where it lacks `Capability.DOMAIN_RENAMING`."""
 
     @abstractmethod
     def create(self, domain: str, **fields: Unpack[DomainFields]) -> Domain:
@@ -85,6 +88,25 @@ class Domains(ABC):
     @abstractmethod
     def remove_alias_domains(self, domain: str, names: Iterable[str]) -> None:
         """Remove alias domains, and the per-account aliases that lie under them. Raises NotFound for one that is none."""
+
+    def rename(self, domain: str, new_domain: str, *, keep_alias: bool = False) -> Domain:  # noqa: ARG002 for drivers
+        """Give a domain another name, with every address in it; mail, passwords and everything that refers to it stay.
+
+        Parameters
+        ----------
+        new_domain: in use by nobody, or an alias domain of this one, which is then used up.
+        keep_alias: whether the old name stays as an alias domain, so that mail for it still arrives.
+
+        Accounts, aliases, lists and the catch-all get the addresses of the new name; whoever refers to one of them, under
+        whatever spelling, admins of the domain, alias domains and policies follow. Homes stay where they are. All of it
+        happens at once, or nothing. Records of mailboxes that were deleted before keep the old name. Raises AlreadyExists,
+        NotFound, and NotSupported without `Capability.DOMAIN_RENAMING`.
+        """
+        raise NotSupported(
+            f"{domain} cannot get another name here, all at once: {self.no_renaming}; create {new_domain}, bring what is in"
+            " it there, and delete the old one",
+            subject=domain,
+        )
 
     @abstractmethod
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:

@@ -63,6 +63,7 @@ _CONTROLS = ("1.3.6.1.1.12", "1.3.6.1.1.13.2")
 _MISSING = frozenset(
     {
         Capability.TRANSACTIONS,
+        Capability.DOMAIN_RENAMING,
         Capability.ACCOUNT_ADMIN_LIMITS,
         Capability.PERMITTED_SENDERS,
         Capability.ARCHIVE,

@@ -58,6 +58,7 @@ class Domains(store.Domains):
     """See `mailstore.store.Domains`; ``settings`` is this store's own parameter."""
 
     fields = frozenset(_COLUMNS)
+    no_renaming = "AfterLogic knows accounts by their address, and so do their homes"
 
     Settings = DomainSettings
 

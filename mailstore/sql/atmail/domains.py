@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
@@ -17,7 +17,7 @@ from mailstore.fields import DomainFields, plain, reject_unknown, reject_unsuppo
 from mailstore.model import Domain
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.domain_records import record_domain
-from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row
+from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row, in_domain
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
 from mailstore.sql.atmail.rights import has_permission
 from mailstore.sql.atmail.schema.permissions import ALL
@@ -119,6 +119,23 @@ class Domains(store.Domains):
             for name in wanted:
                 self._expansions.leave_alias_domain(tx, name, target)
                 self._expansions.remove_domain(tx, name, [])
+
+    def rename(self, domain: str, new_domain: str, *, keep_alias: bool = False) -> Domain:
+        name, new = held_domain(domain), domain_name(new_domain)
+        accounts = self._context.table("accounts")
+        with self._context.writing(name, (Operation.NEW_NAME, Operation.DELETE_DOMAIN), name) as tx:
+            number = self._names.lock_domain(tx, name)
+            if name != new:
+                if new not in self._expansions.alias_domains(tx.connection, [name]).get(name, []):
+                    self._claim(tx, new)
+                    self._names.refuse_served(tx.connection, new)
+                self._expansions.rename_domain(tx, name, new)
+                moved = in_domain(accounts.c.username, name, new)
+                tx.execute(update(accounts).where(accounts.c.domainId == number).values(username=moved))
+                tx.execute(update(self._table).where(self._table.c.domainId == number).values(domainName=new))
+                if keep_alias:
+                    self._expansions.add(tx, [alias_row(name, new, DOMAIN)])
+            return self._get(tx.connection, new)
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         name, due = held_domain(domain), due_date(keep_mailbox_days)

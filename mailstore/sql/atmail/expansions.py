@@ -184,6 +184,27 @@ class Expansions:
             conditions.append(columns.AliasTo.endswith(f"@{name}", autoescape=True))
         return or_(*conditions)
 
+    def rename_domain(self, tx: Transaction, old: str, new: str) -> None:
+        """Let every row in a domain, or that leads there, do so under its new name, which is free or its alias domain."""
+        columns, twin = self.columns, self._table.alias("twin")
+        own = columns.AliasName.in_([new, f"@{new}"]) & columns.AliasTo.in_([old, f"@{old}"])
+        self.remove(tx, own)
+        under_new = columns.AliasTo.endswith(f"@{new}", autoescape=True)
+        same = (twin.c.AliasName == columns.AliasName) & (twin.c.AliasTo == in_domain(columns.AliasTo, new, old))
+        doubled = tx.execute(select(columns.id).join_from(self._table, twin, same).where(under_new)).scalars().all()
+        if doubled:
+            self.remove(tx, columns.id.in_(doubled))
+        values: dict[str, Any] = {}
+        conditions: list[ColumnElement[bool]] = []
+        for column in (columns.AliasTo, columns.AliasName):
+            under, is_name = column.endswith(f"@{old}", autoescape=True), column == old
+            values[column.name] = case((under, in_domain(column, old, new)), (is_name, new), else_=column)
+            conditions += [under, is_name]
+        if "DomainPart" in columns:
+            values["DomainPart"] = case((columns.DomainPart == old, new), else_=columns.DomainPart)
+            conditions.append(columns.DomainPart == old)
+        tx.execute(update(self._table).where(or_(*conditions)).values(values))
+
     def rename(self, tx: Transaction, old: Spellings, new: str) -> None:
         """Let every row that expands or leads to the address of `old` do so for `new`; rows that stand twice become one."""
         (address,) = old.addresses
@@ -217,6 +238,11 @@ class Expansions:
         for target, name in connection.execute(query).all():
             found[target.lower()].append(name.lower())
         return found
+
+
+def in_domain(column: ColumnElement[str], old: str, new: str) -> ColumnElement[str]:
+    """Return the address in a column, which lies in a domain, with another domain behind the @."""
+    return func.substr(column, 1, func.char_length(column) - len(old)).concat(new)
 
 
 def bare(column: ColumnElement[str]) -> ColumnElement[str]:

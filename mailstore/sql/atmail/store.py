@@ -42,7 +42,7 @@ _ALWAYS = frozenset(
     {
         Capability.DOMAINS, Capability.ALIAS_DOMAINS, Capability.ALIASES, Capability.TRANSACTIONS,
         Capability.ACCOUNT_QUOTAS, Capability.ACCOUNT_ALIASES, Capability.DISABLING, Capability.RENAMING,
-        Capability.HOME_PATHS, Capability.READY_HASHES,
+        Capability.DOMAIN_RENAMING, Capability.HOME_PATHS, Capability.READY_HASHES,
     }
 )  # fmt: skip
 _WITH_ADMINS = frozenset({Capability.ADMINS, Capability.STANDALONE_ADMINS, Capability.DOMAIN_ADMINS})

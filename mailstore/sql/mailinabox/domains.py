@@ -51,6 +51,8 @@ class _Site:
 class Domains(store.Domains):
     """See `mailstore.store.Domains`."""
 
+    no_renaming = "on a box mailboxes, contacts and calendars lie under the addresses"
+
     fields = frozenset()
 
     def __init__(self, context: Context) -> None:

@@ -182,7 +182,7 @@ class Accounts(store.Accounts):
         reject_unknown(fields, BulkAccountFields)
         return update_all(self._context, self._names, held_domain(domain), fields)
 
-    def rename(self, address: str, new_address: str) -> Account:
+    def rename(self, address: str, new_address: str, *, keep_alias: bool = False) -> Account:
         old, new = held_address(address), account_address(new_address)
         self._context.require_right(old, Operation.CHANGE_ACCOUNT)
         if old == new:
@@ -195,7 +195,9 @@ class Accounts(store.Accounts):
             entry = self._read_to_rename(old, new)
             self._context.refuse_stronger(entry)
             known = self._names.all_alias_domains()
-            entry = AccountRenaming(self._context, self._names, locks, changes, entry, old, new).run(known, later)
+            entry = AccountRenaming(
+                self._context, self._names, locks, changes, entry, old, new, keep_alias=keep_alias
+            ).run(known, later)
         renamed = self._entries.account(entry, known)
         outlive_stamp(renamed.home, self._context.homes)
         return renamed

@@ -39,9 +39,19 @@ class AccountRenaming:
     """One rename, while both domains are locked."""
 
     def __init__(
-        self, context: Context, names: NameSpace, locks: Locks, changes: Changes, entry: Entry, old: str, new: str
+        self,
+        context: Context,
+        names: NameSpace,
+        locks: Locks,
+        changes: Changes,
+        entry: Entry,
+        old: str,
+        new: str,
+        *,
+        keep_alias: bool,
     ) -> None:
         """`entry` is the account; it has its new name already if an earlier rename was interrupted (`is_unfinished`)."""
+        self._keep_alias = keep_alias
         self._context = context
         self._names = names
         self._locks = locks
@@ -116,6 +126,8 @@ class AccountRenaming:
         """Return what the renamed entry says about itself: names, forwarding, and the state of its domain."""
         old, new = self._old, self._new
         aliases = set(own_aliases(entry, known)) - self._locks.names(new) - {old}
+        if self._keep_alias:
+            aliases |= {old}
         changes = set_values(entry, "shadowAddress", sorted(known.served((new, *aliases)) - {new}))
         changes += set_value(entry, "uid", local_part(new))
         for attribute in ("cn", "sn"):

@@ -38,6 +38,8 @@ __all__ = ["Domains"]
 class Domains(store.Domains):
     """See `mailstore.store.Domains`."""
 
+    no_renaming = "a directory changes one entry at a time, and has no transactions"
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._names = NameSpace(context)

@@ -167,7 +167,7 @@ class Accounts(store.Accounts):
                 tx.execute(update(self._table).where(mine).values(values))
             return count
 
-    def rename(self, address: str, new_address: str) -> Account:  # noqa: ARG002 whatever they are
+    def rename(self, address: str, new_address: str, *, keep_alias: bool = False) -> Account:  # noqa: ARG002 whatever they are
         raise NotSupported("AfterLogic knows accounts by their address, and so do their homes: create a new one")
 
     def delete(

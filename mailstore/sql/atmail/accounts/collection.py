@@ -16,7 +16,7 @@ from mailstore.driver.secret import Secret, make_secret
 from mailstore.driver.values import due_date, sought
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox, Usage
+from mailstore.model import Account, DeletedMailbox, Edit, Usage
 from mailstore.sql.atmail.accounts.changes import AccountChange
 from mailstore.sql.atmail.accounts.creation import SALT_BYTES, Creation
 from mailstore.sql.atmail.accounts.new import SUPPORTED, NewAccount, account_columns
@@ -204,13 +204,15 @@ class Accounts(store.Accounts):
         if rows:
             tx.execute(change.values(password=bindparam("hash")), rows)
 
-    def rename(self, address: str, new_address: str) -> Account:
+    def rename(self, address: str, new_address: str, *, keep_alias: bool = False) -> Account:
         old, new = held_address(address), account_address(new_address)
         with self._context.writing(old, Operation.CHANGE_ACCOUNT, domain_part(old)) as tx:
             self._names.lock_owners(tx, {old, new})
             self._lock(tx, old)
             if old != new:
                 self._rename(tx, old, new)
+                if keep_alias:
+                    self.update(new, aliases=Edit(add=(old,)))
             return self._found(self._rows.one(tx.connection, new), new)
 
     def _rename(self, tx: Transaction, old: str, new: str) -> None:

@@ -17,7 +17,7 @@ from mailstore.driver.secret import Secret
 from mailstore.driver.values import checked, due_date, flag, now, sought
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
-from mailstore.model import Account, DeletedMailbox
+from mailstore.model import Account, DeletedMailbox, Edit
 from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.changes import AccountChange, set_all_passwords, switch_all
@@ -157,7 +157,7 @@ class Accounts(store.Accounts):
                 set_all_passwords(self._context, tx, domain, fields["password"])
             return done.rowcount
 
-    def rename(self, address: str, new_address: str) -> Account:
+    def rename(self, address: str, new_address: str, *, keep_alias: bool = False) -> Account:
         old, new = self._named(address), account_address(new_address)
         with (
             self._context.companions.finishing(levels([old])),
@@ -168,6 +168,8 @@ class Accounts(store.Accounts):
             refuse_twin(tx.connection, old, self._mailbox.c.username)
             if old != new:
                 self._rename(tx, row, old, new)
+                if keep_alias:
+                    self.change(new, None, {"aliases": Edit(add=(old,))})
             renamed = self._get(tx.connection, new)
         outlive_stamp(renamed.home, self._context.homes)
         return renamed

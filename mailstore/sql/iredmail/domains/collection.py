@@ -11,6 +11,7 @@ from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.companions import levels
 from mailstore.driver.holders import in_use
+from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
 from mailstore.driver.values import due_date, flag, now, sought
 from mailstore.errors import AlreadyExists, NotFound
@@ -21,7 +22,9 @@ from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.admins.rows import demote_idle
 from mailstore.sql.iredmail.context import Context
 from mailstore.sql.iredmail.domains.changes import DomainChange
+from mailstore.sql.iredmail.domains.renaming import rename_domain
 from mailstore.sql.iredmail.domains.rows import DomainRows
+from mailstore.sql.iredmail.homes import home_of
 from mailstore.sql.iredmail.names.name_space import DOMAIN_NAMES, NameSpace
 from mailstore.sql.iredmail.names.references import Cleanup
 from mailstore.sql.iredmail.records import Retention
@@ -144,6 +147,36 @@ class Domains(store.Domains):
             count = Retention(self._context).record_domain(tx, gone, due)
             self._delete_rows(tx, name, gone)
             return count
+
+    def rename(self, domain: str, new_domain: str, *, keep_alias: bool = False) -> Domain:
+        name, new = self._named(domain), domain_name(new_domain)
+        with (
+            self._context.companions.finishing(levels(domains=[name])),
+            self._context.writing(name, Operation.NEW_NAME, Operation.DELETE_DOMAIN) as tx,
+        ):
+            self._names.lock_domain(tx, name)
+            if name != new:
+                if self._context.actor:
+                    self._context.actor.refuse_stronger_in(tx.connection, name)
+                if new not in self._alias_domains_of(tx.connection, name):
+                    self._claim(tx, new)
+                    self._refuse_admin_domain(tx, new)
+                    self._refuse_served(tx, new)
+                    self._remove_leftovers(tx, new)
+                finish = self._context.companions.renaming_domain(name, new)
+                rename_domain(self._context, tx, name, new, keep_alias=keep_alias)
+                tx.afterwards(finish)
+            renamed = self._get(tx.connection, new)
+            newest = self._newest_home(tx.connection, new)
+        outlive_stamp(newest, self._context.homes)
+        return renamed
+
+    def _newest_home(self, connection: Connection, domain: str) -> str | None:
+        columns = self._context.table("mailbox").c
+        parts = (columns[part] for part in ("storagebasedirectory", "storagenode", "maildir"))
+        query = select(*parts).where(columns.domain == domain).order_by(columns.created.desc()).limit(1)
+        row = connection.execute(query).mappings().first()
+        return home_of(row) if row else None
 
     def claim_back(self, tx: Transaction, names: Sequence[str]) -> None:
         """Take the names of a domain that comes back, its own first. Raises AlreadyExists if one is in use."""

@@ -155,7 +155,7 @@ class Accounts(store.Accounts):
         change = update(self._users).where(email == bindparam("account")).values(password=bindparam("hash"))
         tx.execute(change, [{"account": name, "hash": made} for name, made in zip(accounts, hashes, strict=True)])
 
-    def rename(self, address: str, new_address: str) -> Account:
+    def rename(self, address: str, new_address: str, *, keep_alias: bool = False) -> Account:
         raise NotSupported(
             f"{address} cannot get another address: on a box mailbox, scripts, contacts and calendars lie under it",
             subject=address,
