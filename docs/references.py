@@ -135,7 +135,9 @@ _CONFIGURATION_INTRO = """\
 <!-- Written by docs/generate.py from the code; do not edit. -->
 
 One TOML file serves the command `mailstore` and the daemon `mailstored`: the one named by `--config`, else by
-`$MAILSTORE_CONFIG`, else `/etc/mailstore/mailstore.toml`. Unknown keys are refused. The options of a store may also be
+`$MAILSTORE_CONFIG`, else `/etc/mailstore/mailstore.toml`; commands look for
+`~/.config/mailstore/mailstore.toml` (`$XDG_CONFIG_HOME`) before that in `/etc`, and take a store from `$MAILSTORE_STORE` or
+`$MAILSTORE_URL` where no option names one. Unknown keys are refused. The options of a store may also be
 given as parameters of `mailstore.open_store` and, but for `layout`, in the query string of its URL, which comes first:
 `iredmail+mysql://mailstore@localhost/vmail?socket=/run/mysqld/mysqld.sock`.
 

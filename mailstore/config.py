@@ -34,6 +34,7 @@ __all__ = [
     "convert",
     "default_path",
     "load",
+    "user_path",
 ]
 
 _T = TypeVar("_T")
@@ -492,6 +493,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def default_path() -> Path:
     """Return the path of the configuration file: $MAILSTORE_CONFIG, else /etc/mailstore/mailstore.toml."""
     return Path(os.environ.get("MAILSTORE_CONFIG", "/etc/mailstore/mailstore.toml"))
+
+
+def user_path() -> Path | None:
+    """Return the configuration file of the user, in ``mailstore`` below $XDG_CONFIG_HOME or ``~/.config``, if there is one.
+
+    Commands look there between $MAILSTORE_CONFIG and /etc; services do not.
+    """
+    if "MAILSTORE_CONFIG" in os.environ:
+        return None
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    home = Path(given) if given.startswith("/") else Path(os.path.expanduser("~/.config"))  # noqa: PTH111 home may be unknown
+    path = home / "mailstore" / "mailstore.toml"
+    return path if path.is_file() else None
 
 
 def load(path: Path | None = None) -> Config:

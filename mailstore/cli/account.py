@@ -15,6 +15,7 @@ from mailstore.cli.lists import filters
 from mailstore.cli.many import Done, Names, Verb, more_names, takes_names, takes_pairs
 from mailstore.cli.results import DeletedAccount, Updated, Verified
 from mailstore.cli.session import Caution, Session, destroys, keeps_mailboxes, pass_session
+from mailstore.cli.views import View
 from mailstore.fields import AccountFields, BulkAccountFields
 from mailstore.model import Account, DeletedMailbox
 
@@ -62,9 +63,9 @@ def show(session: Session, names: Names) -> None:
 @account.command("list")
 @filters(Account, "domain", "search", "enabled", "admins")
 @pass_session
-def list_accounts(session: Session, /, count: bool, **wanted: Any) -> None:
+def list_accounts(session: Session, /, view: View, **wanted: Any) -> None:
     """List accounts, sorted by address."""
-    session.listing(Account, session.store.accounts, count, wanted)
+    session.listing(Account, session.store.accounts, view, wanted)
 
 
 @account.command()

@@ -15,6 +15,7 @@ from mailstore.cli.lists import filters
 from mailstore.cli.many import Names, more_names, takes_names
 from mailstore.cli.results import Verified
 from mailstore.cli.session import Caution, Session, destroys, pass_session
+from mailstore.cli.views import View
 from mailstore.fields import AdminFields
 from mailstore.model import Account, Admin
 
@@ -54,9 +55,9 @@ def show(session: Session, names: Names) -> None:
 @admin.command("list")
 @filters(Admin, "domain", "search")
 @pass_session
-def list_admins(session: Session, /, count: bool, **wanted: Any) -> None:
+def list_admins(session: Session, /, view: View, **wanted: Any) -> None:
     """List admins of both kinds, sorted by address."""
-    session.listing(Admin, session.store.admins, count, wanted)
+    session.listing(Admin, session.store.admins, view, wanted)
 
 
 @admin.command()

@@ -13,6 +13,7 @@ from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
 from mailstore.cli.many import Names, more_names, takes_names, takes_pairs
 from mailstore.cli.session import Caution, Session, destroys, pass_session
+from mailstore.cli.views import View
 from mailstore.fields import AliasFields
 from mailstore.model import Alias
 
@@ -47,9 +48,9 @@ def show(session: Session, names: Names) -> None:
 @alias.command("list")
 @filters(Alias, "domain", "search", "enabled")
 @pass_session
-def list_aliases(session: Session, /, count: bool, **wanted: Any) -> None:
+def list_aliases(session: Session, /, view: View, **wanted: Any) -> None:
     """List alias accounts, sorted by address."""
-    session.listing(Alias, session.store.aliases, count, wanted)
+    session.listing(Alias, session.store.aliases, view, wanted)
 
 
 @alias.command()

@@ -12,6 +12,7 @@ from mailstore.cli.credentials import Credentials, takes_credentials
 from mailstore.cli.fields import takes_fields
 from mailstore.cli.lists import filters
 from mailstore.cli.session import Session, pass_session
+from mailstore.cli.views import View
 from mailstore.fields import AccountFields
 from mailstore.model import DeletedDomain, DeletedMailbox
 
@@ -28,10 +29,10 @@ def deleted() -> None:
 @click.option("--address", help="Only those of this address.")
 @click.option("--due", is_flag=True, help="Only those that a purge would take today.")
 @pass_session
-def list_deleted(session: Session, /, count: bool, due: bool, **wanted: Any) -> None:
+def list_deleted(session: Session, /, view: View, due: bool, **wanted: Any) -> None:
     """List the records of deleted mailboxes, by rising number."""
     today = datetime.now(UTC).date() if due else None
-    session.listing(DeletedMailbox, session.store.deleted, count, {**wanted, "due": today})
+    session.listing(DeletedMailbox, session.store.deleted, view, {**wanted, "due": today})
 
 
 @deleted.command("archived")

@@ -14,6 +14,7 @@ from mailstore.cli.lists import filters
 from mailstore.cli.many import Done, Names, Verb, more_names, takes_names, takes_pairs
 from mailstore.cli.results import DeletedDomain
 from mailstore.cli.session import Caution, Session, destroys, keeps_mailboxes, pass_session
+from mailstore.cli.views import View
 from mailstore.fields import DomainFields
 from mailstore.model import Domain
 
@@ -48,9 +49,9 @@ def show(session: Session, names: Names) -> None:
 @domain.command("list")
 @filters(Domain, "search", "enabled")
 @pass_session
-def list_domains(session: Session, /, count: bool, **wanted: Any) -> None:
+def list_domains(session: Session, /, view: View, **wanted: Any) -> None:
     """List domains, sorted."""
-    session.listing(Domain, session.store.domains, count, wanted)
+    session.listing(Domain, session.store.domains, view, wanted)
 
 
 @domain.command()

@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, str] = {
     "domain alias-remove": "domain alias-remove example.com example.org",
     "account create": "account create bob@example.com --name Bob --quota 2G --generate",
     "account show": "account show bob@example.com",
-    "account list": "account list --domain example.com --format csv",
+    "account list": "account list --domain example.com --where over-quota --sort -usage.bytes",
     "account update": "account update bob@example.com --quota 2G --add-alias robert@example.com",
     "account update-all": "account update-all example.com --language de_DE",
     "account enable": "account enable bob@example.com",

@@ -13,6 +13,7 @@ from mailstore.cli.imports import importing
 from mailstore.cli.lists import filters
 from mailstore.cli.many import Names, more_names, takes_names, takes_pairs
 from mailstore.cli.session import Caution, Session, destroys, pass_session
+from mailstore.cli.views import View
 from mailstore.fields import MailingListFields
 from mailstore.model import MailingList
 
@@ -47,9 +48,9 @@ def show(session: Session, names: Names) -> None:
 @list.command("list")
 @filters(MailingList, "domain", "search", "enabled")
 @pass_session
-def list_lists(session: Session, /, count: bool, **wanted: Any) -> None:
+def list_lists(session: Session, /, view: View, **wanted: Any) -> None:
     """List mailing lists, sorted by address."""
-    session.listing(MailingList, session.store.lists, count, wanted)
+    session.listing(MailingList, session.store.lists, view, wanted)
 
 
 @list.command()

@@ -8,6 +8,7 @@ from inspect import cleandoc
 import click
 
 from mailstore.cli.values import listed
+from mailstore.cli.views import takes_view
 
 __all__ = ["filters"]
 
@@ -16,17 +17,17 @@ _OPTIONS = {
     "search": click.option("--search", metavar="TEXT", help="Only those with this text in their address or name."),
     "enabled": click.option("--enabled/--disabled", default=None, help="Only those that are on, or off."),
     "admins": click.option("--admins/--no-admins", default=None, help="Only those with, or without, admin rights."),
-    "count": click.option("--count", is_flag=True, help="Tell only how many there are."),
 }
 
 
 def filters(kind: type, *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these filters of the library's lists, and ``--count``; tell the columns of `kind` in its help."""
+    """Give a command these filters of the library's lists, and a `View`; tell the columns of `kind` in its help."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for name in ("count", *reversed(names)):
-            command = _OPTIONS[name](command)
         command.__doc__ = f"{cleandoc(command.__doc__ or '')}\n\nColumns: {', '.join(listed(kind))}."
+        command = takes_view(kind)(command)
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
         return command
 
     return decorate

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mailstore.cli import tables, terminal, values
 from mailstore.cli.terminal import safe
-from mailstore.records import to_dict
+from mailstore.records import plain_value, to_dict
 
 __all__ = ["FORMATS", "Output"]
 
@@ -41,18 +41,20 @@ class Output:
         """Whether a progress bar may be shown while results are written: not if they go to a terminal."""
         return not self.quiet and not sys.stdout.isatty()
 
-    def many(self, kind: type, records: Iterable[object]) -> None:
-        """Write a list of records of one type as they come."""
+    def many(self, kind: type, records: Iterable[object], *, columns: Sequence[str] = ()) -> None:
+        """Write a list of records of one type as they come, with these `columns` if they are given."""
         match self.form:
             case "json":
-                _write_json_list(records)
+                shown = (_plain_columns(record, columns) for record in records) if columns else map(to_dict, records)
+                _write_json_list(shown)
             case "csv":
-                self._write_csv(values.names(kind), map(values.flat, records))
+                self._write_csv(columns or values.names(kind), map(values.flat, records))
             case "lines":
+                columns = columns or values.listed(kind)
                 for record in records:
-                    _write_line(_cells(values.listed(kind), values.flat(record)))
+                    _write_line(_cells(columns, values.flat(record)))
             case _:
-                columns = values.listed(kind)
+                columns = columns or values.listed(kind)
                 rows = (_cells(columns, values.flat(record), human=True) for record in records)
                 if not tables.write([_title(column) for column in columns], rows):
                     sys.stdout.write("nothing found\n")
@@ -125,10 +127,15 @@ def _write_json(value: object) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def _write_json_list(records: Iterable[object]) -> None:
+def _plain_columns(record: object, columns: Sequence[str]) -> dict[str, Any]:
+    flat = values.flat(record)
+    return {column: plain_value(flat[column]) for column in columns}
+
+
+def _write_json_list(objects: Iterable[dict[str, Any]]) -> None:
     between = "[\n"
-    for record in records:
-        sys.stdout.write(between + json.dumps(to_dict(record)))
+    for one in objects:
+        sys.stdout.write(between + json.dumps(one))
         between = ",\n"
     sys.stdout.write("[]\n" if between == "[\n" else "\n]\n")
 

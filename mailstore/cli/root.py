@@ -120,15 +120,18 @@ class _Root(click.Group):
     "store_name",
     metavar="NAME",
     type=StoreName(),
-    help="A store of the configuration file; else its default.",
+    help="A store of the configuration file. Default: $MAILSTORE_STORE, else that of the file.",
 )
-@click.option("--url", metavar="URL", help="A store by its URL instead, without any configuration file.")
+@click.option(
+    "--url", metavar="URL", help="A store by its URL instead, without any configuration file. Default: $MAILSTORE_URL."
+)
 @click.option(
     "--config",
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Configuration file. Default: $MAILSTORE_CONFIG, else /etc/mailstore/mailstore.toml.",
+    help="Configuration file. Default: $MAILSTORE_CONFIG, else ~/.config/mailstore/mailstore.toml if there is one, else "
+    "/etc/mailstore/mailstore.toml.",
 )
 @click.option("--homes", metavar="DIR", multiple=True, help="With --url: a directory below which mailboxes lie.")
 @click.option("--as", "admin", metavar="ADMIN", help="Act with the rights and limits of this admin.")
@@ -155,8 +158,6 @@ def root(
     """Administer mail domains, accounts, aliases, lists and admins in the store of an existing mail server."""
     if url and (store_name or config_file):
         raise click.UsageError("--url stands for itself: it does not go with --store or --config")
-    if homes and not url:
-        raise click.UsageError("--homes goes with --url; the configuration file has a key for it")
     session = Session(
         config_file=config_file,
         store_name=store_name,
@@ -165,5 +166,7 @@ def root(
         admin=admin,
         output=Output.choose(form, quiet=quiet, raw_csv=raw_csv),
     )
+    if homes and not session.url:
+        raise click.UsageError("--homes goes with --url; the configuration file has a key for it")
     ctx.obj = session
     ctx.call_on_close(session.close)

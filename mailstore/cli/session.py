@@ -23,6 +23,7 @@ from mailstore.records import to_dict
 
 if TYPE_CHECKING:
     from mailstore.audit import Trail, Who
+    from mailstore.cli.views import View
     from mailstore.config import Config, StoreConfig
     from mailstore.store import Store
 
@@ -67,6 +68,18 @@ class Session:
     output: Output
     _open: ExitStack = field(default_factory=ExitStack)
 
+    def __post_init__(self) -> None:
+        """Look for the store in the environment where no option names one. Raises click.UsageError if it names two."""
+        if self.url:
+            return
+        url, name = (os.environ.get(f"MAILSTORE_{which}", "") for which in ("URL", "STORE"))
+        if url and not self.store_name and not self.config_file:
+            if name:
+                raise click.UsageError("$MAILSTORE_URL stands for itself: it does not go with $MAILSTORE_STORE")
+            self.url = url
+        elif not self.store_name:
+            self.store_name = name or None
+
     @cached_property
     def config(self) -> StoreConfig:
         """The configuration of the store, with the options of its URL taken in."""
@@ -83,7 +96,7 @@ class Session:
         """The whole configuration file."""
         from mailstore import config
 
-        return config.load(self.config_file)
+        return config.load(self.config_file or config.user_path())
 
     @cached_property
     def trail(self) -> Trail:
@@ -163,10 +176,11 @@ class Session:
         with store.rehearsal() as rehearsed:
             yield rehearsed
 
-    def listing(self, kind: type, collection: _Listable, count: bool, wanted: Mapping[str, Any]) -> None:
-        """Write the records of a collection that `wanted` selects, or only their number."""
-        if count:
-            number = collection.count(**wanted)
+    def listing(self, kind: type, collection: _Listable, view: View, wanted: Mapping[str, Any]) -> None:
+        """Write what a view shows of the records of a collection that `wanted` selects, or only their number."""
+        if view.count:
+            whole = not view.where and view.limit is None
+            number = collection.count(**wanted) if whole else sum(1 for _ in view.apply(collection.list(**wanted)))
             if not number:
                 self._require_domain(kind, wanted)
             self.output.number(number)
@@ -175,7 +189,7 @@ class Session:
         first = next(records, None)
         if first is None:
             self._require_domain(kind, wanted)
-        self.output.many(kind, chain(() if first is None else (first,), records))
+        self.output.many(kind, view.apply(chain(() if first is None else (first,), records)), columns=view.columns)
 
     def _require_domain(self, kind: type, wanted: Mapping[str, Any]) -> None:
         """Raise NotFound if nothing was found because there is no such domain; records outlive theirs."""

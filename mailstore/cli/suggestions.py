@@ -121,7 +121,7 @@ class StoreName(click.types.StringParamType):
         from mailstore import config
 
         try:
-            names = config.load(ctx.find_root().params.get("config_file")).stores
+            names = config.load(ctx.find_root().params.get("config_file") or config.user_path()).stores
         except MailstoreError:
             return []
         return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
