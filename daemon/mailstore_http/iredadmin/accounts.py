@@ -46,7 +46,7 @@ _ALL: Table = {
 
 def show(call: Call) -> Any:
     """GET user/M."""
-    return profiles.account(call, call.path["mail"])
+    return profiles.account(call, call.store.accounts.get(call.path["mail"]))
 
 
 def list_all(call: Call) -> Any:
@@ -54,10 +54,10 @@ def list_all(call: Call) -> Any:
     given, name = call.parameters, call.path["domain"]
     call.store.domains.get(name)
     enabled = False if switch(given.get("disabled_only") or "no") else None
-    found = [account.address for account in call.store.accounts.list(domain=name, enabled=enabled)]
+    found = call.store.accounts.list(domain=name, enabled=enabled)
     if switch(given.get("email_only") or "no"):
-        return found
-    return [profiles.account(call, address) for address in found]
+        return [account.address for account in found]
+    return [profiles.account(call, account) for account in found]
 
 
 def create(call: Call) -> None:

@@ -25,7 +25,7 @@ _UNITS = {"TB": "T", "GB": "G", "MB": "M"}
 
 def show(call: Call) -> Any:
     """GET admin/M."""
-    return profiles.admin(call, call.path["mail"])
+    return profiles.admin(call, call.store.admins.get(call.path["mail"]))
 
 
 def create(call: Call) -> None:

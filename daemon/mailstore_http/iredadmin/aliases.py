@@ -29,7 +29,7 @@ _FIELDS: Table = {
 
 def show(call: Call) -> Any:
     """GET alias/M."""
-    return profiles.alias(call, call.path["mail"])
+    return profiles.alias(call, call.store.aliases.get(call.path["mail"]))
 
 
 def list_all(call: Call) -> Any:
@@ -37,10 +37,10 @@ def list_all(call: Call) -> Any:
     given, name = call.parameters, call.path["domain"]
     call.store.domains.get(name)
     enabled = False if switch(given.get("disabled_only") or "no") else None
-    found = [alias.address for alias in call.store.aliases.list(domain=name, enabled=enabled)]
+    found = call.store.aliases.list(domain=name, enabled=enabled)
     if switch(given.get("email_only") or "no"):
-        return found
-    return [profiles.alias(call, address) for address in found]
+        return [alias.address for alias in found]
+    return [profiles.alias(call, alias) for alias in found]
 
 
 def create(call: Call) -> None:
@@ -65,7 +65,7 @@ def rename(call: Call) -> None:
 
 def show_list(call: Call) -> Any:
     """GET maillist/M."""
-    return profiles.mailing_list(call, call.path["mail"])
+    return profiles.mailing_list(call, call.store.lists.get(call.path["mail"]))
 
 
 def create_list(call: Call) -> None:

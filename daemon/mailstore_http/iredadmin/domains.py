@@ -52,17 +52,17 @@ _DISABLED = {
 
 def show(call: Call) -> Any:
     """GET domain/D."""
-    return profiles.domain(call, call.path["domain"])
+    return profiles.domain(call, call.store.domains.get(call.path["domain"]))
 
 
 def list_all(call: Call) -> Any:
     """GET domains."""
     given = call.parameters
     enabled = False if switch(given.get("disabled_only") or "no") else None
-    found = [domain.domain for domain in call.store.domains.list(enabled=enabled)]
+    found = call.store.domains.list(enabled=enabled)
     if switch(given.get("name_only") or "no"):
-        return found
-    return [profiles.domain(call, name) for name in found]
+        return [domain.domain for domain in found]
+    return [profiles.domain(call, domain) for domain in found]
 
 
 def create(call: Call) -> None:

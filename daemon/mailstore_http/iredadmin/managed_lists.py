@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mailstore.model import MailingList
 from mailstore_http.iredadmin import profiles
 from mailstore_http.iredadmin.parameters import Call, RefusedError, Table, names, status, switch, text
 
@@ -35,18 +36,17 @@ def list_all(call: Call) -> Any:
     """GET mls/D."""
     name = call.path["domain"]
     call.store.domains.get(name)
-    found = [one.address for one in call.store.lists.list(domain=name) if one.kind == _MANAGED]
+    found = [one for one in call.store.lists.list(domain=name) if one.kind == _MANAGED]
     if switch(call.parameters.get("email_only") or "no"):
-        return found
-    return [profiles.mailing_list(call, address) for address in found]
+        return [one.address for one in found]
+    return [profiles.mailing_list(call, one) for one in found]
 
 
 def show(call: Call) -> Any:
     """GET ml/M. Who has subscribed is not in the directory."""
     if switch(call.parameters.get("with_subscribers") or "no"):
         raise RefusedError("subscribers are kept by the list manager; ask mlmmjadmin for them")
-    _require(call)
-    return profiles.mailing_list(call, call.path["mail"])
+    return profiles.mailing_list(call, _require(call))
 
 
 def change(call: Call) -> None:
@@ -64,7 +64,9 @@ def refuse(call: Call) -> None:
     raise RefusedError("lists are made and deleted by the list manager; use mlmmjadmin")
 
 
-def _require(call: Call) -> None:
-    """Raise RefusedError for a list whose members are in the directory: that is ``maillist``."""
-    if call.store.lists.get(call.path["mail"]).kind != _MANAGED:
+def _require(call: Call) -> MailingList:
+    """Return the list. Raises RefusedError for one whose members are in the directory: that is ``maillist``."""
+    found = call.store.lists.get(call.path["mail"])
+    if found.kind != _MANAGED:
         raise RefusedError("NO_SUCH_ACCOUNT")
+    return found

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from mailstore.errors import NotFound
-from mailstore.model import Account, Admin
+from mailstore.model import Account, Admin, Alias, Domain, MailingList
 from mailstore_http.iredadmin.parameters import Call
 
 __all__ = ["account", "admin", "alias", "domain", "mailing_list"]
@@ -20,18 +20,16 @@ _SETTINGS = "accountSetting"
 _GROUPS = "memberOfGroup"
 
 
-def domain(call: Call, name: str) -> dict[str, Any]:
+def domain(call: Call, found: Domain) -> dict[str, Any]:
     """Return the profile of a domain; ``mailboxes``, ``aliases`` and ``maillists`` are limits."""
-    found = call.store.domains.get(name)
     shown = _plain(call.store.record("domain", found.domain))
     shown["catchall"] = list(found.catch_all)
     shown["num_existing_users"] = call.store.accounts.count(domain=found.domain)
     return shown
 
 
-def account(call: Call, address: str) -> dict[str, Any]:
+def account(call: Call, found: Account) -> dict[str, Any]:
     """Return the profile of a mail user."""
-    found = call.store.accounts.get(address)
     shown = _plain(call.store.record("account", found.address))
     shown["stored_bytes"] = found.usage.bytes if found.usage else 0
     shown["stored_messages"] = found.usage.messages if found.usage else 0
@@ -44,24 +42,21 @@ def account(call: Call, address: str) -> dict[str, Any]:
     return shown
 
 
-def admin(call: Call, address: str) -> dict[str, Any]:
+def admin(call: Call, found: Admin) -> dict[str, Any]:
     """Return the profile of an admin of either kind."""
-    found = call.store.admins.get(address)
     shown = _plain(call.store.record("admin", found.address))
     shown["isglobaladmin"] = int(found.global_admin)
     shown["managed_domains"] = list(found.domains)
     return shown
 
 
-def alias(call: Call, address: str) -> dict[str, Any]:
+def alias(call: Call, found: Alias) -> dict[str, Any]:
     """Return the profile of a mail alias."""
-    found = call.store.aliases.get(address)
     return {**_plain(call.store.record("alias", found.address)), "members": list(found.members)}
 
 
-def mailing_list(call: Call, address: str) -> dict[str, Any]:
+def mailing_list(call: Call, found: MailingList) -> dict[str, Any]:
     """Return the profile of a mailing list."""
-    found = call.store.lists.get(address)
     return {**_plain(call.store.record("list", found.address)), "members": list(found.members)}
 
 
