@@ -19,9 +19,9 @@ __all__ = ["READING", "Call", "Passing", "around"]
 _Store = TypeVar("_Store", bound=Store)
 
 READING = frozenset({
-    "address_of", "archived", "check", "claim", "close", "count", "domains", "effective", "exists", "get", "homes", "ldif",
-    "linked", "list", "login", "may", "name_of", "note_failure", "page", "password_hash", "places", "record", "rights",
-    "schema_report", "spf_domains", "take_notices", "tree", "verify_password", "view",
+    "address_of", "archived", "automatic", "check", "claim", "close", "count", "domains", "effective", "exists", "get",
+    "homes", "ldif", "linked", "list", "login", "may", "name_of", "note_failure", "page", "password_hash", "places",
+    "record", "rights", "schema_report", "spf_domains", "take_notices", "tree", "verify_password", "view",
 })  # fmt: skip
 """The methods of stores and their collections that change nothing that anybody asked for; all others are changes."""
 
@@ -116,6 +116,11 @@ class _Around(_Within):
 
     def acting_as(self, admin: str) -> Any:
         return _Around(self._store.acting_as(admin), self._passing.acting_as(admin))
+
+    def acting_as_tenant(self, tenant_id: int) -> Any:
+        """Of AfterLogic: a tenant is no admin, so whoever asks stays who it was."""
+        store: Any = self._store
+        return _Around(store.acting_as_tenant(tenant_id), self._passing)
 
     def unrestricted(self) -> Any:
         return _Around(self._store.unrestricted(), self._passing)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from mailstore.audit.sinks import Sink, sink_of
 from mailstore.errors import MailstoreError, Refused
-from mailstore.model import Edit
+from mailstore.model import UNSET, Edit
 from mailstore.records import plain_value
 
 __all__ = ["Change", "Result", "Trail", "Who", "result_of"]
@@ -107,4 +107,9 @@ def _shown(value: Any) -> Any:
         many = [_shown(each) for each in list(value)[:_MOST]]
         return many if len(value) <= _MOST else [*many, f"... ({len(value)} in all)"]
     plain = plain_value(value)
-    return plain if isinstance(plain, bool | int | float | None | dict) else str(plain)
+    if isinstance(plain, Mapping) and is_dataclass(value):  # settings of one product, passwords perhaps among them
+        given = {each.name: getattr(value, each.name) for each in fields(value)}
+        return _without_secrets({name: each for name, each in given.items() if each not in (None, UNSET)})
+    if isinstance(plain, bool | int | float | None):
+        return plain
+    return _shown(plain) if isinstance(plain, str | Mapping | Collection) else str(plain)

@@ -83,4 +83,4 @@ def running(directory: Path, config: str) -> Iterator[InProcess]:
         yield found
     finally:
         stores.close()
-    assert found.events("internal error") == []
+    assert found.events("internal error") == [], found.events("internal error")

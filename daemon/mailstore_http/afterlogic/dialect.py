@@ -20,12 +20,12 @@ from mailstore.sql.afterlogic.rest_errors import (
     UnknownMethod,
     code_of,
 )
-from mailstore_http.afterlogic.calls import CALLS, TOKEN, Method
+from mailstore_http.afterlogic.calls import CALLS, TOKEN
 from mailstore_http.afterlogic.parameters import Call, Parameters
 from mailstore_http.failures import FailedLogins, printable
 from mailstore_http.messages import Answer, Request, UnreadableError
 from mailstore_http.settings import DialectSettings
-from mailstore_http.stores import Stores
+from mailstore_http.stores import Stores, asking
 
 if TYPE_CHECKING:
     from mailstore.sql.afterlogic.store import AfterLogicStore
@@ -86,7 +86,7 @@ class AfterLogic:
         except UnreadableError:
             return _failure(method, InvalidParameters.code)
         try:
-            return self._token(request, given) if method == TOKEN else self._call(method, CALLS[method], given)
+            return self._token(request, given) if method == TOKEN else self._call(request, method, given)
         except MailstoreError as error:
             return self._failed(method, error)
 
@@ -110,10 +110,12 @@ class AfterLogic:
         self._failures.succeeded(request.client, login)
         return _success(TOKEN, token, login)
 
-    def _call(self, name: str, method: Method, given: Parameters) -> Answer:
-        store = self._store
+    def _call(self, request: Request, name: str, given: Parameters) -> Answer:
+        method = CALLS[name]
         try:
-            grant = store.rest.check(given.token())
+            grant = self._store.rest.check(given.token())
+            asking(request.client, request.id, grant.login)
+            store = self._store
             store = store.acting_as_tenant(grant.tenant_id) if grant.tenant_id else store
         except (InvalidToken, TokenExpired) as error:
             return _failure(name, error.code)

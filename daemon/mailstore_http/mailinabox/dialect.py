@@ -20,7 +20,7 @@ from mailstore_http.mailinabox.sentences import RefusedError
 from mailstore_http.messages import Answer, Request
 from mailstore_http.sessions import Session, Sessions
 from mailstore_http.settings import DialectSettings
-from mailstore_http.stores import Stores
+from mailstore_http.stores import Stores, asking
 
 if TYPE_CHECKING:
     from mailstore.sql.mailinabox.store import MailInABoxStore
@@ -213,6 +213,7 @@ class MailInABox:
             admin = self._admin(request)
         except _NobodyError as error:
             return self._unauthorized(request, str(error))
+        asking(request.client, request.id, admin)
         try:
             store = self._store if admin == _BOX else self._store.acting_as(admin)
         except NotFound:  # somebody took the right away this moment
