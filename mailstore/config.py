@@ -126,6 +126,13 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     home_owner: Annotated[
         str, Meta(description="user:group (names or numbers) that homes must belong to. Default: owner of the root.")
     ] = ""
+    identity: Annotated[
+        str,
+        Meta(
+            description="A name of your own for the store, the same on all hosts. Default: what its server says of itself, "
+            "so that a copy is another store. Give one where servers are replaced or renamed, as in containers."
+        ),
+    ] = ""
     layout: Annotated[LayoutConfig, Meta(description="How the path of a new home is made.")] = LayoutConfig()
     password_scheme: Annotated[
         str,

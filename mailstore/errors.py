@@ -164,9 +164,14 @@ class StoreUnavailable(StoreError):
 
 
 class Conflict(StoreError):
-    """Somebody else changed the same rows at the same time; the operation was rolled back."""
+    """Somebody else changed the same rows at the same time; the operation was rolled back.
+
+    ``repeatable`` tells that a whole operation lost against another node of a cluster, and had done nothing outside of the
+    database; the library has tried it twice then.
+    """
 
     temporary = True
+    repeatable = False
 
 
 class StoreDenied(StoreError):

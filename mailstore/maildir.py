@@ -26,6 +26,7 @@ from mailstore.disk import dirfd
 from mailstore.disk.dirfd import Removed
 from mailstore.disk.errors import reporting, tell
 from mailstore.disk.layout import normal_home
+from mailstore.disk.marks import MARK, Mark, read_mark, write_mark
 from mailstore.disk.mounts import mounts_below
 from mailstore.disk.search import MAILDIR_PARTS, OWN, TRASH, homes_below
 from mailstore.errors import ConfigurationError, HomeError, HomeExists, HomeRefused, InvalidValue
@@ -357,9 +358,24 @@ class Homes:
                 continue
             yield from (entry for entry in entries if entry.key.startswith(key_prefix))
 
-    def find_trashed(self, key: str, home: str) -> list[Trashed]:
-        """The entries that were set aside under exactly this ``key``, in the trash of the root that ``home`` is in."""
-        return [entry for entry in self._entries(self._locate(home).root) if entry.key == key]
+    def find_trashed(self, ending: str, home: str) -> list[Trashed]:
+        """The entries whose key ends with ``ending``, in the trash of the root that ``home`` is in."""
+        return [entry for entry in self._entries(self._locate(home).root) if entry.key.endswith(ending)]
+
+    def mark(self, root: str) -> Mark | None:
+        """The mark of a root, which tells who purges it; None if nobody has marked it. `HomeRefused` for what is none."""
+        with reporting("cannot read the mark of", root), self._root(root) as fd:
+            try:
+                return read_mark(fd)
+            except ValueError as error:
+                raise HomeRefused(
+                    f"{root}/{MARK} is no mark of mailstore ({error}); look at it", subject=root
+                ) from error
+
+    def set_mark(self, root: str, mark: Mark, *, replace: bool = False) -> bool:
+        """Mark a root; False if it is marked already and ``replace`` is not set."""
+        with reporting("cannot mark", root), self._root(root) as fd:
+            return write_mark(fd, mark, replace=replace)
 
     def _entries(self, root: str) -> list[Trashed]:
         with reporting("cannot list the trash of", root), self._root(root) as fd:

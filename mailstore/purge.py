@@ -19,14 +19,22 @@ from itertools import chain, takewhile
 from typing import Literal
 
 from mailstore.disk.neighbours import Neighbours, Place, places_at, spelt
-from mailstore.errors import ConfigurationError, HomeError, InvalidValue, MailstoreError, NotFound
+from mailstore.errors import (
+    Conflict,
+    HomeError,
+    InvalidValue,
+    MailstoreError,
+    NotFound,
+)
 from mailstore.maildir import Homes, Trashed
 from mailstore.model import DeletedMailbox, Usage
+from mailstore.roots import Roots, homes_of
 from mailstore.store import Claim, Store
 
 __all__ = ["Outcome", "find_mail", "purge_due", "take_from_trash", "trash_key"]
 
 _BATCH = 100
+_TRIES = 10
 
 Action = Literal["purged", "absent", "trashed", "kept", "elsewhere", "would purge"]
 
@@ -64,25 +72,30 @@ def trash_key(store_key: str, record: DeletedMailbox) -> str:
     The id alone would not do: some databases give it away again once the record is deleted. The home has a mark of its own,
     so that whoever lives there can be found when the record is gone.
     """
-    return f"{store_key}-{_mark(spelt(record.home))}-{_mark(str(record.deleted))}-{record.id}"
+    return f"{store_key}{_ending(record)}"
 
 
-def _mark(text: str) -> str:
+def _ending(record: DeletedMailbox) -> str:
+    """Return what the key has of the record, whichever name the store had when its home was set aside."""
+    return f"-{_digest(spelt(record.home))}-{_digest(str(record.deleted))}-{record.id}"
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def take_from_trash(homes: Homes, store_key: str, record: DeletedMailbox) -> bool:
+def take_from_trash(homes: Homes, record: DeletedMailbox) -> bool:
     """Put a home back that an interrupted purge has left in the trash. Returns whether it was there.
 
     Raises HomeRefused if something else is in its place, HomeError.
     """
-    trashed = homes.find_trashed(trash_key(store_key, record), record.home)
+    trashed = homes.find_trashed(_ending(record), record.home)
     if trashed:
         homes.put_back(trashed[-1], record.home)
     return bool(trashed)
 
 
-def find_mail(homes: Homes | None, store_key: str, record: DeletedMailbox) -> None:
+def find_mail(homes: Homes | None, record: DeletedMailbox) -> None:
     """Make sure that the home of a record is there, for a restore, unless it is on another host, or not ours.
 
     Raises HomeError if the mail is gone.
@@ -90,7 +103,7 @@ def find_mail(homes: Homes | None, store_key: str, record: DeletedMailbox) -> No
     if homes is None or homes.root_of(record.home) is None:
         return
     # The trash first: an empty directory at the old place, whoever made it, must not pass for the mail.
-    if not take_from_trash(homes, store_key, record) and not homes.exists(record.home):
+    if not take_from_trash(homes, record) and not homes.exists(record.home):
         raise HomeError(
             f"the mail of {record.address} is gone: there is no {record.home}; create the account anew",
             subject=record.home,
@@ -117,10 +130,9 @@ def purge_due(
     Yields an `Outcome` for each mailbox when it is done with. Raises ConfigurationError for a store opened without
     `homes`, and StoreError.
     """
-    if store.homes is None:
-        raise ConfigurationError("the store was opened without homes; say below which directories the mailboxes lie")
+    homes = homes_of(store)
     day = today or datetime.now(UTC).date()
-    run = _Run(store, store.homes, day, stop or (lambda: False), progress)
+    run = _Run(store, homes, day, stop or (lambda: False), progress)
     yield from run.preview() if dry_run else run.purge()
 
 
@@ -140,12 +152,15 @@ class _Run:
         self._progress = progress
         # What an acting admin may not see is as alive, and as much kept, as the rest.
         self._whole = store.unrestricted()
+        self._roots = Roots(store, homes)
         self._told: set[int] = set()
 
     # --- a dry run
 
     def preview(self) -> Iterator[Outcome]:
         """Tell what `purge` would do."""
+        for root, reason in self._roots.look().items():
+            yield Outcome(root, "kept", None, reason)
         left, unreadable = self._left()
         yield from unreadable
         wanted = self._wanted(left)
@@ -166,13 +181,15 @@ class _Run:
         try:
             if not record.home:
                 return Outcome(record.home, "absent", record)
-            if self._homes.root_of(record.home) is None:
+            root = self._homes.root_of(record.home)
+            if root is None:
                 return Outcome(record.home, "elsewhere", record)
+            reason = self._roots.foreign.get(root, reason)
             if reason is not None:
                 return Outcome(record.home, "kept", record, reason)
             if self._homes.check_removable(record.home):
                 return self._measured(record)
-            trashed = self._homes.find_trashed(trash_key(self._store.key, record), record.home)
+            trashed = self._homes.find_trashed(_ending(record), record.home)
         except (HomeError, InvalidValue) as error:
             return Outcome(record.home, "kept", record, str(error))
         return self._previewed_trash(trashed[-1], record) if trashed else Outcome(record.home, "absent", record)
@@ -197,9 +214,19 @@ class _Run:
     def purge(self) -> Iterator[Outcome]:
         """Finish what earlier runs left, then work through the due records in batches."""
         yield from self._finish_earlier_runs()
-        after = 0
+        after = tries = 0
         while not self._stop():
-            outcomes, trashed, last = self._set_aside_batch(after)
+            if not self._roots.ours():
+                break
+            try:
+                outcomes, trashed, last = self._set_aside_batch(after)
+            except Conflict:
+                # On another node of a cluster somebody was faster, with one of these records: their homes are back.
+                tries += 1
+                if tries > _TRIES:
+                    raise
+                yield from self._finish_earlier_runs()
+                continue
             yield from outcomes
             yield from self._unlink_all(trashed)
             if last is None:
@@ -208,6 +235,8 @@ class _Run:
         yield from self._elsewhere()
 
     def _finish_earlier_runs(self) -> Iterator[Outcome]:
+        for root, reason in self._roots.look().items():
+            yield Outcome(root, "kept", None, reason)
         left, unreadable = self._left()
         yield from unreadable  # such a root stops none of the others
         wanted = self._wanted(left)
@@ -221,16 +250,16 @@ class _Run:
         With a record its move was not committed, or another process is about to.
         """
         unreadable: list[HomeError] = []
-        trashed = self._homes.trashed(f"{self._store.key}-", on_error=unreadable.append)
-        left = {entry: self._record_of(entry) for entry in trashed}
+        trashed = self._homes.trashed(on_error=unreadable.append)
+        left = {entry: self._record_of(entry) for entry in trashed if self._roots.has(entry)}
         return left, [Outcome(error.subject or "", "kept", None, str(error)) for error in unreadable]
 
     def _record_of(self, entry: Trashed) -> DeletedMailbox | None:
         try:
             record = self._whole.deleted.get(int(entry.key.rpartition("-")[2]))
-        except NotFound:
+        except (NotFound, ValueError):
             return None
-        return record if trash_key(self._store.key, record) == entry.key else None
+        return record if entry.key.endswith(_ending(record)) else None
 
     def _wanted(self, entries: Mapping[Trashed, DeletedMailbox | None]) -> dict[Trashed, Place]:
         """Return those entries that came from where somebody lives, or something is kept, with who and the old path.
@@ -251,7 +280,7 @@ class _Run:
         }
         for place in chain(self._live(), self._whole.deleted.places()):
             for path in takewhile(self._is_below_a_root, places_at(spelt(place.home))):
-                for entry in by_mark.get(_mark(path), ()):
+                for entry in by_mark.get(_digest(path), ()):
                     if entries[entry] is None or place.id is None:
                         found[entry] = Place(path, place.address, place.id)
         return found
@@ -277,7 +306,7 @@ class _Run:
         trashed: dict[Trashed, DeletedMailbox] = {}
         stranded: list[str] = []
         try:
-            with self._store.deleted.claim(self._day, limit=_BATCH, after=after, below=self._homes.roots) as claim:
+            with self._store.deleted.claim(self._day, limit=_BATCH, after=after, below=self._roots.ours()) as claim:
                 last = claim.records[-1].id if claim.records else None
                 hand, not_in_hand = self._gather(claim)
                 reasons = self._reasons(hand, not_in_hand)
@@ -328,12 +357,18 @@ class _Run:
         if not record.home:  # iRedAdmin records even what has no mailbox, a catch-all among others
             claim.forget(record)
             return ()
-        key = trash_key(self._store.key, record)
-        entry = self._homes.set_aside(record.home, key)
+        self._roots.require(record.home)
+        entries: list[Trashed] = []
+        entry = self._homes.set_aside(record.home, trash_key(self._store.key, record))
         if entry is not None:
             claim.on_failure(lambda: self._put_back(entry, record, stranded))
-        # Nothing there: an earlier run may have been killed between the rename and the commit.
-        entries = [entry] if entry else self._homes.find_trashed(key, record.home)
+            entries = [entry]
+        else:
+            # An earlier run may have been killed between the rename and the commit; so may one on another node of a cluster,
+            # where it has the same record in hand, or it has just put the home back.
+            entries = self._homes.find_trashed(_ending(record), record.home)
+            if not entries and self._homes.exists(record.home):
+                return self._set_aside(claim, record, stranded)
         claim.forget(record)
         return entries
 
@@ -348,22 +383,21 @@ class _Run:
         for entry, record in trashed:
             if self._stop():
                 return
-            home = record.home if record else entry.path
             try:
-                gone = self._homes.unlink(self._found_again(entry, record), progress=self._progress)
+                yield self._unlink(entry, record)
             except HomeError as error:
-                yield Outcome(home, "trashed", record, str(error))
-            else:
-                yield Outcome(home, "purged", record, files=gone.files, bytes=gone.bytes)
+                yield Outcome(record.home if record else entry.path, "trashed", record, str(error))
 
-    def _found_again(self, entry: Trashed, record: DeletedMailbox | None) -> Trashed:
-        """Return where a home is whose record is forgotten for good.
-
-        On another node of a cluster a restore may have taken it out of the trash, before that record made it fail.
-        """
-        if record is None or self._homes.is_trashed(entry):
-            return entry
-        return self._homes.set_aside(record.home, entry.key) or entry
+    def _unlink(self, entry: Trashed, record: DeletedMailbox | None) -> Outcome:
+        if record is not None and not self._homes.is_trashed(entry):
+            # On another node of a cluster a restore may have taken it out, which this purge has made fail then.
+            again = self._homes.set_aside(record.home, entry.key)
+            if again is not None:
+                entry = again
+                for place in self._wanted({entry: None}).values():
+                    return self._return(entry, place, record)
+        gone = self._homes.unlink(entry, progress=self._progress)
+        return Outcome(record.home if record else entry.path, "purged", record, files=gone.files, bytes=gone.bytes)
 
     def _elsewhere(self) -> Iterator[Outcome]:
         for record in self._store.deleted.list(due=self._day):

@@ -95,6 +95,7 @@ EXAMPLES: Mapping[str, str] = {
     "deleted reschedule": "deleted reschedule 17 --keep-days 90",
     "deleted archived": "deleted archived --domain example.com",
     "purge": "purge --dry-run",
+    "adopt": "adopt --yes",
     "check": "check --format json",
     "schema check": "schema check --url iredmail+mysql://vmailadmin@127.0.0.1/vmail",
     "schema create": "schema create --print",

@@ -34,6 +34,7 @@ NOUNS = (
     "access-list",
     "deleted",
     "purge",
+    "adopt",
     "check",
     "schema",
     "dump",

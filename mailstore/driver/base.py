@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from mailstore.config import StoreConfig
@@ -13,7 +13,7 @@ from mailstore.maildir import Homes
 from mailstore.model import Finding
 from mailstore.store import Store
 
-__all__ = ["Driver", "Keyed", "Shared", "homes_of"]
+__all__ = ["Driver", "Keyed", "Shared", "homes_of", "short"]
 
 
 class Shared(Protocol):
@@ -31,21 +31,40 @@ class Shared(Protocol):
     def key(self) -> str: ...
 
     @property
+    def former_keys(self) -> Sequence[str]: ...
+
+    @property
     def homes(self) -> Homes | None: ...
 
 
-class _Named(Protocol):
+class _Known(Protocol):
+    @property
+    def config(self) -> StoreConfig: ...
+
     @property
     def name(self) -> str: ...
 
+    @property
+    def identity(self) -> str: ...
+
 
 class Keyed:
-    """A context whose key follows from the name of the store, which is its URL without secrets."""
+    """A context whose key follows from what the store is, not from how it is reached."""
 
     @property
-    def key(self: _Named) -> str:
-        """A short name of the store, for the trash of its purges."""
-        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
+    def key(self: _Known) -> str:
+        """A short name of the store, for the trash of its purges and the marks of its roots."""
+        return short(self.config.identity or self.identity)
+
+    @property
+    def former_keys(self: _Known) -> Sequence[str]:
+        """What early versions made of the URL."""
+        return (short(self.name),)
+
+
+def short(identity: str) -> str:
+    """Return the key of an identity."""
+    return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def homes_of(config: StoreConfig) -> Homes | None:
@@ -72,6 +91,10 @@ class Driver(Store, Generic[_Context]):
     @property
     def key(self) -> str:
         return self._context.key
+
+    @property
+    def former_keys(self) -> Sequence[str]:
+        return self._context.former_keys
 
     @property
     def homes(self) -> Homes | None:

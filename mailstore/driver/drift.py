@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mailstore.errors import HomeError, InvalidValue
 from mailstore.maildir import Homes
 from mailstore.model import Capability, DeletedMailbox, Finding
+from mailstore.roots import Roots
 from mailstore.store import Store
 
 __all__ = ["check_homes"]
@@ -17,6 +18,8 @@ def check_homes(store: Store, homes: Homes, *, folder: str | None = None) -> Ite
 
     Keeps the paths of all homes in memory, about 150 bytes for each account.
     """
+    for root, reason in Roots(store, homes).look().items():
+        yield Finding("root-of-another", root, reason)
     known: dict[str, str] = {}
     for address, home in store.accounts.homes():
         if home in known:

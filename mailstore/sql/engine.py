@@ -13,14 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from mailstore.driver.forks import in_children
-from mailstore.errors import ConfigurationError, StoreDenied, StoreError, StoreUnavailable
+from mailstore.errors import ConfigurationError, Conflict, StoreDenied, StoreError, StoreUnavailable
 from mailstore.model import Finding
+from mailstore.sql.cluster import count_locks, is_cluster, lock_everywhere
 from mailstore.sql.failures import translated
+from mailstore.sql.identity import identity_of
 from mailstore.sql.inherited import OpenConnections
 from mailstore.sql.lenient import read_leniently
 from mailstore.sql.live import ask_for_writing
@@ -151,6 +154,12 @@ class Database:
             if current is not None and context.connection is current.connection:
                 current.noticed(context.original_exception)
 
+    @cached_property
+    def identity(self) -> str:
+        """What this database is, however it is reached; see `mailstore.sql.identity`."""
+        with translated(), self._lent() as connection:
+            return identity_of(connection, self.kind)
+
     def forbid_writing(self, obstacle: StoreError | None, *, tried: str) -> None:
         """Let every transaction be refused with this error before it begins; None allows them.
 
@@ -226,6 +235,7 @@ class Database:
         if current is not None:
             try:
                 with translated(subject), self._nested(current):
+                    self._lock_everywhere(current, subject)
                     yield current
             except StoreError as error:
                 if current.is_ours and current.is_lost:
@@ -235,12 +245,21 @@ class Database:
         transaction: Transaction | None = None
         try:
             with translated(subject), self._outermost() as transaction:
+                self._lock_everywhere(transaction, subject)
                 yield transaction
         except StoreError as error:
             if transaction is not None and transaction.in_doubt:
                 error.state = _IN_DOUBT
+            elif isinstance(error, Conflict) and transaction is not None:
+                error.repeatable = is_cluster(transaction.connection) and not transaction.reached_outside
             raise
         transaction.run_afterwards()
+
+    @staticmethod
+    def _lock_everywhere(transaction: Transaction, subject: str | None) -> None:
+        """On a cluster, let everything that is done in one domain be done by one at a time."""
+        if subject and " " not in subject and is_cluster(transaction.connection):
+            lock_everywhere(transaction.connection, [subject.rpartition("@")[2]])
 
     def let_join(self, other: Database, subject: str) -> None:
         """Let this thread's running transaction, if there is one, take in a transaction of another database."""
@@ -363,6 +382,8 @@ class Database:
             parameters = {"name": f"mailstore.{name}", "seconds": LOCK_SECONDS}
             if not transaction.execute(text("SELECT GET_LOCK(:name, :seconds)"), parameters).scalar():
                 raise StoreUnavailable(f"somebody else has held the lock {name!r} for {LOCK_SECONDS} s; try again")
+            if is_cluster(transaction.connection):
+                lock_everywhere(transaction.connection, [f"lock {name}"])
             release = text("SELECT RELEASE_LOCK(:name)")
             connection = transaction.connection
             transaction.at_end(lambda: connection.execute(release, {"name": f"mailstore.{name}"}).close())
@@ -393,6 +414,8 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
         engine.dialect.use_insertmanyvalues_wo_returning = True
         _note_order(engine)
     read_leniently(engine, kind)
+    if kind == "mysql":
+        count_locks(engine)
     if kind == "sqlite":
         _begin_explicitly(engine)
     else:

@@ -40,7 +40,8 @@ class Joining(Protocol):
 class Transaction:
     """A running transaction: its connection, and what must be undone outside the database if it fails.
 
-    ``in_doubt`` tells that its connection broke during the commit, so that nobody knows if it took place.
+    ``in_doubt`` tells that its connection broke during the commit, so that nobody knows if it took place;
+    ``reached_outside`` that something was done outside of the database.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -52,14 +53,19 @@ class Transaction:
         self._last_error: BaseException | None = None
         self._all = [self]
         self._undo: list[Callable[[], None]] = []
+        self.reached_outside = False
         self._at_end: list[Callable[[], None]] = []
         self._afterwards: list[Callable[[], None]] = []
         self._joined: set[Joining] = set()
         self._companions = ExitStack()
 
-    def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if the transaction (or the operation in it that registers this) does not come about."""
+    def on_rollback(self, undo: Callable[[], None], *, outside: bool = True) -> None:
+        """Call `undo` if the transaction (or the operation in it that registers this) does not come about.
+
+        `outside` tells that it takes back what others may have seen meanwhile, on a disk or in another database.
+        """
         self._undo.append(undo)
+        self.reached_outside |= outside
 
     def at_end(self, action: Callable[[], None]) -> None:
         """Call `action` when the outermost transaction has ended, either way, while its connection is still open."""
@@ -68,7 +74,7 @@ class Transaction:
     def afterwards(self, action: Callable[[], None]) -> None:
         """Call `action` when the outermost transaction is committed and over, if the operation in hand comes about."""
         self._afterwards.append(action)
-        self.on_rollback(lambda: self._afterwards.remove(action))
+        self.on_rollback(lambda: self._afterwards.remove(action), outside=False)
 
     def run_afterwards(self) -> None:
         """Run what `afterwards` collected, to the end; what failed is raised then."""

@@ -50,7 +50,15 @@ class Store(ABC):
     @property
     @abstractmethod
     def key(self) -> str:
-        """A short name (``a-z0-9``) that is the same for every process that opens this database by the same URL."""
+        """A short name (``a-z0-9``) that is the same for all who open this store, by whatever host, socket or account.
+
+        A copy of the store elsewhere has another one. The option ``identity`` settles it where servers change their names.
+        """
+
+    @property
+    def former_keys(self) -> Sequence[str]:
+        """The keys that early versions gave this store when it is opened by this URL: trash of theirs is its."""
+        return ()
 
     @property
     @abstractmethod

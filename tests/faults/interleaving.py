@@ -169,9 +169,9 @@ class Interleaving:
 
 
 def interleaved(
-    prepare: Callable[[], tuple[Store, Callable[[], object]]], *, commit: Commit = Commit.DONE
+    prepare: Callable[[], tuple[Store, Callable[[], object]]], *, commit: Commit = Commit.DONE, stride: int = 1
 ) -> Iterator[Interleaving]:
-    """Iterate over all purges in which the action that `prepare` returns is done at another step."""
+    """Iterate over all purges in which the action that `prepare` returns is done at another step, or a part of them."""
     at = 1
     while True:
         store, action = prepare()
@@ -181,7 +181,7 @@ def interleaved(
         assert purge.done_at is not None
         if purge.done_at == purge.steps:
             return
-        at = purge.done_at + 1  # at the steps between it was in vain: the same purge would follow
+        at = purge.done_at + stride  # at the steps between it was in vain: the same purge would follow
 
 
 def found_below(root: Path) -> set[str]:

@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import insert
 
 from mailstore import MailstoreError
-from mailstore.maildir import TRASH
 from mailstore.passwords import hash_password
 from mailstore.purge import purge_due
 from mailstore.sql.iredmail.accounts import collection
@@ -131,7 +130,7 @@ def require_nothing_lost(world: World, purge: Interleaving, *, by_hand: bool = F
         assert BOBS in found_below(Path(world.home)), f"not put back at {about}"
     if not world.lives():
         assert BOBS not in found_below(world.rig.root), f"left behind at {about}"
-    assert not list((world.rig.root / TRASH).glob("*")), about
+    assert not list(store.homes.trashed()), about
 
 
 def check(world: World, action: Callable[[World], object], commits: tuple[Commit, ...], **options: bool) -> None:

@@ -4,7 +4,7 @@
 # services are not started now; systemd keeps them enabled, so they would start at the next boot.
 set -eu
 
-PACKAGES="mariadb-server postgresql slapd ldap-utils openssl
+PACKAGES="mariadb-server galera-4 rsync iproute2 postgresql slapd ldap-utils openssl
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
     dovecot-mysql dovecot-pgsql dovecot-sqlite dovecot-ldap
     postfix postfix-mysql postfix-pgsql postfix-sqlite postfix-ldap

@@ -57,6 +57,11 @@ class Context(Keyed):
     notices: Notices = field(default_factory=Notices)
 
     @property
+    def identity(self) -> str:
+        """What the tree is, whichever server answers for it."""
+        return self.companion.identity
+
+    @property
     def deleted_by(self) -> str:
         """Who is recorded as having deleted something."""
         return self.actor.address if self.actor else ""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from urllib.parse import unquote, urlsplit
 
 from mailstore.config import StoreConfig
+from mailstore.driver.base import short
 from mailstore.errors import ConfigurationError
+from mailstore.ldap.connection import Directory
 from mailstore.ldap.endpoint import Endpoint
 from mailstore.ldap.iredmail.places import Places
 from mailstore.ldap.iredmail.records_database import Companion
 from mailstore.ldap.names import parse_dn
 from mailstore.registry import resolve_companion_password
 
-__all__ = ["companion_of", "endpoint_of", "places_of", "shown"]
+__all__ = ["companion_of", "endpoint_of", "identity_of", "places_of", "shown"]
+
+_NUMBER = "entryUUID"
+"""What an entry keeps on all providers, and for ever."""
 
 
 def endpoint_of(config: StoreConfig, password: str | None) -> Endpoint:
@@ -43,10 +47,17 @@ def places_of(config: StoreConfig) -> Places:
     return Places(parse_dn(suffix))
 
 
-def companion_of(config: StoreConfig) -> Companion:
+def identity_of(config: StoreConfig, directory: Directory) -> str:
+    """Return what a tree is, whichever server answers for it; the URL where that is not to be seen."""
+    places = places_of(config)
+    top = directory.read(places.domains, (_NUMBER,))
+    return f"ldap {places.domains} {top.first(_NUMBER)}" if top is not None and top.has(_NUMBER) else shown(config.url)
+
+
+def companion_of(config: StoreConfig, directory: Directory) -> Companion:
     """Return the SQL database that belongs to a directory."""
-    key = hashlib.sha256(shown(config.url).encode()).hexdigest()[:12]
-    return Companion(config, key, resolve_companion_password(config, "retention"))
+    password = resolve_companion_password(config, "retention")
+    return Companion(config, lambda: identity_of(config, directory), short(shown(config.url)), password)
 
 
 def shown(url: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Column, MetaData, Table, delete, insert, or_, select
 
 from mailstore.address import domain_part
 from mailstore.config import StoreConfig
+from mailstore.driver.base import short
 from mailstore.driver.iredmail.units import from_seconds
 from mailstore.errors import ConfigurationError, SchemaMismatch
 from mailstore.model import LastLogin, Usage
@@ -42,10 +43,23 @@ _KNOWN = frozenset({_RECORDS, _BESIDE, _OWN_RECORDS, *_ADDRESSES})
 class Companion:
     """One such database."""
 
-    def __init__(self, config: StoreConfig, key: str, password: str | None) -> None:
+    def __init__(self, config: StoreConfig, identify: Callable[[], str], former_key: str, password: str | None) -> None:
+        """Prepare for connecting.
+
+        Parameters
+        ----------
+        identify: returns what the directory is, however it is reached; a file is named after that.
+        former_key: what early versions named it after.
+        """
         self._config = config
-        self._key = key
+        self._identify = identify
+        self._former_key = former_key
         self._password = password
+
+    @cached_property
+    def identity(self) -> str:
+        """What the directory is."""
+        return self._config.identity or self._identify()
 
     @cached_property
     def db(self) -> Database:
@@ -53,7 +67,7 @@ class Companion:
         url = self._url()
         if url.get_backend_name() != "sqlite":
             return open_server(url.get_backend_name(), url, None)
-        _prepare_file(Path(url.database or ""))
+        _prepare_file(Path(url.database or ""), None if self._config.retention else _file(self._former_key))
         database = Database(url)
         try:
             _create_tables(database)
@@ -162,7 +176,7 @@ class Companion:
 
     def _url(self) -> URL:
         if not self._config.retention:
-            return URL.create(DRIVERS["sqlite"], database=str(_DIRECTORY / f"deleted-{self._key}.db"))
+            return URL.create(DRIVERS["sqlite"], database=str(_file(short(self.identity))))
         kind, _, rest = self._config.retention.partition(":")
         if kind not in DRIVERS:
             raise ConfigurationError(f"retention: use {', '.join(f'{name}://' for name in DRIVERS)}")
@@ -184,9 +198,15 @@ def _rename(tx: Transaction, table: Table, column: Column[Any], old: str, new: s
     tx.execute(update(table).where(column == old).values(values))
 
 
-def _prepare_file(path: Path) -> None:
-    """Make an SQLite file that only its owner can read: it holds password hashes."""
+def _file(key: str) -> Path:
+    return _DIRECTORY / f"deleted-{key}.db"
+
+
+def _prepare_file(path: Path, former: Path | None) -> None:
+    """Make an SQLite file that only its owner can read: it holds password hashes. One of a former name gets the new one."""
     try:
+        if former is not None and former.exists() and not path.exists():
+            former.rename(path)
         path.touch(mode=0o600, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(

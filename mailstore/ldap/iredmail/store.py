@@ -79,7 +79,7 @@ def open_store(config: StoreConfig, password: str | None) -> IRedMailDirectory:
     places = places_of(config)
     try:
         _require(directory, places)
-        companion = companion_of(config)
+        companion = companion_of(config, directory)
     except BaseException:
         directory.close()
         raise

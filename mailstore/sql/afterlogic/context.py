@@ -44,6 +44,11 @@ class Context(Keyed):
         domains = self.table("awm_domains").alias("own_domains").c
         return domain_id.in_(select(domains.id_domain).where(domains.id_tenant == self.tenant))
 
+    @property
+    def identity(self) -> str:
+        """What the database is, however it is reached."""
+        return self.db.identity
+
     def table(self, name: str) -> Table:
         """Return a table with the columns that the server has."""
         return self.schema[name]

@@ -162,7 +162,7 @@ class DomainRestoration:
         }
         self._refuse_taken([alias for some in aliases.values() for alias in some])
         for mailbox in self._mailboxes:
-            find_mail(self._context.homes, self._context.key, mailbox)
+            find_mail(self._context.homes, mailbox)
         self._insert_domain()
         self._insert_accounts()
         self._insert_belongings()

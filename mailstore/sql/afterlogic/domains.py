@@ -27,6 +27,7 @@ from mailstore.sql.afterlogic.rest_errors import TenantNotFound
 from mailstore.sql.afterlogic.settings import DOMAIN_COLUMNS, DomainSettings, columns_of
 from mailstore.sql.afterlogic.spelling import as_typed, canonical, spellings
 from mailstore.sql.afterlogic.tenants import TenantLimits, Tenants
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 
@@ -54,6 +55,7 @@ class DomainEntry:
     name: str
 
 
+@repeating
 class Domains(store.Domains):
     """See `mailstore.store.Domains`; ``settings`` is this store's own parameter."""
 

@@ -28,6 +28,7 @@ from mailstore.model import Edit, Names
 from mailstore.policies import DIRECTIONS, AccessList, AccessListFields, AccessVerdict, Direction, Level, direction_of
 from mailstore.sql.amavisd.tables import ListTable, Tables
 from mailstore.sql.amavisd.users import Users
+from mailstore.sql.cluster import repeating
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
@@ -39,6 +40,7 @@ _PAGE = 200
 _VERDICTS: Mapping[str, Literal["accept", "reject"]] = {"W": "accept", "B": "reject"}
 
 
+@repeating
 class AccessLists(store.AccessLists):
     """See `mailstore.store.AccessLists`."""
 

@@ -25,6 +25,7 @@ from mailstore.sql.amavisd.policy_columns import (
 )
 from mailstore.sql.amavisd.tables import Tables
 from mailstore.sql.amavisd.users import NO_POLICY, Users
+from mailstore.sql.cluster import repeating
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
@@ -35,6 +36,7 @@ _PAGE = 500
 _INHERITED: Mapping[str, None] = dict.fromkeys(SpamPolicyFields.__annotations__)
 
 
+@repeating
 class SpamPolicies(store.SpamPolicies):
     """See `mailstore.store.SpamPolicies`."""
 

@@ -56,6 +56,11 @@ class Context(Keyed):
     actor: Actor | None = None
 
     @property
+    def identity(self) -> str:
+        """What the database is, however it is reached."""
+        return self.db.identity
+
+    @property
     def options(self) -> AtmailConfig:
         """The options that only atmail has."""
         return self.config.atmail

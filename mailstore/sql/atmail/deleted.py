@@ -26,6 +26,7 @@ from mailstore.sql.atmail.homes import column_text
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.records import Retention
 from mailstore.sql.atmail.schema.units import to_local
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import SQLMailboxes
 from mailstore.sql.snapshots import Restored, unpacked
@@ -35,6 +36,7 @@ __all__ = ["DeletedMailboxes"]
 Row = Mapping[str, Any]
 
 
+@repeating
 class DeletedMailboxes(SQLMailboxes):
     """See `mailstore.store.DeletedMailboxes`."""
 
@@ -133,7 +135,7 @@ class _Restoration:
     def _check_home(self) -> None:
         """Make sure that the mail is there, and that nobody else's is, nor at, in or above it."""
         Retention(self._context).refuse_used_homes(self._tx, [self._record.home], restoring=self._record.id)
-        find_mail(self._context.homes, self._context.key, self._record)
+        find_mail(self._context.homes, self._record)
 
     def _fits(self, row: Row) -> bool:
         """Tell whether a row that led to the account may come back: nobody else has taken the name meanwhile.

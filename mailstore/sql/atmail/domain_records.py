@@ -180,7 +180,7 @@ class DomainRestoration:
         """Make sure that the mail of all accounts is there, and that nobody else's is, nor at, in or above it."""
         Retention(self._context).refuse_used_homes(self._tx, [mailbox.home for mailbox in self._mailboxes])
         for mailbox in self._mailboxes:
-            find_mail(self._context.homes, self._context.key, mailbox)
+            find_mail(self._context.homes, mailbox)
 
     def _insert_links(self, number: int) -> None:
         if not self._kept["links"] or not self._context.schema.has_admins:

@@ -21,6 +21,7 @@ from mailstore.sql.atmail.expansions import DOMAIN, Expansions, alias_row, in_do
 from mailstore.sql.atmail.names import DOMAIN_NAMES, NameSpace
 from mailstore.sql.atmail.rights import has_permission
 from mailstore.sql.atmail.schema.permissions import ALL
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 from mailstore.sql.snapshots import Restored
@@ -30,6 +31,7 @@ __all__ = ["Domains"]
 _PAGE = 500
 
 
+@repeating
 class Domains(store.Domains):
     """See `mailstore.store.Domains`."""
 

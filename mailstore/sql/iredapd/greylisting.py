@@ -26,6 +26,7 @@ from mailstore.errors import InvalidValue, NotSupported
 from mailstore.fields import reject_unknown
 from mailstore.model import Edit, Names
 from mailstore.policies import GreylistingFields, GreylistingSetting, GreylistingVerdict, Level
+from mailstore.sql.cluster import repeating
 from mailstore.sql.companion import Beside, grouped, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
@@ -41,6 +42,7 @@ _BY_THE_DAEMON = "AUTO-"
 _NETWORK_PRIORITY = iredapd_priority("192.0.2.0/24")
 
 
+@repeating
 class Greylisting(store.Greylisting):
     """See `mailstore.store.Greylisting`."""
 

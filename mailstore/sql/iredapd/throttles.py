@@ -28,6 +28,7 @@ from mailstore.policies import (
     direction_of,
     parse_period,
 )
+from mailstore.sql.cluster import repeating
 from mailstore.sql.companion import Beside, readable, writable
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredapd.tables import Tables
@@ -46,6 +47,7 @@ _MOST_BYTES, _MOST_MESSAGES = _OVERFLOW - (256 << 20), 16_000_000
 _COUNTED = {"max_quota": _MOST_BYTES, "max_msgs": _MOST_MESSAGES}
 
 
+@repeating
 class Throttles(store.Throttles):
     """See `mailstore.store.Throttles`."""
 

@@ -18,6 +18,7 @@ from mailstore.driver.values import access_policy, checked, flag, now, sought, t
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias
+from mailstore.sql.cluster import repeating
 from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
@@ -40,6 +41,7 @@ _SUPPORTED = AliasFields.__annotations__.keys() - {"permitted_senders"}
 _PAGE = 500
 
 
+@repeating
 class Aliases(store.Aliases):
     """See `mailstore.store.Aliases`."""
 

@@ -46,6 +46,11 @@ class Context(Keyed):
     companions: Companions = field(default_factory=Companions)
     notices: Notices = field(default_factory=Notices)
 
+    @property
+    def identity(self) -> str:
+        """What the database is, however it is reached."""
+        return self.db.identity
+
     def table(self, name: str) -> Table:
         """Return a table with the columns that the server has."""
         return self.schema[name]
@@ -77,7 +82,7 @@ class Context(Keyed):
 
     def notify(self, tx: Transaction, notice: Notice) -> None:
         """Tell what is left to be done, should the transaction be committed."""
-        tx.on_rollback(self.notices.add(notice))
+        tx.on_rollback(self.notices.add(notice), outside=False)
 
     def require(self, values: Mapping[str, Any], table: str) -> None:
         """Raise NotSupported if `values` has a column that this server's `table` lacks."""

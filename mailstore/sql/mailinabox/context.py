@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Table
 
 from mailstore.config import StoreConfig
+from mailstore.driver.base import short
 from mailstore.driver.notices import Notices
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
@@ -45,8 +45,13 @@ class Context:
 
     @property
     def key(self) -> str:
-        """A short name of the file, for the trash of its purges."""
-        return hashlib.sha256(str(self.box.database).encode()).hexdigest()[:12]
+        """A short name of the file, for the trash of its purges and the marks of its roots."""
+        return short(self.config.identity or self.db.identity)
+
+    @property
+    def former_keys(self) -> Sequence[str]:
+        """What early versions made of the path."""
+        return (short(str(self.box.database)),)
 
     def table(self, name: str) -> Table:
         """Return a table with the columns that the file has."""
@@ -88,4 +93,4 @@ class Context:
     def _tell(self, tx: Transaction, before: Served, after: Served) -> None:
         notice = told(before, after)
         if notice is not None:
-            tx.on_rollback(self.notices.add(notice))
+            tx.on_rollback(self.notices.add(notice), outside=False)

@@ -59,7 +59,7 @@ class DeletedMailboxes(SQLMailboxes):
             restored.tell(record.address)
         elif secret is not None:
             tx.execute(insert(self._users).values(email=record.address, password=secret.hash))
-        find_mail(self._context.homes, self._context.key, record)
+        find_mail(self._context.homes, record)
 
     @contextmanager
     def claim(self, today: date, *, limit: int, after: int = 0, below: Sequence[str] = ()) -> Iterator[store.Claim]:

@@ -221,7 +221,7 @@ class DomainRestoration:
         homes = [mailbox.home for mailbox in self._mailboxes]
         Homemaker(self._context).refuse_used(homes, restoring=self._mailboxes)
         for mailbox in self._mailboxes:
-            find_mail(self._context.homes, self._context.key, mailbox)
+            find_mail(self._context.homes, mailbox)
 
     def _references(self) -> dict[tuple[str, str], dict[str, list[str]]]:
         """Return what leads to the domain again, by the name of each entry and which one it was."""

@@ -206,4 +206,4 @@ class Restoration:
     def _check_home(self) -> None:
         """Make sure that the mail is there, and that nobody else's is, nor at, in or above it."""
         Homemaker(self._context).refuse_used([self._record.home], restoring=[self._record])
-        find_mail(self._context.homes, self._context.key, self._record)
+        find_mail(self._context.homes, self._record)

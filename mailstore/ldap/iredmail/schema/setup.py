@@ -112,9 +112,12 @@ def create_schema(
         return made
 
 
-def create_own_table(config: StoreConfig, password: str | None) -> bool:  # noqa: ARG001 the directory's
+def create_own_table(config: StoreConfig, password: str | None) -> bool:
     """Make the tables of ours that the database of deleted mailboxes lacks. Returns False if it lacks none."""
-    with closing(companion_of(config)) as companion:
+    with (
+        closing(Directory(endpoint_of(config, password))) as directory,
+        closing(companion_of(config, directory)) as companion,
+    ):
         return companion.create_tables()
 
 

@@ -27,6 +27,7 @@ from mailstore.sql.afterlogic.names import NameSpace
 from mailstore.sql.afterlogic.rest_errors import AccountNotFound
 from mailstore.sql.afterlogic.settings import AccountSettings
 from mailstore.sql.afterlogic.spelling import canonical, spellings
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 
@@ -35,6 +36,7 @@ __all__ = ["Accounts"]
 _HOMES_PAGE = 5000
 
 
+@repeating
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`; ``settings`` and ``parent`` are this store's own parameters."""
 

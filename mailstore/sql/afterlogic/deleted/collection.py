@@ -18,12 +18,14 @@ from mailstore.sql.afterlogic.domain_records import DomainRestoration
 from mailstore.sql.afterlogic.domains import Domains
 from mailstore.sql.afterlogic.mail_server import MailServer
 from mailstore.sql.afterlogic.names import NameSpace
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import SQLMailboxes
 
 __all__ = ["DeletedMailboxes"]
 
 
+@repeating
 class DeletedMailboxes(SQLMailboxes):
     """See `mailstore.store.DeletedMailboxes`."""
 

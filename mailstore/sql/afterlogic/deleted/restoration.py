@@ -113,7 +113,7 @@ class Restoration:
 
     def find_mail(self) -> None:
         """Make sure that the mail is there. Raises HomeError."""
-        find_mail(self._context.homes, self._context.key, self._record)
+        find_mail(self._context.homes, self._record)
 
 
 def _primary(rows: Mapping[str, list[_Row]]) -> _Row:

@@ -27,6 +27,7 @@ from mailstore.sql.atmail.homes import home_of
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.records import Retention
 from mailstore.sql.atmail.schema.units import local_now
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 
@@ -44,6 +45,7 @@ class GeneratedAccount:
     password: str = field(repr=False)
 
 
+@repeating
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`."""
 

@@ -26,6 +26,7 @@ from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.rights import effective_permissions
 from mailstore.sql.atmail.schema.permissions import grants
 from mailstore.sql.atmail.schema.units import UNLIMITED_ACCOUNTS, local_now
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 
 __all__ = ["AdminRights", "Admins"]
@@ -47,6 +48,7 @@ class AdminRights:
         return grants(self.effective, permission)
 
 
+@repeating
 class Admins(store.Admins):
     """See `mailstore.store.Admins`."""
 

@@ -25,6 +25,7 @@ from mailstore.sql.atmail.context import Context
 from mailstore.sql.atmail.expansions import Expansions, alias_row
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.schema.units import from_local
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.paging import pages
 
@@ -33,6 +34,7 @@ __all__ = ["Aliases"]
 _PAGE = 500
 
 
+@repeating
 class Aliases(store.Aliases):
     """See `mailstore.store.Aliases`."""
 

@@ -18,6 +18,7 @@ from mailstore.driver.values import checked, due_date, flag, now, sought
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Edit
+from mailstore.sql.cluster import repeating
 from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.changes import AccountChange, set_all_passwords, switch_all
@@ -40,6 +41,7 @@ __all__ = ["Accounts"]
 _HOMES_PAGE = 5000
 
 
+@repeating
 class Accounts(store.Accounts):
     """See `mailstore.store.Accounts`."""
 

@@ -18,6 +18,7 @@ from mailstore.driver.values import checked, flag, language, now, sought, text
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.model import Admin, Edit, Names
+from mailstore.sql.cluster import repeating
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.collection import Accounts
@@ -41,6 +42,7 @@ Conditions: TypeAlias = "list[ColumnElement[bool]]"  # `list` is the name of a m
 _SEARCHED = ("username", "name")
 
 
+@repeating
 class Admins(store.Admins):
     """See `mailstore.store.Admins`."""
 

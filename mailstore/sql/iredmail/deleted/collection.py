@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, true
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.secret import Secret
 from mailstore.model import DeletedMailbox, Domain
+from mailstore.sql.cluster import repeating
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.collection import Accounts
 from mailstore.sql.iredmail.accounts.new import secret
@@ -23,6 +24,7 @@ from mailstore.sql.ledger import SQLMailboxes
 __all__ = ["DeletedMailboxes"]
 
 
+@repeating
 class DeletedMailboxes(SQLMailboxes):
     """See `mailstore.store.DeletedMailboxes`."""
 

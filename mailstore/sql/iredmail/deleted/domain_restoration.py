@@ -176,7 +176,7 @@ class DomainRestoration:
         """Make sure that the mail of all accounts is there, and that nobody else's is, nor at, in or above it."""
         Retention(self._context).refuse_used_homes(self._tx, [mailbox.home for mailbox in self._mailboxes])
         for mailbox in self._mailboxes:
-            find_mail(self._context.homes, self._context.key, mailbox)
+            find_mail(self._context.homes, mailbox)
 
     def _free(self, table: str, rows: Sequence[Row]) -> list[Row]:
         """Return those rows whose key nobody has taken meanwhile."""

@@ -150,7 +150,7 @@ class Restoration:
     def _check_home(self) -> None:
         """Make sure that the mail is there, and that nobody else's is, nor at, in or above it."""
         Retention(self._context).refuse_used_homes(self._tx, [self._record.home], restoring=self._record.id)
-        find_mail(self._context.homes, self._context.key, self._record)
+        find_mail(self._context.homes, self._record)
 
     def _fitting(self, row: Row) -> Row | None:
         """Return a forwarding as it can be inserted now; None if its address is gone, or something else by now."""

@@ -17,6 +17,7 @@ from mailstore.driver.values import due_date, flag, now, sought
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.model import Domain
+from mailstore.sql.cluster import repeating
 from mailstore.sql.driver import as_stored
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.admins.rows import demote_idle
@@ -37,6 +38,7 @@ Conditions: TypeAlias = "list[ColumnElement[bool]]"  # `list` is the name of a m
 _LIMIT_COLUMNS = frozenset({"mailboxes", "aliases", "maillists", "maxquota"})
 
 
+@repeating
 class Domains(store.Domains):
     """See `mailstore.store.Domains`."""
 

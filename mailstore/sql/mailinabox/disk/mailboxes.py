@@ -49,7 +49,7 @@ def make_or_adopt(context: Context, tx: Transaction, home: str, records: list[De
     if context.homes is None:
         return
     for record in records:
-        take_from_trash(context.homes, context.key, record)
+        take_from_trash(context.homes, record)
     try:
         made = context.homes.create(home, folder=FOLDER)
     except HomeExists:
