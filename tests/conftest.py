@@ -109,13 +109,17 @@ def directory_server(scratch_root: Path) -> Iterator[Slapd]:
 def rigs(
     request: pytest.FixtureRequest, scratch_root: Path, vmail_owner: tuple[int, int]
 ) -> Iterator[Callable[[str], StoreRig]]:
-    """A function that returns the run's rig of a name in `tests.stores.FACTORIES`; each is built when first asked for."""
+    """A function that returns the run's rig of a name in `tests.stores.FACTORIES`; each is built when first asked for.
+
+    A rig of which others have used before is not empty, and the homes of the others' may be left: `clear`, `empty_homes`.
+    """
     place = Place(scratch_root, vmail_owner, request.getfixturevalue)
     built: dict[str, StoreRig] = {}
 
     def get(name: str) -> StoreRig:
         if name not in built:
             built[name] = FACTORIES[name](place)
+            empty_homes(built[name])
         return built[name]
 
     yield get
