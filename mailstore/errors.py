@@ -135,18 +135,19 @@ class NotSupported(Refused):
 
 
 class BulkRefused(Refused):
-    """Rows of a bulk call were refused; nothing was written.
+    """Rows of a bulk call were refused; nothing was written, or all others were where there are no transactions.
 
-    ``rows`` holds ``(index, error)`` for every refused row, by rising index from 0.
+    ``rows`` holds ``(index, error)`` for every refused row, by rising index from 0, ``written`` tells whether the others
+    are written.
     """
 
-    def __init__(self, rows: Sequence[tuple[int, Refused]]) -> None:
+    def __init__(self, rows: Sequence[tuple[int, Refused]], *, written: bool = False) -> None:
         self.rows = tuple(rows)
+        self.written = written
         index, first = self.rows[0]
+        what = "the other rows are written" if written else "nothing was written"
         more = f", and {len(self.rows) - 1} more" if len(self.rows) > 1 else ""
-        super().__init__(
-            f"nothing was written: row {index + 1}: {first}{more}", subject=first.subject, field=first.field
-        )
+        super().__init__(f"{what}: row {index + 1}: {first}{more}", subject=first.subject, field=first.field)
 
 
 class ConfigurationError(MailstoreError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -129,7 +129,14 @@ def delete(session: Session, names: Names, keep_days: int | None, caution: Cauti
             kept = f"; its mailbox is due on {result.due}" if result.due else ""
             return Done(caution.tell("deleted", f"{result.address}{kept}"), caution.action("deleted"), result)
 
-        names.do(session, Verb(one, store.accounts.exists))
+        def told(address: str, record: DeletedMailbox | None = None) -> Done:
+            return Done("", caution.action("deleted"), _deleted(address, caution, record))
+
+        def many(some: Sequence[str]) -> Sequence[Done]:
+            records = store.accounts.delete_many(some, keep_mailbox_days=keep_days)
+            return [told(address, record) for address, record in zip(some, records, strict=True)]
+
+        names.do(session, Verb(one, store.accounts.exists, many=many, told=told))
 
 
 def _deleted(address: str, caution: Caution, record: DeletedMailbox | None) -> DeletedAccount:

@@ -50,13 +50,15 @@ class Verb:
     """What a command does.
 
     ``one`` is called with a name, ``many`` with several if the library has a call for that; ``exists`` tells whether there
-    is such a thing, and ``update`` is what ``--if-exists update`` does instead.
+    is such a thing, and ``update`` is what ``--if-exists update`` does instead. ``told`` tells of one that ``many`` has done
+    although others were refused.
     """
 
     one: Callable[[str], Done]
     exists: Callable[[str], bool] = field(default=lambda _name: True)
     update: Callable[[str], Done] | None = None
     many: Callable[[Sequence[str]], Sequence[Done]] | None = None
+    told: Callable[[str], Done] | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,9 @@ class _Run:
                 for index, reason in error.rows:
                     found[wanted[index]] = self._failed(wanted[index], reason)
                 wanted = [name for name in wanted if name not in found]
+                if error.written and self._verb.told is not None:
+                    found |= {name: _row(name, self._verb.told(name)) for name in wanted}
+                    break
             except StoreError as error:
                 self._broken = True
                 found |= {name: self._failed(name, error) for name in wanted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
@@ -55,13 +55,22 @@ def change(
 ) -> None:
     """Change things with `verb`, the collection's ``update`` if none is given; `done` says it in a word or more."""
     write = verb or collection.update
+    together = hasattr(collection, "update_many") and not verb and not secret.parameters
+
+    def told(name: str) -> Done:
+        stored = collection.get(name)
+        return Done(f"{done} {_name(stored)}", done, stored)
+
+    def many(some: Sequence[str]) -> Sequence[Done]:
+        collection.update_many({"address": name, **fields} for name in some)
+        return [told(name) for name in some]
 
     def one(name: str) -> Done:
         own = secret.another()
         stored = write(name, **own.parameters, **fields)
         return Done(f"{done} {_name(stored)}", done, stored, own.generated)
 
-    names.do(session, Verb(one, collection.exists))
+    names.do(session, Verb(one, collection.exists, many=many if together else None, told=told))
 
 
 def rename(session: Session, names: Names, pairs: Mapping[str, str], collection: Any, **options: Any) -> None:

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, TypeVar, Unpack
 
+from mailstore.errors import BulkRefused, Refused
 from mailstore.fields import AccountFields, BulkAccountFields
 from mailstore.model import Account, DeletedMailbox, Edit
 
 __all__ = ["Accounts"]
+
+_Row = TypeVar("_Row")
+_Result = TypeVar("_Result")
+
+
+def each(
+    rows: Iterable[_Row], write: Callable[[_Row], _Result], together: AbstractContextManager[object] | None
+) -> Sequence[_Result]:
+    """Write rows one by one, within `together` if that is given, and return what came of each. Raises BulkRefused."""
+    done, refused = list[_Result](), list[tuple[int, Refused]]()
+    with nullcontext() if together is None else together:
+        for index, row in enumerate(rows):
+            try:
+                done.append(write(row))
+            except Refused as error:
+                refused.append((index, error))
+        if refused:
+            raise BulkRefused(refused, written=together is None)
+    return done
 
 
 class Accounts(ABC):
@@ -153,6 +174,36 @@ class Accounts(ABC):
         Without `Capability.RETENTION` mailboxes are kept until somebody removes them, and a number of days is refused.
         The mail itself is not touched. Returns the record, or None if the account had no home.
         """
+
+    def update_many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
+        """Change many accounts in one transaction, where the store can with few statements.
+
+        Each mapping holds ``address`` and the parameters of `update`. If any is refused, BulkRefused lists all the refused
+        ones; without `Capability.TRANSACTIONS` the others are changed then. Returns the number of accounts.
+        """
+
+        def write(row: Mapping[str, Any]) -> None:
+            fields = dict(row)
+            self.update(fields.pop("address", ""), **fields)
+
+        return len(each(accounts, write, self._together()))
+
+    def delete_many(
+        self, addresses: Iterable[str], *, keep_mailbox_days: int | None = None
+    ) -> Sequence[DeletedMailbox | None]:
+        """Delete many accounts in one transaction, as `delete` does, where the store can with few statements.
+
+        Refusals are as for `update_many`. Returns what `delete` returns for each, in their order.
+        """
+        return each(
+            addresses,
+            lambda address: self.delete(address, keep_mailbox_days=keep_mailbox_days),
+            self._together(),
+        )
+
+    def _together(self) -> AbstractContextManager[object] | None:
+        """Return a context in which several calls are one; None in a store without transactions."""
+        return None
 
     @abstractmethod
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:

@@ -57,6 +57,12 @@ class Retention:
         records = self._record(tx, [address], spellings, due, found=found)
         return records[0] if records else None
 
+    def record_all(
+        self, tx: Transaction, addresses: Sequence[str], spellings: Spellings, due: date, found: Found
+    ) -> Sequence[DeletedMailbox]:
+        """Record the mailboxes of several accounts likewise; those without a home have no record."""
+        return self._record(tx, addresses, spellings, due, found=found)
+
     def record_domain(self, tx: Transaction, names: Sequence[str], due: date) -> int:
         """Record a domain that is about to be deleted with its mailboxes. Returns the number of its accounts.
 

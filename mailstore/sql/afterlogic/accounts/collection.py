@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
@@ -187,6 +188,9 @@ class Accounts(store.Accounts):
             served = domain is not None and row["id_domain"] == domain["id_domain"] and self._server.serves(domain)
             records = self._deletion.users(tx, [row], due, served=served)
             return records[0] if records else None
+
+    def _together(self) -> AbstractContextManager[object]:
+        return self._context.db.writing()
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:  # noqa: ARG002 one form only
         kept = self._password(held_address(address))

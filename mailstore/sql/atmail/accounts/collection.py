@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, Unpack
 
@@ -248,6 +249,9 @@ class Accounts(store.Accounts):
             self._expansions.remove_references(tx, spellings)
             tx.execute(delete(self._table).where(self._table.c.username == address))
             return records[0] if records else None
+
+    def _together(self) -> AbstractContextManager[object]:
+        return self._context.db.writing()
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = held_address(address)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, true, update
 
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
+from mailstore.driver.bulk import Refusals
 from mailstore.driver.companions import levels
 from mailstore.driver.iredmail.panel import panel_scheme
 from mailstore.driver.iredmail.stamps import outlive_stamp
@@ -23,6 +25,7 @@ from mailstore.sql.driver import as_stored, refuse_twin
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.accounts.changes import AccountChange, set_all_passwords, switch_all
 from mailstore.sql.iredmail.accounts.creation import Creation
+from mailstore.sql.iredmail.accounts.many import ALIKE, change_alike, delete_together
 from mailstore.sql.iredmail.accounts.new import COLUMNS, NewAccount, secret
 from mailstore.sql.iredmail.accounts.rows import AccountRows
 from mailstore.sql.iredmail.context import Context
@@ -213,6 +216,30 @@ class Accounts(store.Accounts):
             tx.execute(delete(self._mailbox).where(self._mailbox.c.username == address))
             return record
 
+    def update_many(self, accounts: Iterable[Mapping[str, Any]]) -> int:
+        given = [dict(account) for account in accounts]
+        if self._context.actor is not None or any(row.keys() - {"address", *ALIKE} for row in given):
+            return super().update_many(given)
+        names = self._all_named([row.get("address", "") for row in given])
+        changes = [{**row, "address": name} for row, name in zip(given, names, strict=True)]
+        if changes:
+            with self._context.db.writing(changes[0]["address"]) as tx:
+                change_alike(self._context, tx, changes)
+        return len(changes)
+
+    def delete_many(
+        self, addresses: Iterable[str], *, keep_mailbox_days: int | None = None
+    ) -> Sequence[DeletedMailbox | None]:
+        given = list(addresses)
+        if self._context.actor is not None or not given:
+            return super().delete_many(given, keep_mailbox_days=keep_mailbox_days)
+        names, due = self._all_named(given), due_date(keep_mailbox_days)
+        with self._context.companions.finishing(levels(names)), self._context.db.writing(names[0]) as tx:
+            return delete_together(self._context, tx, names, due)
+
+    def _together(self) -> AbstractContextManager[object]:
+        return self._context.db.writing()
+
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         address = self._named(address)
         stored = self._stored_hash(address, Operation.VERIFY_ACCOUNT)
@@ -266,6 +293,14 @@ class Accounts(store.Accounts):
 
     def _named(self, address: str) -> str:
         return as_stored(self._context.db, address, held_address(address), self._mailbox.c.username)
+
+    def _all_named(self, addresses: Iterable[str]) -> Sequence[str]:
+        refusals, names = Refusals(), []
+        for index, address in enumerate(addresses):
+            with refusals.collect(index):
+                names.append(self._named(address))
+        refusals.stop_if_any()
+        return names
 
     def _get(self, connection: Connection, address: str) -> Account:
         found = self._rows.one(connection, address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, Unpack
 
 from sqlalchemy import (
@@ -177,6 +178,9 @@ class Accounts(store.Accounts):
             self._references.remove_factors(tx, user["id"])
             tx.execute(delete(self._users).where(self._users.c.id == user["id"]))
             return record
+
+    def _together(self) -> AbstractContextManager[object]:
+        return self._context.db.writing()
 
     def verify_password(self, address: str, password: str, *, rehash: bool = False) -> bool:
         stored = self.password_hash(address)
