@@ -97,6 +97,8 @@ EXAMPLES: Mapping[str, str] = {
     "purge": "purge --dry-run",
     "adopt": "adopt --yes",
     "check": "check --format json",
+    "status": "status --findings",
+    "doctor": "doctor",
     "schema check": "schema check --url iredmail+mysql://vmailadmin@127.0.0.1/vmail",
     "schema create": "schema create --print",
     "schema add-retention-table": "schema add-retention-table",

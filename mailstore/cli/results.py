@@ -18,6 +18,7 @@ __all__ = [
     "DeletedDomain",
     "DeletedRows",
     "DeletedSetting",
+    "Diagnosis",
     "EffectiveLimit",
     "EffectiveSetting",
     "Handled",
@@ -29,6 +30,7 @@ __all__ = [
     "Purged",
     "SchemaPart",
     "SpfDomain",
+    "StoreStatus",
     "Updated",
     "Verified",
 ]
@@ -256,3 +258,32 @@ class Verified:
 
     address: str
     verified: bool
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """How a store is; what is not known, or does not apply, is None."""
+
+    store: str
+    url: str
+    schema: str = ""
+    domains: int | None = None
+    accounts: int | None = None
+    waiting: int | None = None
+    due: int | None = None
+    overdue: int | None = None
+    free_bytes: int | None = None
+    errors: int | None = None
+    last_purge: datetime | None = None
+    last_check: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was tried, how it went (``good``, ``warning`` or ``fails``), and what to do about it."""
+
+    subject: str
+    state: str
+    found: str
+    advice: str = ""

@@ -36,6 +36,8 @@ NOUNS = (
     "purge",
     "adopt",
     "check",
+    "status",
+    "doctor",
     "schema",
     "dump",
     "load",

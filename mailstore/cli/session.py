@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
@@ -126,6 +126,12 @@ class Session:
         import msgspec
 
         return msgspec.structs.replace(self.config, homes=[], home_root=self.config.new_home_root())
+
+    def store_names(self) -> Sequence[str]:
+        """Return the stores that a command about all of them means; the empty name stands for the one named by a URL."""
+        if self.url:
+            return [""]
+        return [self.store_name] if self.store_name else list(self.file.stores)
 
     def another(self, name: str) -> Session:
         """Return a session on another store: one of the configuration file by its name, or one by its URL."""
