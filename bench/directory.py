@@ -10,42 +10,50 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Result, alternate, peak_memory
+from bench.measure import Row, Rows, alternate, peak_memory, where
+from mailstore import Store
 from mailstore.ldap import ldif
-from mailstore.ldap._ldap3 import ldap3
-from mailstore.ldap.iredmail.context import EVERYTHING
-from mailstore.ldap.iredmail.store import IRedMailDirectory
 from mailstore.passwords import hash_password
 from tests.ldap.rig import LdapRig, plain
 from tests.servers.process import LOOPBACK, make_directory
 from tests.servers.slapd import Slapd
 from tests.stores import Place
 
-__all__ = ["run"]
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "(tagMap|typeMap) is deprecated", DeprecationWarning)
+    import ldap3
+
+__all__ = ["BENCHMARKS", "run"]
 
 READY = hash_password("x")
 DOMAIN = "example.com"
 PAGED = "1.2.840.113556.1.4.319"
+EVERYTHING = ("*", "createTimestamp", "modifyTimestamp", "entryCSN", "entryUUID")
+"""The attributes that a listing shows."""
 
 
 class Floor:
     """Hand-written code for one directory."""
 
-    def __init__(self, server: Slapd, sample: Any) -> None:
-        """`sample` is an account's entry as mailstore wrote it: the floor writes the same attributes."""
+    def __init__(self, server: Slapd, sample: str) -> None:
+        """`sample` is an account as mailstore wrote it: the floor writes the same attributes."""
         self._server = server
         self.connection = self._connect()
         self.base = f"o=domains,{server.suffix}"
         self.domain = f"domainName={DOMAIN},{self.base}"
         self.users = f"ou=Users,{self.domain}"
-        own = {"createtimestamp", "modifytimestamp", "entrycsn", "mail", "uid", "cn", "sn", "homedirectory"}
-        self._sample = {name: list(values) for name, values in sample.raw.items() if name.lower() not in own}
+        self.connection.search(f"mail={sample},{self.users}", "(objectClass=*)", ldap3.BASE, attributes=["*"])
+        entry = self.connection.response[0]["raw_attributes"]
+        own = {"mail", "uid", "cn", "sn", "homedirectory"}
+        self._sample = {name: list(values) for name, values in entry.items() if name.lower() not in own}
 
     def _connect(self) -> Any:
         login = self._server.bind("vmailadmin")
@@ -90,6 +98,20 @@ class Floor:
         changes = {name: [(ldap3.MODIFY_REPLACE, [new])] for name in ("uid", "cn", "sn")}
         assert connection.modify(new_dn, changes)
 
+    def delete(self, name: str) -> None:
+        """Delete an account that nobody refers to: read it, look for references, delete, count."""
+        connection, address = self.connection, f"{name}@{DOMAIN}"
+        dn = f"mail={address},{self.users}"
+        connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["*"])
+        pointers = ("domainAdmin", "mailForwardingAddress", "listAllowedUser", "listModerator", "listOwner")
+        query = "(|" + "".join(f"({name}={address})" for name in pointers) + ")"
+        connection.search(self.base, query, attributes=["*"])
+        assert connection.delete(dn)
+        connection.search(self.domain, "(objectClass=*)", ldap3.BASE, attributes=["*"])
+        counter = int(connection.response[0]["raw_attributes"]["domainCurrentUserNumber"][0])
+        changes = {"domainCurrentUserNumber": [(ldap3.MODIFY_REPLACE, [str(counter - 1)])]}
+        assert connection.modify(self.domain, changes)
+
     def list(self) -> int:
         """Fetch all accounts with the attributes that a listing shows, in pages. Returns how many."""
         number, cookie = 0, b""
@@ -108,7 +130,7 @@ class Floor:
 
 
 @contextmanager
-def opened() -> Iterator[tuple[LdapRig, IRedMailDirectory]]:
+def opened() -> Iterator[tuple[LdapRig, Store]]:
     """Start a server in a directory of its own, and open a store in it."""
     scratch = make_directory(Path(tempfile.gettempdir()) / f"mailstorebench{secrets.token_hex(4)}")
     try:
@@ -120,68 +142,103 @@ def opened() -> Iterator[tuple[LdapRig, IRedMailDirectory]]:
         shutil.rmtree(scratch)
 
 
-def run(only: str | None, quick: bool) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Bench:
+    """A directory with a domain in its store, in which is one account."""
+
+    rig: LdapRig
+    store: Store
+    floor: Floor
+    quick: bool
+
+    @property
+    def rounds(self) -> int:
+        """How often something small is done."""
+        return 50 if self.quick else 300
+
+
+def run(only: str | None, quick: bool) -> Rows:
     """Measure everything, or one thing only."""
-    measured = {"create": creating, "modify": modifying, "rename": renaming, "list": listing}
-    chosen = [benchmark for name, benchmark in measured.items() if only in (None, name)]
+    chosen = [benchmark for name, benchmark in BENCHMARKS.items() if only in (None, name)]
     if not chosen:
         return
     with opened() as (rig, store):
         store.domains.create(DOMAIN)
         store.accounts.create(f"sample@{DOMAIN}", password_hash=READY)
-        places = store._context.places
-        floor = Floor(rig.server, store._context.directory.read(places.account(f"sample@{DOMAIN}"), EVERYTHING))
+        floor = Floor(rig.server, f"sample@{DOMAIN}")
         for benchmark in chosen:
-            yield from benchmark(rig, store, floor, quick)
+            yield from benchmark(Bench(rig, store, floor, quick))
         floor.close()
 
 
-def creating(_rig: LdapRig, store: IRedMailDirectory, floor: Floor, quick: bool) -> Iterator[Result]:
+def creating(bench: Bench) -> Rows:
     def ours(number: int) -> None:
-        store.accounts.create(f"ours{number}@{DOMAIN}", password_hash=READY)
+        bench.store.accounts.create(f"ours{number}@{DOMAIN}", password_hash=READY)
 
-    times = alternate(ours, lambda number: floor.create(f"hand{number}"), 100 if quick else 500)
-    yield Result("create one account, ldap", *times, target=1.5)
+    times = alternate(ours, lambda number: bench.floor.create(f"hand{number}"), bench.rounds)
+    yield Row("create one account, ldap", times, 1.3, why=lambda: where(lambda: ours(bench.rounds + 1)))
 
 
-def modifying(_rig: LdapRig, store: IRedMailDirectory, floor: Floor, quick: bool) -> Iterator[Result]:
+def modifying(bench: Bench) -> Rows:
     def ours(number: int) -> None:
-        store.accounts.update(f"sample@{DOMAIN}", name=f"Ours {number}")
+        bench.store.accounts.update(f"sample@{DOMAIN}", name=f"Ours {number}")
 
-    times = alternate(ours, lambda number: floor.modify("sample", f"Hand {number}"), 100 if quick else 500)
-    yield Result("modify one account, ldap", *times, target=1.5)
+    times = alternate(ours, lambda number: bench.floor.modify("sample", f"Hand {number}"), bench.rounds)
+    yield Row("modify one account, ldap", times, 1.3, why=lambda: where(lambda: ours(bench.rounds + 1)))
 
 
-def renaming(_rig: LdapRig, store: IRedMailDirectory, floor: Floor, quick: bool) -> Iterator[Result]:
-    floor.create("moving0")
-    store.accounts.create(f"travelling0@{DOMAIN}", password_hash=READY)
+def renaming(bench: Bench) -> Rows:
+    accounts = bench.store.accounts
+    bench.floor.create("moving0")
+    accounts.create(f"travelling0@{DOMAIN}", password_hash=READY)
     turns = count()
 
-    def ours(number: int) -> None:
-        store.accounts.rename(f"travelling{number}@{DOMAIN}", f"travelling{number + 1}@{DOMAIN}")
-
-    def hand(_: int) -> None:
+    def ours(_: int) -> None:
         turn = next(turns)
-        floor.rename(f"moving{turn}", f"moving{turn + 1}")
+        accounts.rename(f"travelling{turn}@{DOMAIN}", f"travelling{turn + 1}@{DOMAIN}")
 
-    times = alternate(ours, hand, 50 if quick else 200)
-    yield Result("rename one account, ldap", *times, target=1.5)
+    times = alternate(
+        ours, lambda number: bench.floor.rename(f"moving{number}", f"moving{number + 1}"), bench.rounds // 2
+    )
+    yield Row("rename one account, ldap", times, 2.0, why=lambda: where(lambda: ours(0)))
 
 
-def listing(rig: LdapRig, store: IRedMailDirectory, floor: Floor, quick: bool) -> Iterator[Result]:
-    fill(rig, 10_000 if quick else 100_000)
+def deleting(bench: Bench) -> Rows:
+    accounts, rounds = bench.store.accounts, bench.rounds // 2
+    for number in range(rounds + 2):
+        accounts.create(f"leaving{number}@{DOMAIN}", password_hash=READY)
+        bench.floor.create(f"going{number}")
+
+    def ours(number: int) -> None:
+        accounts.delete(f"leaving{number}@{DOMAIN}")
+
+    times = alternate(ours, lambda number: bench.floor.delete(f"going{number}"), rounds)
+    yield Row("delete one account, ldap", times, 1.3, why=lambda: where(lambda: ours(rounds + 1)))
+
+
+def listing(bench: Bench) -> Rows:
+    accounts, floor = bench.store.accounts, bench.floor
+    fill(bench.rig, 2_000 if bench.quick else 20_000)
 
     def ours(_: int) -> None:
-        assert sum(1 for _ in store.accounts.list()) == total
+        assert sum(1 for _ in accounts.list()) == total
 
     floor.reconnect()
-    total = store.accounts.count()
+    total = accounts.count()
     assert floor.list() == total
-    times = alternate(ours, lambda _: floor.list(), 3)
-    yield Result(f"list {total:,} accounts, ldap", *times, target=2.0)
-    many = min(total, 20_000)  # counting every allocation makes ldap3 several times slower
-    small, large = peak_memory(store, 2_000), peak_memory(store, many)
-    print(f"peak memory while listing, ldap: {small / 1e6:.1f} MB for 2,000, {large / 1e6:.1f} MB for {many:,}")
+    times = alternate(ours, lambda _: floor.list(), 3, warm_up=False)
+    yield Row(f"list {total:,} accounts, each, ldap", times.each(total), 1.4, why=lambda: where(lambda: ours(0)))
+    small, large = (peak_memory(bench.store, number) / 1e6 for number in (1_000, min(total, 5_000)))
+    print(f"Peak memory while listing, ldap: {small:.1f} MB for 1,000, {large:.1f} MB for more.", flush=True)
+
+
+BENCHMARKS: Mapping[str, Callable[[Bench], Rows]] = {
+    "create": creating,
+    "modify": modifying,
+    "rename": renaming,
+    "delete": deleting,
+    "list": listing,
+}
 
 
 def fill(rig: LdapRig, number: int) -> None:
