@@ -9,20 +9,24 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
 from functools import cached_property
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-__all__ = ["Answer", "Pairs", "Request", "UnreadableError", "request_of"]
+__all__ = ["Answer", "Pairs", "Request", "UnreadableError", "begun", "in_pieces", "request_of"]
 
 Pairs = tuple[tuple[str, str], ...]
 """Names and values in the order in which they came; a name may come again."""
 
 _MOST_PARAMETERS = 10_000
+_AT_ONCE = 200
+_PIECE = 1 << 16
+_T = TypeVar("_T")
 _SLASHES = re.compile("/+")
 
 
@@ -139,3 +143,26 @@ class Answer:
     """A fault of ours, or of a store, to be told in the log."""
     stream: Iterable[bytes] | None = field(default=None, repr=False)
     """What is sent piece by piece instead of a body."""
+
+
+def begun(items: Iterator[_T]) -> tuple[Sequence[_T], Iterator[_T] | None]:
+    """Return the items of a short list; of a long one none, and an iterator over all, which has been begun.
+
+    What is wrong is found out before the status of the answer is sent, as far as it can be; and only what is long is sent
+    without its length.
+    """
+    first = list(islice(items, _AT_ONCE))
+    return (first, None) if len(first) < _AT_ONCE else ((), chain(first, items))
+
+
+def in_pieces(texts: Iterable[str]) -> Iterator[bytes]:
+    """Put short texts together, since each piece takes a chunk of its own on the wire."""
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        if size >= _PIECE:
+            yield "".join(waiting).encode()
+            waiting, size = [], 0
+    yield "".join(waiting).encode()

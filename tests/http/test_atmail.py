@@ -179,6 +179,17 @@ class TestAccounts:
         assert names(volume=2, domainId=2) == ["d"]
         assert said(panel, "accounts/list", domainId=9) == ("failed", "Domain does not exist")
 
+    def test_long_lists_are_sent_while_they_are_read(self, panel: Caller, store: AtmailStore) -> None:
+        store.accounts.create_many(
+            {"address": f"a{number:03}@example.com", "password_hash": READY} for number in range(450)
+        )
+        reply = post(panel, "accounts/list")
+        assert "content-length" not in reply.headers
+        found = ElementTree.fromstring(reply.body).find("*/response/results")  # noqa: S314 what was just made here
+        assert found is not None
+        assert [item.tag for item in found] == [f"key_{number}" for number in range(450)]
+        assert (found[449].findtext("username"), reply.body[-7:]) == ("a449@example.com", b"</api>\n")
+
     def test_an_account_is_named_once(self, panel: Caller, store: AtmailStore, rig: AtmailRig) -> None:
         for name in (BOB, f"eve@{HERE}"):
             store.accounts.create(name, password_hash=READY)

@@ -191,3 +191,14 @@ class TestHabitsOfClients:
             assert not answer["_success"]
             assert "this store" in answer["_msg"]
             assert "sqlite" not in answer["_msg"]
+
+
+def test_long_lists_are_sent_while_they_are_read(panel: Client, accounts: Store) -> None:
+    accounts.domains.create(DOMAIN)
+    addresses = [f"a{number:03}@example.com" for number in range(450)]
+    accounts.accounts.create_many({"address": address, "password_hash": READY} for address in addresses)
+    reply = panel.send("GET", f"/users/{DOMAIN}?email_only=yes")
+    assert reply.headers["transfer-encoding"] == "chunked"
+    assert reply.body == json.dumps({"_success": True, "_data": addresses}).encode()
+    profiles = panel.send("GET", f"/users/{DOMAIN}").json["_data"]
+    assert [profile["username"] for profile in profiles] == addresses

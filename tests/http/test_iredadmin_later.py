@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -201,3 +202,25 @@ def test_each_call_leaves_the_rows_of_the_librarys_own(service: Service, account
     ):  # fmt: skip
         assert client.call(method, path, **form) == {"_success": True}, (method, path)
     assert rows() == expected
+
+
+def test_the_habits_of_a_billing_module(service: Service, accounts: Store) -> None:
+    """It puts everything in the query, of POST and PUT too, and reads limits and rights of the admin whom it made."""
+    client, admin = service.client("/iredadmin/api"), "customer@elsewhere.example"
+    client.headers["X-Forwarded-For"] = "203.0.113.210"
+    reply = client.send("POST", f"//login/?{urlencode({'username': ROOT, 'password': PASSWORD})}", b"")
+    client.headers["Cookie"] = reply.headers["set-cookie"].partition(";")[0]
+    assert client.send("GET", f"/admin/{admin}").json == {"_success": False, "_msg": "NO_SUCH_ACCOUNT"}
+    given = {"name": "Customer 7", "password": "AsTr0ng@", "accountStatus": "active", "language": "en_US",
+             "isGlobalAdmin": "no", "maxDomains": 1, "maxQuota": 0, "maxUsers": 0, "maxAliases": 0}  # fmt: skip
+    assert client.send("POST", f"/admin/{admin}?{urlencode(given)}").json == {"_success": True}
+    found = client.send("GET", f"/admin/{admin}").json["_data"]
+    assert (found["settings"]["create_max_domains"], found["managed_domains"], found["isglobaladmin"]) == (1, [], 0)
+    assert client.send("PUT", f"/admin/{admin}?maxDomains=3").json == {"_success": True}
+    accounts.acting_as(admin).domains.create("shop.example", max_accounts=5)
+    found = client.send("GET", f"/admin/{admin}").json["_data"]
+    assert (found["settings"]["create_max_domains"], found["managed_domains"]) == (3, ["shop.example"])
+    assert client.send("GET", "/domain/shop.example").json["_data"]["mailboxes"] == 5
+    assert client.send("PUT", f"/admin/{admin}?accountStatus=disabled").json == {"_success": True}
+    assert accounts.admins.login(admin, "AsTr0ng@") is None
+    assert client.send("DELETE", f"/admin/{admin}").json == {"_success": True}

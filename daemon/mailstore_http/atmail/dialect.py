@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from mailstore.errors import InvalidValue, MailstoreError, NotFound, PermissionDenied, Refused
@@ -11,7 +11,7 @@ from mailstore_http.atmail.calls import Handler, find
 from mailstore_http.atmail.envelope import Content, Elements, document
 from mailstore_http.atmail.parameters import Call, FailedError, Parameters
 from mailstore_http.failures import FailedLogins, printable
-from mailstore_http.messages import Answer, Request
+from mailstore_http.messages import Answer, Request, begun, in_pieces
 from mailstore_http.settings import DialectSettings
 from mailstore_http.stores import Stores
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Atmail"]
 
 _REALM = 'Basic realm="atmail"'
+_XML = "text/xml"
 _VERBS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _NO_CALL = "error"
 """Name of the element in which failures are told that are of no call."""
@@ -109,14 +110,14 @@ class Atmail:
     def _made(self, element: str, handler: Handler, call: Call) -> Answer:
         try:
             done = handler(call)
+            # A list finds out what is wrong when it is read.
+            return self._answer(element, "success", done.message, done.results, caller=call.admin)
         except FailedError as error:
             text = str(error)
         except PermissionDenied:
             text = "Permission denied"
         except Refused as error:
             text = str(error).replace(call.store.name, "this store")
-        else:
-            return self._answer(element, "success", done.message, done.results, caller=call.admin)
         if element == "accountupdate" and text == NO_SUCH_USER:
             return self._fault(text, call.admin)
         return self._failure(element, text, caller=call.admin)
@@ -134,7 +135,7 @@ class Atmail:
         content: Elements = [("response", [("message", text)]), ("status", "failed")]
         body = document("accountUpdate", content, one_line=self._settings.config.xml_one_line)
         status = 400 if self._settings.config.fault_status else 200
-        return Answer(status, body, "text/xml", outcome=text, caller=caller)
+        return Answer(status, "".join(body).encode(), _XML, outcome=text, caller=caller)
 
     def _failure(
         self,
@@ -150,6 +151,11 @@ class Atmail:
         return Answer(status, answer.body, answer.content_type, headers, text, caller, error)
 
     def _answer(self, element: str, status: str, message: str, results: Content, *, caller: str) -> Answer:
-        content: Elements = [("status", status), ("response", [("message", message), ("results", results)])]
-        body = document(element, content, one_line=self._settings.config.xml_one_line)
-        return Answer(200, body, "text/xml", caller=caller)
+        more = None
+        if isinstance(results, Iterator):
+            results, more = begun(results)
+        content: Elements = [("status", status), ("response", [("message", message), ("results", more or results)])]
+        texts = document(element, content, one_line=self._settings.config.xml_one_line)
+        if more is not None:
+            return Answer(200, content_type=_XML, caller=caller, stream=in_pieces(texts))
+        return Answer(200, "".join(texts).encode(), _XML, caller=caller)

@@ -11,23 +11,25 @@ __all__ = ["Content", "Elements", "document", "numbered"]
 
 Content: TypeAlias = Union[str, "Elements"]
 """What is in an element: text, or other elements. An empty text is a pair of tags, no element a single one."""
-Elements: TypeAlias = Sequence[tuple[str, Content]]
+Elements: TypeAlias = Sequence[tuple[str, Content]] | Iterator[tuple[str, Content]]
+"""An iterator has something to give, see `mailstore_http.messages.begun`."""
 
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def numbered(contents: Iterable[Content]) -> Elements:
-    """Return a plain list as the product writes one: its items are called ``key_0``, ``key_1`` and so on."""
-    return [(f"key_{number}", content) for number, content in enumerate(contents)]
+def numbered(contents: Iterable[Content]) -> Iterator[tuple[str, Content]]:
+    """Iterate over a plain list as the product writes one: its items are called ``key_0``, ``key_1`` and so on."""
+    return ((f"key_{number}", content) for number, content in enumerate(contents))
 
 
-def document(call: str, content: Elements, *, one_line: bool = False) -> bytes:
-    """Return the whole answer to a call, in the layout of the document, or on one line as the product's framework does."""
-    lines = _lines(call, content, 1)
-    inner = "".join(line.strip("\t") for line in lines) if one_line else "".join(f"{line}\n" for line in lines)
+def document(call: str, content: Elements, *, one_line: bool = False) -> Iterator[str]:
+    """Write the whole answer to a call, in the layout of the document, or on one line as the product's framework does."""
     gap = "" if one_line else "\n"
-    return f'{_DECLARATION}<api generator="zend" version="1.0">{gap}{inner}</api>\n'.encode()
+    yield f'{_DECLARATION}<api generator="zend" version="1.0">{gap}'
+    for line in _lines(call, content, 1):
+        yield line.strip("\t") if one_line else f"{line}\n"
+    yield "</api>\n"
 
 
 def _lines(name: str, content: Content, depth: int) -> Iterator[str]:

@@ -107,7 +107,7 @@ def show(call: Call) -> Done:
     name = _named(call, "No matches found")
     found = call.store.admins.get(name)
     domains = [one.domain for one in call.store.domains.list()] if found.global_admin else found.domains
-    return Done(results=[*rows.admin(found), ("Domains", numbered(domains))])
+    return Done(results=[*rows.admin(found), ("Domains", list(numbered(domains)))])
 
 
 def rights(call: Call) -> Done:
@@ -116,7 +116,7 @@ def rights(call: Call) -> Done:
     found = call.store.admins.rights(name)
     numbers = {role.name: role.id for role in call.store.roles.list()}
     roles = [(f"key_{numbers[role]}", role) for role in found.roles if role in numbers]
-    return Done(results=[("permission", numbered(found.effective)), ("role", roles)])
+    return Done(results=[("permission", list(numbered(found.effective))), ("role", roles)])
 
 
 def delete(call: Call) -> Done:

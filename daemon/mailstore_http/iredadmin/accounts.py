@@ -56,8 +56,8 @@ def list_all(call: Call) -> Any:
     enabled = False if switch(given.get("disabled_only") or "no") else None
     found = call.store.accounts.list(domain=name, enabled=enabled)
     if switch(given.get("email_only") or "no"):
-        return [account.address for account in found]
-    return [profiles.account(call, account) for account in found]
+        return (account.address for account in found)
+    return profiles.each(call, profiles.account, found)
 
 
 def create(call: Call) -> None:

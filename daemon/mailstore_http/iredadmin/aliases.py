@@ -39,8 +39,8 @@ def list_all(call: Call) -> Any:
     enabled = False if switch(given.get("disabled_only") or "no") else None
     found = call.store.aliases.list(domain=name, enabled=enabled)
     if switch(given.get("email_only") or "no"):
-        return [alias.address for alias in found]
-    return [profiles.alias(call, alias) for alias in found]
+        return (alias.address for alias in found)
+    return profiles.each(call, profiles.alias, found)
 
 
 def create(call: Call) -> None:

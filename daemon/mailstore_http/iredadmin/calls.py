@@ -12,7 +12,7 @@ from mailstore_http.iredadmin.parameters import Call
 __all__ = ["Handler", "find"]
 
 Handler: TypeAlias = Callable[[Call], Any]
-"""Makes a call; what it returns is ``_data`` of a GET."""
+"""Makes a call; what it returns is ``_data`` of a GET, an iterator for a list that may be long."""
 
 _DAYS = "keep_mailbox_days/{days}"
 _LEVEL = "{level}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mailstore.errors import MailstoreError, NotFound, Refused
@@ -12,7 +12,7 @@ from mailstore_http.failures import FailedLogins, printable
 from mailstore_http.iredadmin.calls import Handler, find
 from mailstore_http.iredadmin.parameters import Call, Parameters, RefusedError
 from mailstore_http.iredadmin.words import word_for
-from mailstore_http.messages import Answer, Request
+from mailstore_http.messages import Answer, Request, begun, in_pieces
 from mailstore_http.sessions import Session, Sessions
 from mailstore_http.settings import DialectSettings
 from mailstore_http.stores import Stores
@@ -20,6 +20,7 @@ from mailstore_http.stores import Stores
 __all__ = ["IRedAdmin"]
 
 _BACKENDS = {"mysql": "MYSQL", "postgresql": "PGSQL", "sqlite": "SQLITE"}
+_JSON = "application/json"
 _VERBS = frozenset({"GET", "POST", "PUT", "DELETE"})
 
 
@@ -149,6 +150,11 @@ class IRedAdmin:
 
     def _success(self, request: Request, data: Any, caller: str) -> Answer:
         success, _, key = self._keys
+        if isinstance(data, Iterator):
+            data, more = begun(data)
+            if more is not None:
+                pieces = in_pieces(_listed(f'{{"{success}": true, "{key}": [', more))
+                return Answer(200, content_type=_JSON, caller=caller, stream=pieces)
         return _json(200, {success: True} | ({key: data} if request.method == "GET" else {}), caller=caller)
 
     def _failed(self, error: MailstoreError, caller: str) -> Answer:
@@ -160,8 +166,16 @@ class IRedAdmin:
         return _with(self.refusal(status, text), *headers, caller=caller, error=error)
 
 
+def _listed(head: str, items: Iterable[Any]) -> Iterator[str]:
+    """Write a long list as JSON, item by item."""
+    yield head
+    for number, item in enumerate(items):
+        yield f"{', ' if number else ''}{json.dumps(item)}"
+    yield "]}"
+
+
 def _json(status: int, content: Any, *, outcome: str = "ok", caller: str = "") -> Answer:
-    return Answer(status, json.dumps(content).encode(), "application/json", outcome=outcome, caller=caller)
+    return Answer(status, json.dumps(content).encode(), _JSON, outcome=outcome, caller=caller)
 
 
 def _with(

@@ -61,8 +61,8 @@ def list_all(call: Call) -> Any:
     enabled = False if switch(given.get("disabled_only") or "no") else None
     found = call.store.domains.list(enabled=enabled)
     if switch(given.get("name_only") or "no"):
-        return [domain.domain for domain in found]
-    return [profiles.domain(call, domain) for domain in found]
+        return (domain.domain for domain in found)
+    return profiles.each(call, profiles.domain, found)
 
 
 def create(call: Call) -> None:

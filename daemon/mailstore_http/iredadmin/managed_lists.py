@@ -36,10 +36,10 @@ def list_all(call: Call) -> Any:
     """GET mls/D."""
     name = call.path["domain"]
     call.store.domains.get(name)
-    found = [one for one in call.store.lists.list(domain=name) if one.kind == _MANAGED]
+    found = (one for one in call.store.lists.list(domain=name) if one.kind == _MANAGED)
     if switch(call.parameters.get("email_only") or "no"):
-        return [one.address for one in found]
-    return [profiles.mailing_list(call, one) for one in found]
+        return (one.address for one in found)
+    return profiles.each(call, profiles.mailing_list, found)
 
 
 def show(call: Call) -> Any:

@@ -6,18 +6,31 @@ numbers, and times as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from mailstore.errors import NotFound
 from mailstore.model import Account, Admin, Alias, Domain, MailingList
 from mailstore_http.iredadmin.parameters import Call
 
-__all__ = ["account", "admin", "alias", "domain", "mailing_list"]
+__all__ = ["account", "admin", "alias", "domain", "each", "mailing_list"]
 
+_Found = TypeVar("_Found")
 _SETTINGS = "accountSetting"
 _GROUPS = "memberOfGroup"
+
+
+def each(
+    call: Call, profile: Callable[[Call, _Found], dict[str, Any]], items: Iterable[_Found]
+) -> Iterator[dict[str, Any]]:
+    """Iterate over the profiles of a list, without what is deleted while it is written."""
+    for item in items:
+        try:
+            shown = profile(call, item)
+        except NotFound:
+            continue
+        yield shown
 
 
 def domain(call: Call, found: Domain) -> dict[str, Any]:
