@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mailstore.errors import AlreadyExists
+from mailstore.errors import AlreadyExists, HomeRefused
 
-__all__ = ["Neighbours", "Place", "places_at", "refuse_occupied", "spelt"]
+__all__ = ["Neighbours", "Place", "between", "places_at", "refuse_occupied", "refuse_within", "spelt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,12 @@ def places_at(path: str) -> Iterator[str]:
         yield path
         path = path.rpartition("/")[0] or "/"
     yield path
+
+
+def between(root: str, home: str) -> Sequence[str]:
+    """Return the directories between a root and a home below it, closest to the home first, without both."""
+    top = spelt(root)
+    return [path for path in places_at(spelt(home)) if path.startswith(f"{top}/")][1:]
 
 
 class Neighbours:
@@ -81,3 +87,11 @@ def refuse_occupied(homes: Sequence[str], others: Iterable[Place]) -> None:
         for home in wanted.of(other.home):
             hint = "" if other.id is None else "; restore that record to use it, or wait for its purge"
             raise AlreadyExists(f"{home} is, holds, or lies in the home of {other}{hint}", subject=home)
+
+
+def refuse_within(home: str, root: str, others: Iterable[Place]) -> None:
+    """Raise HomeRefused if a home, which the layout gives below `root`, lies in one of the `others`."""
+    above = between(root, home)
+    for other in others:
+        if spelt(other.home) in above:
+            raise HomeRefused(f"{home} would lie in the home of {other}; move that mailbox first", subject=home)

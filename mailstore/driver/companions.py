@@ -230,7 +230,7 @@ class Companions:
         Returns what to call when the deletion is committed.
         """
         # All of them are asked: each might be the one that is down.
-        found = [companion.holds(names, directory) for companion, directory in self._each() if names]
+        found = [companion.holds(some, directory) for companion, directory in self._each() for some in _batches(names)]
         return (lambda: self._sweep(names)) if any(found) else _nothing
 
     @contextmanager
@@ -257,8 +257,9 @@ class Companions:
         failures: list[MailstoreError] = []
         for companion, directory in self._each():
             try:
-                with directory.unheld(names) as free:
-                    companion.remove(free, directory)
+                for some in _batches(names):
+                    with directory.unheld(some) as free:
+                        companion.remove(free, directory)
             except MailstoreError as error:  # the others are still swept, and it is told which one was not
                 shown = ", ".join(map(str, names))
                 error.state = (

@@ -51,6 +51,7 @@ from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.moments import ERA, known
 from mailstore.sql.own_tables import ERROR_LENGTH
 from mailstore.sql.paging import pages
+from mailstore.sql.paths import is_below
 
 __all__ = ["Ledger", "LedgerMailboxes", "NewRecord", "SQLMailboxes", "without_password"]
 
@@ -251,9 +252,7 @@ class Ledger:
 
     def below(self, root: str) -> ColumnElement[bool]:
         """Return the condition that the home lies under a directory."""
-        # Records may spell the path with double slashes and upper case; both are gone on disk.
-        path = func.replace(func.replace(func.lower(self.records.c.maildir), "//", "/"), "//", "/")
-        return path.startswith(f"{root}/", autoescape=True)
+        return is_below(self.records.c.maildir, root)
 
     @property
     def nameless(self) -> ColumnElement[bool]:

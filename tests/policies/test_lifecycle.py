@@ -206,6 +206,14 @@ def test_aliases_that_go(pstore: Store, prig: PolicyRig) -> None:
     assert prig.rows("throttle") == []
 
 
+def test_aliases_in_other_domains_go_with_the_domain_of_their_account(pstore: Store, prig: PolicyRig) -> None:
+    pstore.accounts.create("w@example.org", password_hash=READY, aliases=["ww@example.com", "www@example.org"])
+    for address in ("ww@example.com", "www@example.org", BOB):
+        pstore.throttles.set(address, "inbound", period=60, max_msgs=3)
+    pstore.domains.delete("example.org", keep_mailbox_days=0)
+    assert [row["account"] for row in prig.rows("throttle")] == [BOB]
+
+
 @pytest.mark.usefixtures("transactions")
 def test_several_changes_in_one_transaction(pstore: Store, prig: PolicyRig) -> None:
     pstore.spam_policies.set(BOB, spam_score=4)

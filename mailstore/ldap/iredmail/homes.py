@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import msgspec
 
 from mailstore.disk.layout import Layout, normal_home
-from mailstore.disk.neighbours import Place, refuse_occupied, spelt
+from mailstore.disk.neighbours import Place, between, refuse_occupied, refuse_within, spelt
 from mailstore.driver.values import now
 from mailstore.errors import HomeExists, HomeRefused, InvalidValue
 from mailstore.ldap.changes import Changes
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import Context
-from mailstore.ldap.names import any_of, equals, present
+from mailstore.ldap.names import Filter, any_of, equals, present
 from mailstore.model import DeletedMailbox
 
 __all__ = ["ATTRIBUTE", "HAS_HOME", "HOME_ATTRIBUTES", "Homemaker", "home_in", "home_of", "recorded_home"]
@@ -87,6 +87,21 @@ class Homemaker:
                 continue
             return f"{chosen}/"
         raise HomeRefused(f"{address}: every path for its home below {root} is in use", subject=address)
+
+    def above(self, address: str) -> Filter:
+        """Return the filter for accounts whose home is a directory above that which the layout gives a new account."""
+        return any_of(*(equals(ATTRIBUTE, home) for path in self._above(address) for home in (path, f"{path}/")))
+
+    def refuse_within(self, address: str, found: Iterable[Entry]) -> None:
+        """Raise HomeRefused if the layout's home for a new account lies in one of those that `above` has found."""
+        root = self._context.config.new_home_root()
+        refuse_within(self._first(address), root, (Place(home_of(entry) or "", entry.first("mail")) for entry in found))
+
+    def _above(self, address: str) -> Sequence[str]:
+        return between(self._context.config.new_home_root(), self._first(address))
+
+    def _first(self, address: str) -> str:
+        return normal_home(f"{self._context.config.new_home_root()}/{next(self._layout.candidates(address, now()))}")
 
     def refuse_used(self, homes: Sequence[str], *, restoring: Collection[DeletedMailbox] = ()) -> None:
         """Raise AlreadyExists if a home that the layout did not give touches that of an account or of a record.

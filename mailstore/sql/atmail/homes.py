@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mailstore.address import local_part
-from mailstore.disk.layout import normal_home
 from mailstore.errors import InvalidValue
 
-__all__ = ["choose_rule", "column_text", "home_candidates", "home_of", "refuse_shared", "spellings"]
+__all__ = ["choose_rule", "column_text", "home_candidates", "home_of", "refuse_shared"]
 
 _MOST_CANDIDATES = 100
 _LEVELS = 3
@@ -72,12 +71,6 @@ def refuse_shared(root: str, home: str) -> None:
 def column_text(home: str) -> str:
     """Return a home as the column holds it, with a slash at the end."""
     return f"{home.rstrip('/')}/"
-
-
-def spellings(home: str) -> tuple[str, str]:
-    """Return the ways in which rows may spell a home."""
-    path = normal_home(home)
-    return path, f"{path}/"
 
 
 def _relative(address: str, rule: str, pad: str) -> str:

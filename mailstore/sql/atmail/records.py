@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from itertools import chain
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, null, or_, select
 
-from mailstore.disk.neighbours import Place, refuse_occupied
+from mailstore.disk.neighbours import Neighbours, Place, between, refuse_occupied, refuse_within
 from mailstore.driver.names import Spellings
 from mailstore.model import DeletedMailbox
 from mailstore.sql.atmail.context import Context, labelled
 from mailstore.sql.atmail.expansions import DOMAIN, Expansions
-from mailstore.sql.atmail.homes import home_of, spellings
+from mailstore.sql.atmail.homes import home_of
 from mailstore.sql.atmail.names import NameSpace
 from mailstore.sql.atmail.schema.tables import OWN_TABLES
 from mailstore.sql.engine import Transaction
 from mailstore.sql.ledger import NewRecord
+from mailstore.sql.paths import as_read, is_one_of
 from mailstore.sql.snapshots import Row, packed, rows_of
 
 __all__ = ["Retention"]
@@ -112,14 +114,26 @@ class Retention:
         return {address: packed(kept) for address, kept in found.items()}
 
     def known_homes(self, tx: Transaction, homes: Collection[str]) -> set[str]:
-        """Return those of `homes` that belong to an account, or wait for their purge."""
-        paths = {spelling: home for home in homes for spelling in spellings(home)}
-        column = self._accounts.c.homeDir
-        used = {paths.get(path) for path in tx.execute(select(column).where(column.in_(paths))).scalars()}
+        """Return those of `homes` which the rule gives that hold one of an account, or one that waits for its purge.
+
+        Raises HomeRefused for one that would lie in such a home: no other one by the rule would do.
+        """
+        root, near = self._context.config.new_home_root(), Neighbours(homes)
+        places = list(self._touching(tx, homes, {path for home in homes for path in between(root, home)}))
+        for home in homes:
+            refuse_within(home, root, places)
+        return {home for place in places for home in near.of(place.home)}
+
+    def _touching(self, tx: Transaction, homes: Collection[str], above: Collection[str]) -> Iterator[Place]:
+        """Iterate over the accounts and records whose homes are some paths, below them, or directories above."""
+        accounts = self._accounts.c
+        everywhere: list[tuple[ColumnElement[Any], ...]] = [(accounts.homeDir, accounts.username, null())]
         if self._context.schema.has_records:
-            path = self._context.table(OWN_TABLES[0]).c.maildir
-            used |= {paths.get(found) for found in tx.execute(select(path).where(path.in_(paths))).scalars()}
-        return {home for home in used if home is not None}
+            records = self._context.table(OWN_TABLES[0]).c
+            everywhere.append((records.maildir, records.username, records.id))
+        for columns in everywhere:
+            query = select(*columns).where(_is_at_or_below(columns[0], homes) | is_one_of(columns[0], above))
+            yield from (Place(*row) for row in tx.execute(query))
 
     def refuse_used_homes(self, tx: Transaction, homes: Sequence[str], *, restoring: int | None = None) -> None:
         """Raise AlreadyExists if a home that the rule did not give touches that of an account or of a record.
@@ -130,3 +144,9 @@ class Retention:
         accounts = (Place(row["homeDir"] or "", row["username"]) for row in rows)
         records = self._context.ledger.places(but=restoring) if self._context.schema.has_records else ()
         refuse_occupied(homes, chain(accounts, records))
+
+
+def _is_at_or_below(path: ColumnElement[str], homes: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a recorded path is one of these homes or lies below one; the same cost for any number."""
+    depths = {home.count("/") + 1 for home in homes}
+    return or_(*(func.substring_index(as_read(path), "/", depth).in_(homes) for depth in depths))

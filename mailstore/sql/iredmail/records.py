@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import chain
-from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import exists, null, select, union_all
 
-from mailstore.disk.neighbours import Place, refuse_occupied
+from mailstore.disk.neighbours import Place, between, refuse_occupied, refuse_within
 from mailstore.driver.names import Spellings
 from mailstore.model import DeletedMailbox, Usage
 from mailstore.sql.engine import Transaction
@@ -22,6 +21,7 @@ from mailstore.sql.iredmail.names.references import Found
 from mailstore.sql.iredmail.schema.tables import OWN_TABLE
 from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.ledger import Ledger, NewRecord
+from mailstore.sql.paths import is_below, is_one_of
 
 __all__ = ["Retention", "ledger_of"]
 
@@ -130,14 +130,28 @@ class Retention:
 
         A time stamp in the path is unique but for records of the same address in the same second, which an index finds
         (`Accounts.rename` sees to it that no renamed account keeps a stamp of the running second). Without a stamp every
-        path has to be looked at.
+        path has to be looked at, so that those above and below are seen, too. Raises HomeRefused if the home would lie in
+        that of somebody else: no other one by this layout would do.
         """
-        record: Any = exists().where(self._deleted.c.maildir.in_(_spellings(home)))
         if self._context.config.layout.timestamp:
-            found: Any = record.where(self._deleted.c.username == address)
-        else:
-            found = record | exists().where(*self._same_home(home))
-        return bool(tx.execute(select(found)).scalar())
+            columns = self._deleted.c
+            record = exists().where(columns.maildir.in_(_spellings(home)), columns.username == address)
+            return bool(tx.execute(select(record)).scalar())
+        root, path = self._context.config.new_home_root(), home.path
+        touching = list(self._touching(tx, path, between(root, path)))
+        refuse_within(path, root, touching)
+        return bool(touching)
+
+    def _touching(self, tx: Transaction, path: str, above: Sequence[str]) -> Iterator[Place]:
+        """Iterate over the accounts and records whose homes are a path, below it, or one of the directories above."""
+        mailbox, deleted = self._mailbox.c, self._deleted.c
+        home = mailbox.storagebasedirectory + "/" + mailbox.storagenode + "/" + mailbox.maildir
+        everywhere = ((home, mailbox.username, null()), (deleted.maildir, deleted.username, deleted.id))
+        found = (
+            select(*columns).where(is_one_of(columns[0], (path, *above)) | is_below(columns[0], path))
+            for columns in everywhere
+        )
+        yield from (Place(*row) for row in tx.execute(union_all(*found)))
 
     def refuse_used_homes(self, tx: Transaction, homes: Sequence[str], *, restoring: int | None = None) -> None:
         """Raise AlreadyExists if a home that the layout did not give touches that of an account or of a record.
@@ -147,9 +161,6 @@ class Retention:
         rows = tx.execute(select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS))).mappings()
         accounts = (Place(home_of(row) or "", row["username"]) for row in rows)
         refuse_occupied(homes, chain(accounts, self._ledger.places(but=restoring)))
-
-    def _same_home(self, home: HomeColumns) -> list[ColumnElement[bool]]:
-        return [self._mailbox.c[name] == value for name, value in home.columns().items()]
 
 
 def _spellings(home: HomeColumns) -> Sequence[str]:

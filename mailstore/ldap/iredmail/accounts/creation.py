@@ -102,21 +102,27 @@ class Creation:
             self._context.require_right(new.address, Operation.RULE_DOMAIN)
 
     def _find(self, locks: Locks, accounts: Sequence[NewAccount]) -> list[Entry]:
-        """Return who has one of the names of new accounts, and what former holders left: rights, members of a list."""
+        """Return who has one of the names of new accounts, and what former holders left: rights, members of a list.
+
+        Whose home lies above that of a new account is found, too.
+        """
         found: list[Entry] = []
         for start in range(0, len(accounts), _AT_ONCE):
             some = accounts[start : start + _AT_ONCE]
             names = set().union(*(locks.names(name) for new in some for name in (new.address, *new.aliases)))
-            former = any_of(admin_of([new.address for new in some]), members_of(names))
+            above = [self._homes.above(new.address) for new in some if new.home is None]
+            former = any_of(admin_of([new.address for new in some]), members_of(names), *above)
             found += self._names.holders(names, also=former)
         return found
 
     def _take_names(self, locks: Locks, new: NewAccount, holders: Sequence[Entry]) -> None:
-        """Give a new account its aliases, and all names under alias domains. Raises AlreadyExists."""
+        """Give a new account its aliases, and all names under alias domains. Raises AlreadyExists, HomeRefused."""
         refuse_self(new.address, new.aliases)
         refuse_each_other({alias: locks.names(alias) for alias in new.aliases}, (new.address, *new.aliases))
         wanted = {address: locks.names(address) for address in (new.address, *new.aliases)}
         self._names.refuse_taken(wanted, holders)
+        if new.home is None:
+            self._homes.refuse_within(new.address, holders)
         derived = set().union(*(locks.forms(address) for address in wanted))
         new.attributes["shadowAddress"] = sorted({*new.aliases, *derived})
 

@@ -151,12 +151,14 @@ class NameSpace:
     def holders(self, names: Collection[str], *, also: Filter | None = None) -> Iterator[Entry]:
         """Iterate over the entries that have one of these names, and over those that match `also`.
 
-        They come with their names, and with what a former holder of one may have left: rights, and members of a list.
+        They come with their names and home, and with what a former holder of one may have left: rights, and members
+        of a list.
         """
         for some in _chunks(sorted(names)):
             tests = [equals(name, value) for value in some for name in ("mail", "shadowAddress")]
             query = all_of(HOLDER, any_of(*tests))
-            attributes = ("objectClass", "mail", "shadowAddress", "domainName", "domainAdmin", "memberOfGroup")
+            names_of = ("objectClass", "mail", "shadowAddress", "domainName", "domainAdmin", "memberOfGroup")
+            attributes = (*names_of, "homeDirectory")
             yield from self._context.directory.search(
                 self._context.places.domains, any_of(query, also) if also else query, attributes=attributes
             )

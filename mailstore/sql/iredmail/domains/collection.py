@@ -145,7 +145,8 @@ class Domains(store.Domains):
             if self._context.actor:
                 self._context.actor.refuse_stronger_in(tx.connection, name)
             gone = [name, *sorted(self._alias_domains_of(tx.connection, name))]
-            tx.afterwards(self._context.companions.removing(levels(domains=gone)))
+            aliases = self._aliases_elsewhere(tx, gone) if self._context.companions.capabilities else ()
+            tx.afterwards(self._context.companions.removing(levels(aliases, gone)))
             count = Retention(self._context).record_domain(tx, gone, due)
             self._delete_rows(tx, name, gone)
             return count
@@ -198,6 +199,12 @@ class Domains(store.Domains):
         tx.execute(delete(table("domain_admins")).where(table("domain_admins").c.domain == name))
         demote_idle(self._context, tx, admins)
         tx.execute(delete(self._table).where(self._table.c.domain == name))
+
+    def _aliases_elsewhere(self, tx: Transaction, names: Sequence[str]) -> Sequence[str]:
+        """Return the aliases in other domains of accounts in a domain, whose `names` are given, its own first."""
+        rows = self._forwardings.columns
+        query = select(rows.address).where(rows.dest_domain == names[0], rows.is_alias == 1, rows.domain.not_in(names))
+        return sorted(set(tx.execute(query).scalars()))
 
     def _named(self, domain: str) -> str:
         return as_stored(self._context.db, domain, held_domain(domain), self._table.c.domain)
