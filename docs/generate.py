@@ -28,6 +28,7 @@ from docs.manual import command_page, page, section, table
 from docs.references import SAMPLE, TABLES, cli_page, commands_below, configuration_page, keys_of, markdown_table
 from mailstore.cli.root import root
 from mailstore.driver.rights import KINDS, Needs, Operation, Rule
+from mailstore.state import schema as state_schema
 from mailstore.transfer import schema
 from mailstore_http.v1.batches import OPERATION as BATCH
 from mailstore_http.v1.openapi import document, error_classes, summary_of
@@ -343,7 +344,20 @@ def openapi_page() -> str:
     return f"{json.dumps(document(), indent=1, ensure_ascii=False)}\n"
 
 
+_STATE_SCHEMA = re.compile(r"(?<=<!-- schema -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def apply_page() -> str:
+    """Return docs/apply.md with the schema of a state."""
+    text = (HERE / "apply.md").read_text(encoding="utf-8")
+    if len(_STATE_SCHEMA.findall(text)) != 1:
+        raise SystemExit("docs/apply.md has no place for the schema")
+    shown = f"```json\n{json.dumps(state_schema(), indent=1)}\n```\n"
+    return _STATE_SCHEMA.sub(lambda _: shown, text)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/apply.md": apply_page,
     "docs/cli.md": cli_page,
     "docs/configuration.md": configuration_page,
     "docs/daemon.md": daemon_page,

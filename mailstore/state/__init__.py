@@ -8,6 +8,18 @@ from __future__ import annotations
 
 from mailstore.state.applying import Applied, Applier
 from mailstore.state.declaration import State, read_state, write_state
+from mailstore.state.form import schema
 from mailstore.state.planning import Change, Plan, check_removals, plan
 
-__all__ = ["Applied", "Applier", "Change", "Plan", "State", "check_removals", "plan", "read_state", "write_state"]
+__all__ = [
+    "Applied",
+    "Applier",
+    "Change",
+    "Plan",
+    "State",
+    "check_removals",
+    "plan",
+    "read_state",
+    "schema",
+    "write_state",
+]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any, Final
 
 from mailstore.address import domain_part
-from mailstore.errors import HomeError, NotFound, Refused
+from mailstore.errors import BulkRefused, HomeError, NotFound, Refused
 from mailstore.state.declaration import State
 from mailstore.state.planning import Change, Plan, plan
 from mailstore.store import Store
@@ -18,6 +19,7 @@ from mailstore.transfer.loading import Loader, Outcome, Passwords
 __all__ = ["Applied", "Applier"]
 
 _ORDER: Final = tuple(KINDS)
+_BATCH: Final = 100
 _INSIDE: Final = ("account", "alias", "list")
 """What goes with its domain, in one operation that can be undone as one."""
 
@@ -96,13 +98,45 @@ class Applier:
 
     def _remove(self, changes: Sequence[Change]) -> Iterator[Applied]:
         domains = {change.name for change in changes if change.kind == "domain"}
-        with_domain = [one for one in changes if one.kind in _INSIDE and domain_part(one.name) in domains]
-        for change in sorted(changes, key=lambda one: -_ORDER.index(one.kind)):
-            if change not in with_domain:
-                yield self._attempt(change, _DONE[change.action], partial(self._remove_one, change))
-        for change in with_domain:
-            gone = not self.store.domains.exists(domain_part(change.name))
-            yield Applied(change.kind, change.name, "deleted" if gone else "refused", reason="as its domain")
+        inside = [one for one in changes if one.kind in _INSIDE and domain_part(one.name) in domains]
+        known = set(map(id, inside))
+        alone = sorted((one for one in changes if id(one) not in known), key=_place_of)
+        for (kind, action), same in groupby(alone, key=lambda one: (one.kind, one.action)):
+            if (kind, action) == ("account", "delete"):
+                yield from self._delete_accounts(list(same))
+            else:
+                for change in same:
+                    yield self._attempt(change, _DONE[action], partial(self._remove_one, change))
+        left = {domain for domain in domains if self.store.domains.exists(domain)}
+        for change in inside:
+            yield Applied(
+                change.kind,
+                change.name,
+                "refused" if domain_part(change.name) in left else "deleted",
+                reason="as its domain",
+            )
+
+    def _delete_accounts(self, changes: Sequence[Change]) -> Iterator[Applied]:
+        for start in range(0, len(changes), _BATCH):
+            left = list(changes[start : start + _BATCH])
+            while left:
+                refused: dict[int, Refused] = {}
+                try:
+                    self.store.accounts.delete_many(
+                        [change.name for change in left], keep_mailbox_days=self.state.keep_days
+                    )
+                except BulkRefused as error:
+                    refused = dict(error.rows)
+                    written = error.written
+                else:
+                    written = True
+                for index, change in enumerate(left):
+                    reason = refused.get(index)
+                    if isinstance(reason, NotFound) or (reason is None and written):  # gone is gone
+                        yield Applied(change.kind, change.name, "deleted")
+                    elif reason is not None:
+                        yield Applied(change.kind, change.name, "refused", reason=str(reason))
+                left = [] if written else [change for index, change in enumerate(left) if index not in refused]
 
     def _remove_one(self, change: Change) -> None:
         store, name = self.store, change.name
@@ -124,6 +158,11 @@ class Applier:
         except (Refused, HomeError) as error:
             return Applied(change.kind, change.name, "refused", reason=str(error))
         return Applied(change.kind, change.name, done)
+
+
+def _place_of(change: Change) -> tuple[int, str]:
+    """Return where the removal of something stands: what lies in a domain before the domain."""
+    return -_ORDER.index(change.kind), change.action
 
 
 _DONE: Final = {"delete": "deleted", "disable": "disabled", "demote": "demoted"}

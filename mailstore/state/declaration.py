@@ -17,7 +17,20 @@ from mailstore.errors import InvalidQuota, InvalidValue
 from mailstore.quota import Quota
 from mailstore.transfer.entries import INFORMATION, KINDS, Entry
 
-__all__ = ["FORMAT", "OWNED", "SETTINGS", "VERSION", "Absent", "Manage", "State", "read_state", "write_state"]
+__all__ = [
+    "ABSENT",
+    "FORMAT",
+    "MANAGE",
+    "OWNED",
+    "SETTINGS",
+    "VERSION",
+    "Absent",
+    "Manage",
+    "State",
+    "hints_of",
+    "read_state",
+    "write_state",
+]
 
 FORMAT: Final = "mailstore-state"
 VERSION: Final = 1
@@ -25,8 +38,8 @@ OWNED: Final = ("domain", "account", "alias", "list", "admin")
 """The kinds that may be removed where a state does not name them."""
 Manage: TypeAlias = Literal["listed", "domain", "store"]
 Absent: TypeAlias = Literal["keep", "disable", "delete"]
-_MANAGE: Final = typing.get_args(Manage)
-_ABSENT: Final = typing.get_args(Absent)
+MANAGE: Final[tuple[str, ...]] = typing.get_args(Manage)
+ABSENT: Final[tuple[str, ...]] = typing.get_args(Absent)
 SETTINGS: Final = (
     "format", "version", "manage", "domains", "absent", "keep_days", "max_deletions", "defaults", "source", "end",
 )  # fmt: skip
@@ -209,7 +222,7 @@ def _state(settings: Mapping[str, Any], things: Iterable[Raw]) -> State:
         if (kind, entry.key) in entries and kind not in _MANY:
             raise InvalidValue(f"{where}: {kind} {entry.key} is there twice")
         entries[kind, _unique(entry)] = entry
-    manage = _one_of(settings, "manage", _MANAGE, "listed")
+    manage = _one_of(settings, "manage", MANAGE, "listed")
     keep_days, limit = settings.get("keep_days"), settings.get("max_deletions", DEFAULT_LIMIT)
     if keep_days is not None and (not isinstance(keep_days, int) or isinstance(keep_days, bool) or keep_days < 0):
         raise InvalidValue("keep_days: a number of days from 0 is wanted", field="keep_days")
@@ -253,7 +266,7 @@ def _absent(settings: Mapping[str, Any], kinds: Collection[str]) -> dict[str, Ab
     for kind in said:
         if kind not in OWNED:
             raise InvalidValue(f"absent: {kind!r} is none of {', '.join(OWNED)}", field="absent")
-    return {kind: _one_of(said, kind, _ABSENT, "keep") for kind in said}
+    return {kind: _one_of(said, kind, ABSENT, "keep") for kind in said}
 
 
 def _check_scope(state: State) -> None:
@@ -318,7 +331,7 @@ def _entry(kind: str, values: Mapping[str, Any], where: str) -> Entry:
 
 def _typed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as a dump has them: names in normal form, sizes in bytes, ``unlimited`` as null."""
-    hints = typing.get_type_hints(KINDS[kind])
+    hints = hints_of(kind)
     first = fields(KINDS[kind])[0].name
     typed: dict[str, Any] = {}
     for name, value in values.items():
@@ -339,6 +352,11 @@ def _typed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
             case _:
                 typed[name] = value
     return typed
+
+
+def hints_of(kind: str) -> Mapping[str, Any]:
+    """Return the types of the fields of a kind."""
+    return typing.get_type_hints(KINDS[kind])
 
 
 def _address(text: str) -> str:

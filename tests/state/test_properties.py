@@ -190,7 +190,7 @@ def dying_after(store: Store, left: int, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     with monkeypatch.context() as patch:
         for collection in (store.domains, store.accounts, store.aliases):
-            for name in ("create", "create_many", "update", "delete"):
+            for name in ("create", "create_many", "update", "delete", "delete_many"):
                 if hasattr(collection, name):
                     patch.setattr(collection, name, counted(getattr(collection, name)))
         yield
