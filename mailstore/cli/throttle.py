@@ -98,12 +98,17 @@ def update(session: Session, names: Names, direction: Direction, period: str | N
 
 
 @throttle.command()
-@click.argument("address")
+@takes_names(ignores_missing=False)
 @pass_session
-def reset(session: Session, address: str) -> None:
-    """Let an address start again from zero, as if it had sent and received nothing yet."""
-    session.store.throttles.reset(address)
-    session.output.done(f"reset the counters of {address}", Deleted(address))
+def reset(session: Session, names: Names) -> None:
+    """Let addresses start again from zero, as if they had sent and received nothing yet."""
+    found = session.store.throttles
+
+    def one(address: str) -> Done:
+        found.reset(address)
+        return Done(f"reset the counters of {address}", "reset", Deleted(address))
+
+    names.do(session, Verb(one))
 
 
 @throttle.command()
