@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import random
 import re
@@ -34,6 +35,7 @@ PASSWORD, HERE, ELSEWHERE, BOB = "changeme", "example.com", "other.example", "bo
 READY = hash_password(PASSWORD, "SSHA256")
 ROUNDS = int(os.environ.get("MAILSTORE_FUZZ", "600"))
 """So many odd requests are sent to an API."""
+FILTER = Path(__file__).resolve().parents[2] / "daemon" / "fail2ban" / "filter.d" / "mailstore-http.conf"
 PREFIX = "/admin/index.php/api"
 
 
@@ -378,6 +380,24 @@ def test_who_is_not_authenticated_is_challenged(service: InProcess, store: Atmai
             assert (reply.status, reply.headers["www-authenticate"]) == (401, 'Basic realm="atmail"')
             assert re.search(b"<authenticate>\n\t\t<status>failed</status>", reply.body)
     assert not store.domains.exists("new.example")
+
+
+@pytest.mark.usefixtures("store")
+def test_the_filter_of_fail2ban_matches_the_line(
+    rig: AtmailRig, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\nAfterLogic API login failed: client_address=6.6.6.6, username=x"
+    with running(workdir, config(rig, workdir)) as service:
+        caller = service.caller(PREFIX)
+        caller.headers = {**basic(name), "X-Forwarded-For": "198.51.100.7"}
+        post(caller, "users/list")
+    told = capsys.readouterr().err.splitlines()
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(FILTER.read_text())
+    patterns = parser["Definition"]["failregex"].replace("<HOST>", r"(?P<host>[0-9a-fA-F:.]+)").splitlines()
+    for line in (*told, told[0].replace("atmail", "AfterLogic", 1)):
+        assert [match["host"] for pattern in patterns if (match := re.match(pattern, line))] == ["198.51.100.7"]
+    assert len(told) == 1
 
 
 def test_each_call_leaves_the_rows_of_the_librarys_own(panel: Caller, store: AtmailStore, rig: AtmailRig) -> None:

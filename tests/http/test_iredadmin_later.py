@@ -126,6 +126,16 @@ LATER: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("PUT", f"/spampolicy/user/{MAIL}", {"spam_score": "5"}),
     ("POST", f"/throttle/{DOMAIN}/outbound", {"period": "60"}),
     ("GET", f"/mls/{DOMAIN}", {}),
+    ("POST", f"/maillist/l@{DOMAIN}", {"members": "x@example.org"}),
+    ("GET", f"/maillist/l@{DOMAIN}", {}),
+    ("PUT", f"/maillist/l@{DOMAIN}", {"addMember": "y@example.org"}),
+    ("DELETE", f"/maillist/l@{DOMAIN}", {}),
+    ("GET", f"/spampolicy/domain/{DOMAIN}", {}),
+    ("DELETE", f"/spampolicy/domain/{DOMAIN}", {}),
+    ("GET", f"/throttle/{MAIL}/inbound", {}),
+    ("GET", f"/wblist/outbound/blacklist/{DOMAIN}", {}),
+    ("GET", f"/aliases/{DOMAIN}", {}),
+    ("GET", f"/users/{DOMAIN}", {}),
 )
 """An admin of the domain may make them, as far as the domain's profile lets it."""
 OF_ALL: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -137,6 +147,18 @@ OF_ALL: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("DELETE", "/wblist/outbound/blacklist/global", {}),
     ("DELETE", "/spampolicy/global", {}),
     ("POST", "/throttle/global/outbound", {"period": "60"}),
+    *(
+        ("GET", f"/ldif/{kind}/{name}", {})
+        for kind, name in (
+            ("domain", DOMAIN),
+            ("catchall", DOMAIN),
+            ("admin", STRANGER),
+            ("user", MAIL),
+            ("alias", f"a@{DOMAIN}"),
+        )
+    ),
+    ("GET", f"/admin/{ROOT}", {}),
+    ("PUT", f"/admin/{ROOT}", {"name": "x"}),
 )
 
 
@@ -146,6 +168,7 @@ def test_cell(panel: Client, ldap: LdapRig, who: str) -> None:
     for domain in (DOMAIN, "other.example"):
         store.domains.create(domain)
     store.accounts.create(MAIL, password_hash=READY)
+    store.aliases.create(f"a@{DOMAIN}", members=[MAIL])
     store.admins.create(ADMIN, password_hash=READY, domains=[DOMAIN])
     store.admins.create(STRANGER, password_hash=READY, domains=["other.example"])
     panel.headers.pop("Cookie")
