@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import AlreadyExists, NotFound, purge_due
+from mailstore import AlreadyExists, NotFound, PermissionDenied, purge_due
 from mailstore.errors import HomeError
 from mailstore.passwords import hash_password
 from tests.rigs import Rig, counting
@@ -168,6 +168,6 @@ def test_the_cost_does_not_grow_with_the_domain(rig: Rig) -> None:
 def test_who_may_restore_a_domain(store: IRedMailStore) -> None:
     store.admins.promote("f@b.test", global_admin=True)
     store.domains.delete("a.test")
-    with pytest.raises(NotFound):
+    with pytest.raises(PermissionDenied):
         store.acting_as("root@admin.example").deleted.restore_domain("a.test")
     assert store.acting_as("f@b.test").deleted.restore_domain("a.test").domain == "a.test"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from mailstore import AlreadyExists, NotFound, StoreUnavailable, purge_due
+from mailstore import AlreadyExists, NotFound, PermissionDenied, StoreUnavailable, purge_due
 from mailstore.errors import HomeError
 from mailstore.ldap import ldif
 from mailstore.ldap.connection import Directory
@@ -195,7 +195,7 @@ def test_the_cost_does_not_grow_with_the_domain(rig: LdapRig) -> None:
 def test_who_may_restore_a_domain(store: IRedMailDirectory) -> None:
     store.admins.promote("f@b.test", global_admin=True)
     store.domains.delete("a.test")
-    with pytest.raises(NotFound):
+    with pytest.raises(PermissionDenied):
         store.acting_as("root@admin.example").deleted.restore_domain("a.test")
     assert store.acting_as("f@b.test").deleted.restore_domain("a.test").domain == "a.test"
 
