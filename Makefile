@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 USABLE := $(VENV)/.usable
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo servers check lint types docs-check docs site pytest quick store coverage test test-galera bench measure constraints clean
+.PHONY: help venv demo servers check lint types docs-check docs site pytest quick store test-api coverage test test-galera bench measure constraints clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,11 @@ store: $(READY) ## All tests of one store: make store NAME=atmail
 	@[ -n "$(NAME)" ] || { echo "give the name of a folder of tests: make store NAME=atmail" >&2; exit 1; }
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/$(NAME) tests/contract -k "$(NAME)"
 
+test-api: $(READY) ## Fuzz the API /v1 with schemathesis, in a .venv of its own; EXAMPLES=1000 for longer
+	@[ -x .venv-api/bin/schemathesis ] || { $(PYTHON) -m venv .venv-api && \
+	    .venv-api/bin/python -m pip install -q --disable-pip-version-check 'schemathesis>=4,<5'; }
+	$(BIN)/python -m tests.api.fuzz .venv-api/bin/schemathesis $(EXAMPLES)
+
 coverage: $(READY) ## Lines and branches that the tests run
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-branch --cov-report=term:skip-covered
 
@@ -98,5 +103,5 @@ constraints: $(READY) ## Note the installed versions as those that are tested
 	@rm constraints.new
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-api .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -59,6 +59,31 @@ run 'mailstore purge --dry-run'
 run 'mailstore purge --yes'
 run 'find homes -type d -name "bob*"'
 
+if command -v curl >/dev/null; then
+    cat >>"$place/mailstore.toml" <<END
+[http]
+listen = "unix:$place/socket"
+state = "$place/state"
+[http.v1]
+END
+    say 'The same over HTTP: the service, a token for a program, and two calls'
+    run 'sed -n "/http/,$ p" mailstore.toml'
+    run 'mailstore http token create demo --write --format lines | cut -f 9 >token'
+    mailstore-http 2>service.log &
+    service=$!
+    trap 'kill "$service" 2>/dev/null || true; rm -rf "$place"' EXIT
+    until [ -S socket ]; do
+        kill -0 "$service"
+        sleep 0.2
+    done
+    at='curl -sS --unix-socket socket -H "Authorization: Bearer $(cat token)" http://demo/v1/stores/demo/accounts'
+    run "$at --json '{\"address\": \"ann@example.com\", \"password\": \"staple\"}' | cut -c 1-72"
+    run "$at/ann@example.com/verify-password --json '{\"password\": \"staple\"}'"
+    echo
+    kill "$service"
+    wait "$service" || true
+fi
+
 say 'Nothing is left over, and nothing is wrong'
 run 'mailstore account list'
 run 'mailstore check && echo good'

@@ -419,6 +419,9 @@ class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stop_timeout: Annotated[
         str, Meta(description="How long calls in hand may take when the service stops.", pattern=_DURATION)
     ] = "30s"
+    metrics_listen: Annotated[
+        str, Meta(description="address:port for Prometheus, such as 127.0.0.1:9476. Empty: no metrics.")
+    ] = ""
     state: Annotated[
         str,
         Meta(description="Directory for the sessions. Default: $STATE_DIRECTORY, which systemd sets."),

@@ -5,6 +5,7 @@ Any WSGI server can run it; stores are opened by the first call that needs them,
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from mailstore_http.messages import Answer, Request, UnreadableError, request_of
-from mailstore_http.networks import Networks, client_of
+from mailstore_http.networks import Networks, client_of, peer_of
 from mailstore_http.stores import Stores, asking
 from mailstored.logs import FilteringBoundLogger, explained
 
@@ -29,6 +30,7 @@ _REASONS = {
 }  # fmt: skip
 _ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY"))
 _PIECE = 1 << 16
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -65,8 +67,12 @@ class Application:
         proxies: Networks,
         max_body: int,
         origins: Mapping[str, Collection[str]] = {},
+        answered: Callable[[str, str, int, float], object] = lambda *_: None,
     ) -> None:
-        """`origins` are, by the name of a dialect, those of other web pages that may use it."""
+        """`origins` are, by the name of a dialect, those of other web pages that may use it.
+
+        `answered` is told of each request: dialect, method, status and seconds.
+        """
         places = [(prefix, dialect) for dialect in dialects for prefix in dialect.prefixes]
         self._places = sorted(places, key=lambda place: -len(place[0]))
         self._stores = stores
@@ -74,11 +80,12 @@ class Application:
         self._proxies = proxies
         self._max_body = max_body
         self._origins = origins
+        self._answered = answered
 
     def __call__(self, environ: Mapping[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
-        request_id = secrets.token_hex(8)
         client, secure = client_of(environ, self._proxies)
+        request_id = self._named(environ) or secrets.token_hex(8)
         asking(client, request_id)
         body, too_large = self._body(environ)
         request = request_of(environ, request_id, client, secure, body)
@@ -108,6 +115,11 @@ class Application:
             raise BrokenOffError from None
         finally:
             self._tell(request, dialect, replace(answer, outcome=outcome), time.perf_counter() - began)
+
+    def _named(self, environ: Mapping[str, Any]) -> str:
+        """Return the name that a trusted proxy has given the request already; empty if there is none."""
+        name = str(environ.get("HTTP_X_REQUEST_ID", ""))
+        return name if _REQUEST_ID.fullmatch(name) and peer_of(environ) in self._proxies else ""
 
     def _body(self, environ: Mapping[str, Any]) -> tuple[bytes, bool]:
         """Return the body, and whether it is larger than allowed."""
@@ -163,6 +175,7 @@ class Application:
             return dialect.refusal(500, f"INTERNAL_ERROR {request.id}")
 
     def _tell(self, request: Request, dialect: Dialect | None, answer: Answer, took: float) -> None:
+        self._answered(dialect.name if dialect else "", request.method, answer.status, took)
         if dialect is None and answer.status == 200:  # probes come every few seconds
             return
         facts = {

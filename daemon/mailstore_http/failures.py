@@ -37,9 +37,16 @@ class _Record:
 class FailedLogins:
     """Counts failures in this process; threads may share it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        stream: TextIO | None = None,
+        counted: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`counted` is called for each failure."""
         self._clock = clock
         self._stream = stream or sys.stderr
+        self._counted = counted
         self._lock = threading.Lock()
         self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -70,6 +77,7 @@ class FailedLogins:
                 _add(self._records, key, record)
             self._stream.write(f"{line}\n")
             self._stream.flush()
+        self._counted()
 
     def _pause(self, key: tuple[str, str], now: float) -> float:
         record = self._records.get(key)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from mailstore.errors import ConfigurationError
 
-__all__ = ["UNIX", "Networks", "client_of", "is_inside"]
+__all__ = ["UNIX", "Networks", "client_of", "is_inside", "peer_of"]
 
 UNIX = "unix"
 """Stands for whoever is at the other side of a Unix socket, which has no address."""
@@ -43,13 +43,18 @@ class Networks:
         return any(plain in network for network in self._networks if network.version == plain.version)
 
 
+def peer_of(environ: Mapping[str, Any]) -> str:
+    """Return the address at the other end of the connection."""
+    peer = str(environ.get("REMOTE_ADDR") or UNIX)
+    return UNIX if peer == "localhost" else peer  # as waitress calls whoever came through a socket
+
+
 def client_of(environ: Mapping[str, Any], trusted: Networks) -> tuple[str, bool]:
     """Return the address of the client, and whether it spoke TLS.
 
     Headers are believed only from trusted proxies; of several addresses the last one that is none of these is the client's.
     """
-    peer = str(environ.get("REMOTE_ADDR") or UNIX)
-    peer = UNIX if peer == "localhost" else peer  # as waitress calls whoever came through a socket
+    peer = peer_of(environ)
     if peer not in trusted:
         return peer, environ.get("wsgi.url_scheme") == "https"
     secure = str(environ.get("HTTP_X_FORWARDED_PROTO", "")).strip().lower() == "https"

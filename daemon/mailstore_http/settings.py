@@ -15,6 +15,7 @@ from mailstore.config import Config, DialectConfig, HttpConfig, StoreConfig
 from mailstore.errors import ConfigurationError
 from mailstore.registry import DRIVERS, with_query_options
 from mailstore_http.networks import Networks, is_inside
+from mailstored.settings import Listen, listen_of
 
 __all__ = ["DialectSettings", "Settings", "V1Settings", "load", "seconds"]
 
@@ -77,6 +78,7 @@ class Settings:
     dialects: tuple[DialectSettings, ...]
     v1: V1Settings | None
     trail: Trail
+    metrics: Listen | None
 
 
 def load(path: Path | None) -> Settings:
@@ -119,6 +121,7 @@ def _settings(whole: Config) -> Settings:
         dialects=tuple(dialects),
         v1=v1,
         trail=Trail(whole.audit.to),
+        metrics=listen_of("http.metrics_listen", http.metrics_listen),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -12,13 +10,14 @@ from typing import Literal
 import click
 
 from mailstore.config import StoreConfig
-from mailstore.errors import ConfigurationError, MailstoreError
+from mailstore.errors import MailstoreError
 from mailstore.registry import open_config
 from mailstore.version import __version__
+from mailstored.program import CONFIGURATION, TEMPORARY, Program, config_option
 
 __all__ = ["command", "main"]
 
-_FAULT, _CONFIGURATION, _TEMPORARY = 1, 2, 75
+_PROGRAM = Program("mailstored", "daemon", ("apscheduler", "prometheus_client", "sdnotify", "structlog"))
 _Check = Literal["files", "connect"] | None
 """How thoroughly the configuration is checked instead of being used."""
 _EPILOG = """\
@@ -33,13 +32,7 @@ With MAILSTORE_DEBUG=1 in the environment an internal error comes with a traceba
 
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config",
-    "config_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Configuration file. Default: $MAILSTORE_CONFIG, else /etc/mailstore/mailstore.toml.",
-)
+@config_option
 @click.option("--once", is_flag=True, help="Purge and check all stores now, in the foreground, then exit.")
 @click.option(
     "--check-config", is_flag=True, help="Only say whether the configuration is good, with the files that it names."
@@ -52,30 +45,11 @@ def command(config_file: Path | None, once: bool, check_config: bool, connect: b
         raise click.UsageError("--once and --check-config exclude each other")
     if connect and not check_config:
         raise click.UsageError("--connect goes with --check-config")
-    sys.exit(_guarded(config_file, once=once, check="connect" if connect else "files" if check_config else None))
-
-
-def _guarded(config_file: Path | None, *, once: bool, check: _Check) -> int:
-    """Do what the command line says; whatever goes wrong ends in one line and an exit code."""
-    try:
-        return _run(config_file, once=once, check=check)
-    except ConfigurationError as error:
-        return _told(str(error), _CONFIGURATION)
-    except OSError as error:
-        return _told(str(error), _FAULT)
-    except Exception as error:  # noqa: BLE001 its text is not ours, and might hold what must not be shown
-        if os.environ.get("MAILSTORE_DEBUG") == "1":
-            traceback.print_exception(error)
-        return _told(f"internal error: {type(error).__name__}; run with MAILSTORE_DEBUG=1 and report this", _FAULT)
-
-
-def _told(text: str, code: int) -> int:
-    click.echo(f"mailstored: {text}", err=True)
-    return code
+    check: _Check = "connect" if connect else "files" if check_config else None
+    sys.exit(_PROGRAM.run(lambda: _run(config_file, once=once, check=check)))
 
 
 def _run(config_file: Path | None, *, once: bool, check: _Check) -> int:
-    _require_packages()
     from mailstored.once import run_once
     from mailstored.service import Service
     from mailstored.settings import load
@@ -93,25 +67,16 @@ def _checked(stores: Mapping[str, StoreConfig], *, connect: bool) -> int:
     codes = {0}
     for name, options in stores.items():
         found = list(problems(options))
-        codes |= {_told(f"stores.{name}: {problem}", _CONFIGURATION) for problem in found}
+        codes |= {_PROGRAM.told(f"stores.{name}: {problem}", CONFIGURATION) for problem in found}
         if connect and not found:
             try:
                 open_config(options).close()
             except MailstoreError as error:
-                code = _TEMPORARY if error.temporary else _CONFIGURATION
-                codes.add(_told(f"stores.{name}: {error}", code))
+                code = TEMPORARY if error.temporary else CONFIGURATION
+                codes.add(_PROGRAM.told(f"stores.{name}: {error}", code))
     if codes == {0}:
         click.echo(f"good; stores: {', '.join(stores)}")
-    return next(code for code in (_CONFIGURATION, _TEMPORARY, 0) if code in codes)
-
-
-def _require_packages() -> None:
-    for module in ("apscheduler", "prometheus_client", "sdnotify", "structlog"):
-        try:
-            __import__(module)
-        except ImportError as error:
-            message = f"the daemon needs the package {module}: pip install 'mailstore[daemon]'"
-            raise ConfigurationError(message) from error
+    return next(code for code in (CONFIGURATION, TEMPORARY, 0) if code in codes)
 
 
 def main() -> None:

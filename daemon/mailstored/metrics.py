@@ -143,8 +143,8 @@ class Metrics:
 class Exporter:
     """The HTTP server of the metrics; none until `listen` is called with an address."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self._listen: Listen | None = None
         self._running: tuple[WSGIServer, threading.Thread] | None = None
 
@@ -152,9 +152,14 @@ class Exporter:
         """Serve there instead. Raises OSError, and goes on as before, if that address cannot be had."""
         if where == self._listen:
             return
-        fresh = start_http_server(where.port, where.host, registry=self._metrics.registry) if where else None
+        fresh = start_http_server(where.port, where.host, registry=self._registry) if where else None
         self.close()
         self._listen, self._running = where, fresh
+
+    @property
+    def port(self) -> int:
+        """The port that it serves on; 0 if it does not."""
+        return self._running[0].server_port if self._running else 0
 
     def close(self) -> None:
         """Stop serving."""

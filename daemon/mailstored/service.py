@@ -38,7 +38,7 @@ class Service:
         self._path = path
         self._notifier = Notifier()
         self._metrics = Metrics()
-        self._exporter = Exporter(self._metrics)
+        self._exporter = Exporter(self._metrics.registry)
         self._activity = Activity()
         self._board = Board()
         self._stopping = threading.Event()

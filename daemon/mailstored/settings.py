@@ -17,9 +17,9 @@ from mailstore.maildir import Homes
 from mailstore.registry import DRIVERS, resolve_companion_password, resolve_password, with_query_options
 from mailstored.schedule import Trigger, duration, trigger
 
-__all__ = ["Listen", "Settings", "load", "problems"]
+__all__ = ["Listen", "Settings", "listen_of", "load", "problems"]
 
-_PORTS = range(1, 65536)
+_PORTS = range(65536)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _settings(whole: Config, daemon: DaemonConfig) -> Settings:
         stores=_stores(whole),
         purge=trigger("daemon.purge", daemon.purge),
         check=trigger("daemon.check", daemon.check) if daemon.check else None,
-        listen=_listen(daemon.metrics_listen) if daemon.metrics_listen else None,
+        listen=listen_of("daemon.metrics_listen", daemon.metrics_listen),
         log_format=daemon.log_format,
         log_level=daemon.log_level,
         retry_first=_duration("daemon.retry_first", daemon.retry_first),
@@ -97,10 +97,13 @@ def _duration(key: str, text: str) -> timedelta:
         raise ConfigurationError(f"{key}: {error}") from error
 
 
-def _listen(text: str) -> Listen:
+def listen_of(key: str, text: str) -> Listen | None:
+    """Return an address and port; None if the text is empty. Raises ConfigurationError that names `key`."""
+    if not text:
+        return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) not in _PORTS:
-        raise ConfigurationError(f"daemon.metrics_listen: {text!r} is not address:port, such as 127.0.0.1:9475")
+        raise ConfigurationError(f"{key}: {text!r} is not address:port, such as 127.0.0.1:9475")
     return Listen(host.removeprefix("[").removesuffix("]"), int(port))
 
 

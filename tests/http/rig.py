@@ -97,6 +97,10 @@ class Service:
         """Return a client without a session."""
         return Client(self.port, prefix)
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def terminate(self) -> None:
         """Ask it to end."""
         self._process.send_signal(signal.SIGTERM)

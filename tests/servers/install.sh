@@ -8,9 +8,9 @@ PACKAGES="mariadb-server galera-4 rsync iproute2 postgresql slapd ldap-utils ope
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
     dovecot-mysql dovecot-pgsql dovecot-sqlite dovecot-ldap
     postfix postfix-mysql postfix-pgsql postfix-sqlite postfix-ldap
-    amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db zsh fish"
+    fail2ban amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db zsh fish"
 PROGRAMS="mariadbd mariadb-install-db slapd slapadd ldapsearch openssl dovecot doveadm postmap postconf setpriv prlimit
-    amavisd man zsh fish"
+    amavisd fail2ban-regex man zsh fish"
 POLICY=/usr/sbin/policy-rc.d
 
 # Servers live in sbin, which is not on an ordinary user's PATH.
