@@ -1,4 +1,7 @@
-"""The HTTP service beside the library: requests per second, their p99, and the process time that the HTTP layer adds."""
+"""The HTTP service beside the library: requests per second, their p99, and the process time that the HTTP layer adds.
+
+``python -m bench.http [--quick]``
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import http.client
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +23,10 @@ from pathlib import Path
 from mailstore.passwords import hash_password
 from mailstore.store import Store
 from mailstore.tokens import TokenFile
+from tests.rigs import on_sqlite
+from tests.servers.process import make_directory
 
-__all__ = ["run"]
+__all__ = ["main", "run"]
 
 READY = hash_password("x")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -41,10 +48,12 @@ def run(url: str, store: Store, directory: Path, quick: bool) -> None:
         client = _Client(service)
         client.call("POST", "/accounts", {"address": _KNOWN, "password_hash": READY})
         print(_HEAD)
-        ours = lambda: store.accounts.create(_name(numbers), password_hash=READY)  # noqa: E731
-        print(_line("create", count, ours, lambda: create(client), service), f"{_rate(service, create, count):.0f} |")
-        print(_line("get", count, lambda: store.accounts.get(_KNOWN), lambda: get(client), service), end=" ")
-        print(f"{_rate(service, get, count):.0f} |")
+        for name, ours, theirs in (
+            ("create", lambda: store.accounts.create(_name(numbers), password_hash=READY), create),
+            ("get", lambda: store.accounts.get(_KNOWN), get),
+        ):
+            line = _line(name, count, ours, theirs, service)
+            print(line, f"{_rate(service, theirs, count):.0f} |")
 
 
 _KNOWN = "known@example.com"
@@ -64,7 +73,10 @@ def _name(numbers: Iterator[int]) -> str:
     return f"http{next(numbers)}@example.com"
 
 
-def _line(name: str, count: int, ours: Callable[[], object], theirs: Callable[[], object], service: _Service) -> str:
+def _line(
+    name: str, count: int, ours: Callable[[], object], theirs: Callable[[_Client], object], service: _Service
+) -> str:
+    client = _Client(service)
     own: list[float] = []
     remote: list[float] = []
     own_cpu = served = 0.0
@@ -73,7 +85,7 @@ def _line(name: str, count: int, ours: Callable[[], object], theirs: Callable[[]
         own += _timed(count // 5, ours)
         own_cpu += time.process_time() - before
         used = _cpu(service.process)
-        remote += _timed(count // 5, theirs)
+        remote += _timed(count // 5, lambda: theirs(client))
         served += _cpu(service.process) - used
     library, over_http = own_cpu / len(own) * 1000, served / len(remote) * 1000
     added = over_http - library
@@ -155,3 +167,19 @@ def _service(url: str, directory: Path) -> Iterator[_Service]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+def main() -> None:
+    """Measure on a store of its own."""
+    scratch = make_directory(Path(tempfile.mkdtemp(prefix="mailstorebench")))
+    try:
+        rig = on_sqlite(scratch, make_directory(scratch / "homes"), (os.getuid(), os.getgid()))
+        rig.shared.domains.create("example.com")
+        run(rig.url, rig.shared, scratch, quick="--quick" in sys.argv)
+        rig.close()
+    finally:
+        shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    main()

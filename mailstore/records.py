@@ -21,6 +21,7 @@ from mailstore.quota import Quota
 __all__ = ["blank", "from_dict", "plain_value", "schema_of", "to_dict"]
 
 _Record = TypeVar("_Record")
+_PLAIN = frozenset({str, bool, int, float, types.NoneType})
 
 
 def to_dict(record: Any) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def to_dict(record: Any) -> dict[str, Any]:
 
 def plain_value(value: Any) -> Any:
     """Return one value as JSON holds it; records within become objects, tuples become arrays."""
+    if type(value) in _PLAIN:  # most are
+        return value
     match value:
         case Quota():
             return value.bytes

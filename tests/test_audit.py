@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import subprocess
+import sys
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import Capability, ConfigurationError, NotFound, Store
+from mailstore import Capability, ConfigurationError, NotFound, Quota, Store
 from mailstore.around import READING, Call, Passing, around
 from mailstore.audit import Trail, Who, watched
 from mailstore.audit.sinks import JournalSink, SyslogSink
+from mailstore.audit.trail import Change
 from mailstore.passwords import hash_password
 from tests.stores import empty_homes
 
@@ -178,8 +182,6 @@ def test_what_reads_is_told_from_what_writes() -> None:
 def test_a_file_a_socket_and_the_journal(workdir: Path) -> None:
     file = workdir / "audit.log"
     trail = Trail([str(file)])
-    from mailstore.audit.trail import Change
-
     trail.write(WHO, "s", Change("accounts.create", "a\nb\u2028@x", {"names": ["x"]}, "done"))
     file.rename(workdir / "audit.log.1")
     trail.write(WHO, "s", Change("accounts.delete", BOB, {}, "done"))
@@ -200,6 +202,21 @@ def test_a_file_a_socket_and_the_journal(workdir: Path) -> None:
             Trail([place])
 
 
+def test_whatever_is_given_can_be_written() -> None:
+    @dataclass(frozen=True)
+    class Settings:
+        permissions: frozenset[str]
+        smtp_password: str
+        size: Quota
+
+    noted = Noted()
+    given = {"settings": Settings(frozenset({"all"}), SECRET, Quota(1024)), "names": iter(["x"]), "more": {"a": {1, 2}}}
+    Trail([], [noted]).write(WHO, "s", Change("admins.create", BOB, given, "done"))
+    [entry] = noted.entries
+    assert entry["parameters"]["settings"] == {"permissions": ["all"], "smtp_password": "(set)", "size": 1024}
+    assert entry["parameters"]["more"] == {"a": [1, 2]}
+
+
 def test_a_full_disk_is_told_and_stops_nothing(sqlite: StoreRig) -> None:
     told: list[str] = []
     trail = Trail(["/dev/full"], report=told.append)
@@ -208,3 +225,47 @@ def test_a_full_disk_is_told_and_stops_nothing(sqlite: StoreRig) -> None:
     [line] = told
     assert "No space left" in line
     assert "example.com" in line
+
+
+@pytest.fixture
+def configured(sqlite: Rig, workdir: Path) -> Path:
+    """A configuration with an audit log, of a store with a domain and an account that can be purged."""
+    file = workdir / "mailstore.toml"
+    homes = f'homes = ["{sqlite.root}"]\n'
+    file.write_text(
+        f'[stores.main]\nurl = "{sqlite.url}"\n{homes}[audit]\nto = ["{workdir / "audit.log"}"]\n[daemon]\ncheck = ""\n'
+    )
+    sqlite.shared.domains.create("example.com")
+    return file
+
+
+def _entries(workdir: Path) -> list[tuple[str, str, str, str]]:
+    entries = [json.loads(line) for line in (workdir / "audit.log").read_text().splitlines()]
+    return [(entry["via"], entry["operation"], entry["subject"], entry["result"]) for entry in entries]
+
+
+def test_the_command_line_and_the_daemon_write_it(configured: Path, workdir: Path) -> None:
+    def run(*words: str, given: str = "") -> None:
+        command = [sys.executable, "-m", words[0], "--config", str(configured), *words[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, input=given)
+        assert done.returncode == 0, done
+
+    run("mailstore", "account", "create", BOB, "--password-stdin", given=f"{SECRET}\n")
+    run("mailstore", "account", "show", BOB)
+    run("mailstore", "account", "delete", BOB, "--keep-days", "0", "--yes", "--dry-run")
+    run("mailstore", "account", "delete", BOB, "--keep-days", "0", "--yes")
+    run("mailstored", "--once")
+    assert _entries(workdir) == [
+        ("mailstore", "accounts.create", BOB, "done"),
+        ("mailstore", "accounts.delete", BOB, "done"),
+        ("mailstored", "deleted.purge", BOB, "done"),
+    ]
+    assert SECRET not in (workdir / "audit.log").read_text()
+
+
+def test_a_log_that_cannot_be_written_is_found_at_the_start(configured: Path, workdir: Path) -> None:
+    configured.write_text(configured.read_text().replace("audit.log", "absent/audit.log"))
+    for words in (["mailstore", "domain", "create", "new.example"], ["mailstored", "--once"]):
+        command = [sys.executable, "-m", words[0], "--config", str(configured), *words[1:]]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, "audit.to" in done.stderr) == (2, True), done

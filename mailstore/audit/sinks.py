@@ -100,7 +100,7 @@ def _field(name: str, value: bytes) -> bytes:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    return json.dumps(entry)  # ASCII: neither letters that look alike nor line ends of Unicode
+    return json.dumps(entry, default=str)  # ASCII: neither letters that look alike nor line ends of Unicode
 
 
 def sink_of(text: str) -> Sink:

@@ -205,3 +205,21 @@ def test_whoever_acts_is_in_the_audit_log(api: Api, workdir: Path) -> None:
         ("mailstore-http", ANN, ANN, "127.0.0.1", "refused"),
     ]
     assert entries[0]["request"] == reply.headers["x-request-id"]
+
+
+def test_stores_are_listed_for_whoever_is_known_there(
+    rig: StoreRig, rigs: Callable[[str], StoreRig], workdir: Path
+) -> None:
+    box = rigs("mailinabox")
+    box.clear()
+    api = serve(OpenStores(main=rig, box=box), workdir, stores=("main", "box"))
+
+    def listed(caller: Api) -> list[str]:
+        return [item["store"] for item in caller.raw("GET", "/v1/stores").json["items"]]
+
+    assert listed(api) == ["main", "box"]
+    assert listed(api.as_(Authorization=bearer(api.tokens.create("one", stores=["box"])[1]))) == ["box"]
+    admin = api.as_(Authorization=basic(ANN, PASSWORD))
+    assert [listed(admin) for _ in range(8)] == [["main"]] * 8  # being unknown in the other store is no failure
+    assert api.as_(Authorization=basic(ANN, "wrong")).raw("GET", "/v1/stores").status == 401
+    assert api.told.getvalue().count("Web login failed") == 1

@@ -55,8 +55,7 @@ def sqlite_rig(rigs: Any) -> Rig:
 
 
 def config(rig: Rig, directory: Path, http: str = "") -> str:
-    text = toml(f'url = "{rig.url}"', directory / "state", "[http.v1]\n", http)
-    return f'{text}\n[audit]\nto = ["{directory / "audit.log"}"]\n'
+    return toml(f'url = "{rig.url}"', directory / "state", "[http.v1]\n", http)
 
 
 @pytest.fixture

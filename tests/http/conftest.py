@@ -38,7 +38,8 @@ def service(sqlite_rig: Rig, scratch_root: Path, request: pytest.FixtureRequest)
         yield running
         running.terminate()
         assert running.wait() == 0
-    assert [line for line in running.lines if PASSWORD in line or "AsTr0ng" in line or "internal error" in line] == []
+    told = [*running.lines, *(directory / "audit.log").read_text().splitlines()]
+    assert [line for line in told if PASSWORD in line or "AsTr0ng" in line or "internal error" in line] == []
 
 
 @pytest.fixture

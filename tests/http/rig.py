@@ -113,8 +113,9 @@ class Service:
 
 
 def toml(store: str, state: Path, dialects: str, http: str = "") -> str:
-    """Return a configuration with one store, ``main``."""
-    return f'[stores.main]\n{store}\n[http]\nlisten = "127.0.0.1:0"\nstate = "{state}"\n{http}\n{dialects}\n'
+    """Return a configuration with one store, ``main``, and an audit log beside `state`."""
+    audit = f'[audit]\nto = ["{state.parent / "audit.log"}"]\n'
+    return f'{audit}[stores.main]\n{store}\n[http]\nlisten = "127.0.0.1:0"\nstate = "{state}"\n{http}\n{dialects}\n'
 
 
 @contextmanager

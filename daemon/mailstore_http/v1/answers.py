@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from mailstore.records import plain_value
 from mailstore_http.messages import Answer
 
 __all__ = ["JSON", "json_answer", "tag_of", "tags_in"]
@@ -22,9 +22,9 @@ def json_answer(value: Any, *headers: tuple[str, str]) -> Answer:
     return Answer(200, msgspec.json.encode(value), JSON, headers)
 
 
-def tag_of(record: Any) -> str:
-    """Return the entity tag of a record."""
-    facts = {name: value for name, value in plain_value(record).items() if name not in _VOLATILE}
+def tag_of(record: Mapping[str, Any]) -> str:
+    """Return the entity tag of a record, given as plain values."""
+    facts = {name: value for name, value in record.items() if name not in _VOLATILE}
     return f'"{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:32]}"'
 
 

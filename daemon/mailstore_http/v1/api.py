@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -133,19 +134,9 @@ class V1:
     def _listed(self, request: Request) -> Answer:
         """List the stores that somebody may use; whoever comes with a password is looked for in each."""
         _require(request, {"GET"})
-        found, refused = [], None
-        for name in self._settings.stores:
-            try:
-                caller = self._callers.of(request, lambda name=name: self._stores.get(name))  # type: ignore[misc]
-            except ProblemError as error:
-                refused = error
-                if error.status != 401:
-                    break
-                continue
-            if caller.may_use(name):
-                found.append(name)
-        if refused is not None and not found:
-            raise refused
+        openers = {name: partial(self._stores.get, name) for name in self._settings.stores}
+        known = self._callers.known_in(request, openers)
+        found = [name for name, caller in known.items() if caller.may_use(name)]
         return json_answer({"items": [{"store": name} for name in found], "next": None})
 
     def _in_store(self, request: Request, caller: Caller, name: str, path: str) -> Answer:
@@ -232,13 +223,13 @@ class V1:
             return self._problem(request, error, given, hidden)
 
     def _one(self, request: Request, operation: Operation, call: Call) -> Answer:
-        result = operation.run(call)
+        result = plain_value(operation.run(call))
         if operation.record is None:
-            return json_answer(plain_value(result))
+            return json_answer(result)
         tag = tag_of(result)
         if tag in tags_in(request.header("if-none-match")):
             return Answer(304, headers=(("ETag", tag),))
-        return json_answer(plain_value(result), ("ETag", tag))
+        return json_answer(result, ("ETag", tag))
 
     def _changed(self, request: Request, operation: Operation, call: Call, lock: str, *, dry_run: bool) -> Answer:
         wanted = tags_in(request.header("if-match"))
@@ -251,10 +242,10 @@ class V1:
                 wanted
                 and operation.record is not None
                 and "*" not in wanted
-                and tag_of(operation.record(call)) not in wanted
+                and tag_of(plain_value(operation.record(call))) not in wanted
             ):
                 raise ProblemError(412, "PreconditionFailed", "It is another one by now; read it again.")
-            result = operation.run(call)
+            result = plain_value(operation.run(call))
         return self._told(request, operation, result, call, dry_run=dry_run)
 
     def _told(self, request: Request, operation: Operation, result: Any, call: Call, *, dry_run: bool) -> Answer:
@@ -265,7 +256,7 @@ class V1:
             headers.append(("ETag", tag_of(result)))
         if operation.status == 201 and operation.shape == "record" and not dry_run:
             headers.append(("Location", f"{request.path}/{quote(_key_of(result), safe='@')}"))
-        return replace(json_answer(plain_value(result), *headers), status=200 if dry_run else operation.status)
+        return replace(json_answer(result, *headers), status=200 if dry_run else operation.status)
 
     # --- several operations
 
@@ -302,6 +293,6 @@ def _noticed(store: Store) -> list[tuple[str, str]]:
     ]
 
 
-def _key_of(record: Any) -> str:
+def _key_of(record: Mapping[str, Any]) -> str:
     """Return the name of a record, its first field."""
-    return str(next(iter(plain_value(record).values())))
+    return str(next(iter(record.values())))

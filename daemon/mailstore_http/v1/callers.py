@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mailstore.errors import NotFound, NotSupported, Refused
+from mailstore.errors import NotFound, Refused
 from mailstore.store import Store
 from mailstore.tokens import Token, TokenFile
 from mailstore.within import within
@@ -59,11 +59,19 @@ class Callers:
 
     def of(self, request: Request, store: Callable[[], Store]) -> Caller:
         """Return who asks for something of a store, which is opened if it has to be asked. Raises ProblemError."""
+        [caller] = self.known_in(request, {"": store}).values()
+        return caller
+
+    def known_in(self, request: Request, stores: Mapping[str, Callable[[], Store]]) -> dict[str, Caller]:
+        """Return who asks, by each store where they are known. A failure is one, in however many stores it is.
+
+        Raises ProblemError for somebody who is known in none.
+        """
         kind, _, value = request.header("authorization").partition(" ")
         if kind.lower() == "bearer":
-            return self._program(request, value.strip())
+            return dict.fromkeys(stores, self._program(request, value.strip()))
         if kind.lower() == "basic" and self._admins:
-            return self._admin(request, value.strip(), store)
+            return self._admin(request, value.strip(), stores)
         raise _unauthorized("Say who you are: with a token, or with the address and the password of an admin.")
 
     def _program(self, request: Request, text: str) -> Caller:
@@ -75,7 +83,7 @@ class Callers:
         self._failures.succeeded(request.client, account)
         return Caller(f"token {token.name}", token.admin, token)
 
-    def _admin(self, request: Request, value: str, store: Callable[[], Store]) -> Caller:
+    def _admin(self, request: Request, value: str, stores: Mapping[str, Callable[[], Store]]) -> dict[str, Caller]:
         try:
             name, colon, password = base64.b64decode(value, validate=True).decode("utf-8").partition(":")
         except (binascii.Error, ValueError):
@@ -83,16 +91,12 @@ class Callers:
         if not colon:
             raise _unauthorized("The header Authorization cannot be read.")
         self._require_patience(request, name)
-        try:
-            admin = store().admins.login(name, password)
-        except NotSupported:
-            raise _unauthorized("This store has no admins; use a token.") from None
-        except Refused:  # a name that no admin can have
-            admin = None
-        if admin is None:
+        found = {key: _admin_of(store(), name, password) for key, store in stores.items()}
+        known = {key: Caller(address, address) for key, address in found.items() if address is not None}
+        if not known:
             self._refuse(request, name)
         self._failures.succeeded(request.client, name)
-        return Caller(admin.address, admin.address)
+        return known
 
     def _require_patience(self, request: Request, account: str) -> None:
         if wait := self._failures.wait(request.client, account):
@@ -103,6 +107,15 @@ class Callers:
         line = f"Web login failed: client_address={request.client}, username={printable(account)}"
         self._failures.note(request.client, account, line)
         raise _unauthorized(_WRONG)
+
+
+def _admin_of(store: Store, name: str, password: str) -> str | None:
+    """Return the address of an admin, if the password is right; None for everybody else."""
+    try:
+        admin = store.admins.login(name, password)
+    except Refused:  # a name that no admin can have, or a store that has none
+        return None
+    return admin.address if admin else None
 
 
 def _unauthorized(text: str) -> ProblemError:
