@@ -665,7 +665,7 @@ def test_the_command_leaves_no_half_of_a_file(database: Rig, workdir: Path) -> N
 )
 def test_the_command_refuses_what_it_does_not_understand(database: Rig, arguments: tuple[str, ...]) -> None:
     result = run(*source_of(database), "export", *arguments)
-    assert result.exit_code in {2, 3}
+    assert result.exit_code in {2, 4}
     assert not result.stdout
 
 

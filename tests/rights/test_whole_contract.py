@@ -47,6 +47,8 @@ REFUSED: dict[str, Callable[[Store, int], object]] = {
     "accounts.remove_aliases": lambda store, _: store.accounts.remove_aliases(BOB, [f"robert@{FOREIGN}"]),
     "accounts.rename": lambda store, _: store.accounts.rename(BOB, NEW),
     "accounts.delete": lambda store, _: store.accounts.delete(BOB, keep_mailbox_days=9),
+    "accounts.update_many": lambda store, _: store.accounts.update_many([{"address": BOB, "enabled": False}]),
+    "accounts.delete_many": lambda store, _: store.accounts.delete_many([BOB], keep_mailbox_days=9),
     "accounts.verify_password": lambda store, _: store.accounts.verify_password(BOB, "secret"),
     "accounts.password_hash": lambda store, _: store.accounts.password_hash(BOB),
     "aliases.create": lambda store, _: store.aliases.create(NEW, members=["x@own.org"]),
