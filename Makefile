@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 USABLE := $(VENV)/.usable
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo servers check lint types docs-check docs site pytest quick store test-api coverage test test-galera bench measure constraints clean
+.PHONY: help venv demo servers check lint types docs-check docs site pytest quick store test-api coverage test test-galera test-failover bench measure constraints clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ test: ## Set everything up, install the servers, and run all checks and tests
 	$(MAKE) servers
 	$(MAKE) check
 	$(MAKE) pytest
+
+test-failover: $(READY) ## Servers that are stopped, isolated or read-only under load
+	$(BIN)/python -m pytest -q -n 0 tests/cluster/test_failover.py
 
 test-galera: $(READY) ## The races on a cluster of three nodes, 200 rounds each, and a restore at each step of a purge
 	MAILSTORE_ROUNDS=200 $(BIN)/python -m pytest -q -n 0 -o timeout=1800 tests/cluster

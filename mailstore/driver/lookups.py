@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple, TypeAlias, cast
 from sqlalchemy import URL, make_url
 
 from mailstore.config import StoreConfig
+from mailstore.driver.urls import each_host
 from mailstore.errors import ConfigurationError
 
 __all__ = [
@@ -157,7 +158,7 @@ class Reader:
     @classmethod
     def from_config(cls, config: StoreConfig, user: str, password: str | None) -> Reader:
         """Return the reader of the SQL database that a store lies in; `user` and `password` are the account to read with."""
-        url = make_url(config.url.partition("+")[2])
+        url = make_url(each_host(config.url.partition("+")[2])[0])
         if config.socket:
             key = "unix_socket" if url.get_backend_name() == "mysql" else "host"
             url = url.update_query_dict({key: config.socket})

@@ -6,13 +6,15 @@ where it would get into every message about them. No such URL gets past `require
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mailstore.errors import ConfigurationError
 
-__all__ = ["options_of", "require", "require_password", "shown"]
+__all__ = ["each_host", "options_of", "require", "require_password", "shown"]
 
+_AUTHORITY = re.compile(r"(?P<before>[^/?#]*//(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)")
 _ENCODE = "percent-encode special characters: @ as %40, / as %2F, # as %23, ? as %3F, [ as %5B"
 
 
@@ -42,7 +44,19 @@ def options_of(url: str) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(url).query, keep_blank_values=True)
 
 
+def each_host(url: str) -> list[str]:
+    """Return a URL for each of the hosts that one names, ``h1:port,h2`` behind the account; a URL itself if it is one."""
+    found = _AUTHORITY.match(url)
+    if found is None or "," not in found["hosts"]:
+        return [url]
+    return [f"{found['before']}{host}{url[found.end() :]}" for host in found["hosts"].split(",")]
+
+
 def _problem(url: str) -> str | None:
+    return next((problem for problem in map(_problem_of_one, each_host(url)) if problem), None)
+
+
+def _problem_of_one(url: str) -> str | None:
     if not _encodable(url):
         return "is no UTF-8 text"
     if any(unicodedata.category(character) == "Cc" for character in url + unquote(url)):

@@ -9,8 +9,10 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from mailstore.config import StoreConfig
+from mailstore.driver.urls import each_host
 from mailstore.errors import ConfigurationError
 from mailstore.sql.engine import Database
+from mailstore.sql.hosts import with_hosts
 
 __all__ = ["DRIVERS", "connect", "native_url", "open_server"]
 
@@ -43,7 +45,8 @@ def connect(url: str, config: StoreConfig, password: str | None, *, local_times:
 def native_url(kind: str, rest: str) -> URL:
     """Return a URL as SQLAlchemy wants it; `rest` begins after the colon. Raises ConfigurationError, without showing it."""
     try:
-        return make_url(f"{DRIVERS[kind]}:{rest}")
+        first = make_url(f"{DRIVERS[kind]}:{each_host(rest)[0]}")
+        return first if kind == "sqlite" else with_hosts(first, kind, rest)
     except (ArgumentError, ValueError):
         pass
     raise ConfigurationError(f"this is no {kind} URL; are all special characters percent-encoded?")

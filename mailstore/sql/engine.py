@@ -23,6 +23,7 @@ from mailstore.errors import ConfigurationError, Conflict, StoreDenied, StoreErr
 from mailstore.model import Finding
 from mailstore.sql.cluster import count_locks, is_cluster, lock_everywhere
 from mailstore.sql.failures import translated
+from mailstore.sql.hosts import connect_to_one, leave_when_it_cannot_write
 from mailstore.sql.identity import identity_of
 from mailstore.sql.inherited import OpenConnections
 from mailstore.sql.lenient import read_leniently
@@ -409,6 +410,7 @@ def _make_engine(url: URL, kind: str, connect_args: dict[str, Any]) -> Engine:
         defaults = {"timeout": LOCK_SECONDS}
     engine = create_engine(url, connect_args={**defaults, **connect_args}, **options)
     _connect_clearly(engine)
+    leave_when_it_cannot_write(engine)
     if kind == "postgresql":
         # One INSERT with a thousand rows instead of a thousand INSERTs, as PyMySQL does by itself.
         engine.dialect.use_insertmanyvalues_wo_returning = True
@@ -439,7 +441,7 @@ def _connect_clearly(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
         try:
-            return dialect.connect(*arguments, **options)
+            return connect_to_one(dialect, arguments, options)
         except UnicodeError:
             problem = "the account, the password or the name of the database cannot be sent to the server"
         except (RuntimeError, ValueError, TypeError) as error:  # PyMySQL without what a way to log in needs
