@@ -6,6 +6,7 @@ Results other than success become errors of `mailstore.errors`. A connection tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Literal, TypeVar, overload
 
@@ -29,7 +30,7 @@ from mailstore.ldap.failures import (
 from mailstore.ldap.names import DN, Filter, parent, present, rdn, same_dn
 from mailstore.ldap.paging import Listing
 from mailstore.ldap.pool import Pool
-from mailstore.ldap.retry import Write, look_after_write, repeat, write
+from mailstore.ldap.retry import Lost, Write, look_after_write, repeat, write
 from mailstore.ldap.schema import ROOT_ATTRIBUTES, SCHEMA_ATTRIBUTES, Schema, ServerFacts
 from mailstore.ldap.session import Query, Session
 
@@ -52,6 +53,8 @@ class Directory:
     def __init__(self, endpoint: Endpoint) -> None:
         """Prepare for connecting; nothing is connected yet."""
         self.endpoint = endpoint
+        self._endpoints = endpoint.each()
+        self._last = 0
         self.observers: list[Callable[[str, str], None]] = []
         self._pool = Pool(self._connect)
 
@@ -61,12 +64,25 @@ class Directory:
 
     def _connect(self) -> Session:
         endpoint = self.endpoint
-        session = Session(endpoint, endpoint.bind_dn, endpoint.password or "")
+        session = self._session(endpoint.bind_dn, endpoint.password or "")
         self._observe("bind", endpoint.bind_dn)
         result = session.bind()
         if result.code != SUCCESS:
             session.close()
             raise failure(result, self._request("bind", endpoint.bind_dn))
+        return session
+
+    def _session(self, user: str, password: str) -> Session:
+        """Connect to the first server that answers, beginning with the one that did so last. Raises Lost."""
+        count = len(self._endpoints)
+        *others, last = (number % count for number in range(self._last, self._last + count))
+        for number in others:
+            with suppress(Lost):
+                session = Session(self._endpoints[number], user, password)
+                self._last = number
+                return session
+        session = Session(self._endpoints[last], user, password)
+        self._last = last
         return session
 
     def _observe(self, operation: str, dn: str) -> None:
@@ -154,7 +170,7 @@ class Directory:
         return result.code == SUCCESS
 
     def _try_bind(self, dn: DN, password: str) -> Result:
-        session = Session(self.endpoint, dn, password)
+        session = self._session(dn, password)
         try:
             self._observe("bind", dn)
             return session.bind()

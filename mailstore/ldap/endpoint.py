@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from mailstore.driver.urls import each_host
 from mailstore.errors import ConfigurationError, StoreDenied
 from mailstore.ldap.retry import Lost
 
@@ -40,7 +41,14 @@ class Endpoint:
     tls_ca: str = ""
     tls_verify: bool = True
 
+    def each(self) -> list[Endpoint]:
+        """Return an endpoint for each of the hosts that the URL names, ``ldap://one,two:1389``, in their order."""
+        urls = each_host(self.url)
+        return [self] if len(urls) == 1 else [replace(self, url=url) for url in urls]
+
     def __post_init__(self) -> None:
+        if self.each() != [self]:
+            return  # those of single hosts are looked at
         scheme = self._parts.scheme
         if not (self.bind_dn and self.password):
             raise ConfigurationError(f"{self.url}: a bind DN and its password are needed")

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from mailstore.config import StoreConfig
 from mailstore.driver.lookups import LookupFile, LookupOptions
+from mailstore.driver.urls import each_host
 from mailstore.errors import NotSupported
 from mailstore.ldap.iredmail.lookups import dovecot as lookups_dovecot
 from mailstore.ldap.iredmail.lookups import postfix as lookups_postfix
@@ -49,7 +50,7 @@ def dovecot(store: _Store, options: LookupOptions) -> list[LookupFile]:
 
 def _reader(config: StoreConfig, options: LookupOptions) -> LdapReader:
     """Return the account to read with: a DN, or the name of one of the accounts directly below the suffix."""
-    parts, places = urlsplit(config.url), places_of(config)
+    parts, places = urlsplit(each_host(config.url)[0]), places_of(config)
     return LdapReader(
         server=f"{parts.scheme.partition('+')[2]}://{parts.netloc.rpartition('@')[2]}",
         bind_dn=options.user if "=" in options.user else dn(("cn", options.user), base=places.suffix),

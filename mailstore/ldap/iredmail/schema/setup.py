@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from mailstore.config import StoreConfig
 from mailstore.driver.lookups import LookupFile
+from mailstore.driver.urls import each_host
 from mailstore.errors import ConfigurationError, SchemaMismatch, StoreDenied
 from mailstore.ldap import ldif
 from mailstore.ldap.changes import changing
@@ -184,7 +185,7 @@ def _hashed(password: str) -> str:
 
 def _password_of_manager(config: StoreConfig, password: str | None, suffix: DN) -> str | None:
     """Return the password of the URL's account, if that is the manager's; None else, or without one."""
-    parts = urlsplit(config.url)
+    parts = urlsplit(each_host(config.url)[0])
     if not parts.username or not same_dn(parse_dn(unquote(parts.username)), f"{tree.MANAGER},{suffix}"):
         return None
     return unquote(parts.password) if parts.password else password
