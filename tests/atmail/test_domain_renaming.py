@@ -60,3 +60,15 @@ def test_the_old_name_stays_or_an_alias_domain_becomes_the_name(people: AtmailSt
 def test_an_account_keeps_its_old_address(people: AtmailStore) -> None:
     renamed = people.accounts.rename(f"bob@{OLD}", f"rob@{OLD}", keep_alias=True)
     assert renamed.aliases == (f"bob@{OLD}", f"robert@{OLD}")
+
+
+def test_a_name_under_which_others_have_addresses_is_refused(people: AtmailStore, rig: AtmailRig) -> None:
+    """Another tool left them behind; mail for Bob would go where Bob of the former domain had it."""
+    rig.insert("aliases", AliasName=f"bob@{NEW}", AliasTo="spy@far.test", aliasType="Local")
+    with pytest.raises(AlreadyExists):
+        people.domains.rename(OLD, NEW)
+    rig.execute("UPDATE aliases SET AliasName = 'bob@elsewhere.test' WHERE AliasTo = 'spy@far.test'")
+    rig.execute("UPDATE accounts SET username = :name WHERE username = :old", name=f"bob@{NEW}", old=f"eve@{ELSE}")
+    with pytest.raises(AlreadyExists, match="left over"):
+        people.domains.rename(OLD, NEW)
+    rig.clear()

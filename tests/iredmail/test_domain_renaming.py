@@ -16,6 +16,7 @@ from tests.rigs import counting
 if TYPE_CHECKING:
     from mailstore import Store
     from mailstore.sql.iredmail.store import IRedMailStore
+    from tests.rigs import Rig
 
 READY = hash_password("x")
 OLD, NEW, ALSO, ELSE = "before.test", "after.example", "also.test", "else.test"
@@ -155,3 +156,32 @@ def test_an_account_keeps_its_old_address_as_an_alias(people: IRedMailStore) -> 
     back = people.accounts.rename(f"rob@{ELSE}", f"rob@{OLD}", keep_alias=True)
     assert f"rob@{OLD}" not in back.aliases
     people.check()
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("forwardings", {"address": f"bob@{NEW}", "forwarding": "spy@far.test", "domain": NEW, "is_forwarding": 1}),
+        ("forwardings", {"address": f"all@{NEW}", "forwarding": "spy@far.test", "domain": NEW, "is_list": 1}),
+        ("alias", {"address": f"all@{NEW}", "domain": NEW}),
+        ("mailbox", {"username": f"bob@{NEW}", "domain": NEW, "password": READY, "maildir": "old/"}),
+    ],
+    ids=["forwarding", "member", "alias", "account"],
+)
+def test_nobody_gets_the_forwarding_of_a_former_holder_of_the_new_name(
+    people: IRedMailStore, rig: Rig, table: str, row: dict[str, Any]
+) -> None:
+    """Another tool left it behind when it removed a domain of that name."""
+    rig.insert(table, **row)
+    before = rig.everything()
+    with pytest.raises(AlreadyExists, match="left over"):
+        people.domains.rename(OLD, NEW)
+    assert rig.everything() == before
+    rig.clear()
+
+
+def test_what_is_left_over_under_an_alias_domain_is_nobodys_either(people: IRedMailStore, rig: Rig) -> None:
+    rig.insert("forwardings", address=f"bob@{ALSO}", forwarding="spy@far.test", domain=ALSO, is_forwarding=1)
+    with pytest.raises(AlreadyExists, match="left over"):
+        people.domains.rename(OLD, ALSO)
+    rig.clear()

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, up
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
+from mailstore.driver.holders import in_use
 from mailstore.driver.rights import Operation, deletion
 from mailstore.driver.values import due_date, sought
 from mailstore.errors import AlreadyExists, NotFound
@@ -131,6 +132,7 @@ class Domains(store.Domains):
                 if new not in self._expansions.alias_domains(tx.connection, [name]).get(name, []):
                     self._claim(tx, new)
                     self._names.refuse_served(tx.connection, new)
+                self._refuse_left_over(tx, new)
                 self._expansions.rename_domain(tx, name, new)
                 moved = in_domain(accounts.c.username, name, new)
                 tx.execute(update(accounts).where(accounts.c.domainId == number).values(username=moved))
@@ -138,6 +140,14 @@ class Domains(store.Domains):
                 if keep_alias:
                     self._expansions.add(tx, [alias_row(name, new, DOMAIN)])
             return self._get(tx.connection, new)
+
+    def _refuse_left_over(self, tx: Transaction, name: str) -> None:
+        """Raise AlreadyExists if accounts are left under the future name of a domain, which has none of its own."""
+        username = self._context.table("accounts").c.username
+        query = select(username).where(username.endswith(f"@{name}", autoescape=True)).limit(1)
+        found = tx.execute(query).scalar()
+        if found is not None:
+            raise in_use(found, found, "an account left over under the new name of the domain")
 
     def delete(self, domain: str, *, keep_mailbox_days: int | None = None) -> int:
         name, due = held_domain(domain), due_date(keep_mailbox_days)

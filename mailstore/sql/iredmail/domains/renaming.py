@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Table, case, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Table, case, delete, func, literal, or_, select, union_all, update
 
+from mailstore.driver.holders import in_use
 from mailstore.driver.values import now
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail.context import Context
@@ -28,9 +29,11 @@ def rename_domain(context: Context, tx: Transaction, old: str, new: str, *, keep
     """Let everything of the domain `old`, whose row is locked, and all that refers to it be of `new`, which is free.
 
     A fixed number of statements does it, however many addresses there are. Addresses under alias domains stay. Homes stay
-    where they are. With `keep_alias` the old name becomes an alias domain.
+    where they are. With `keep_alias` the old name becomes an alias domain. Raises AlreadyExists if another tool left an
+    account, an alias or a forwarding under the new name: mail of somebody in the domain would go where that leads.
     """
     renaming = _Renaming(context, tx, old, new)
+    renaming.refuse_taken()
     renaming.free_new_name()
     renaming.references()
     for table, column in _HOLDERS:
@@ -54,6 +57,19 @@ class _Renaming:
         self._new = new
         self._references = Cleanup(context).references
         self._exact = context.db.tells_case
+
+    def refuse_taken(self) -> None:
+        """Raise AlreadyExists if something has an address under the new name, but for aliases of accounts of the domain."""
+        rows = self._context.table("forwardings").c
+        own = (rows.is_alias == 1) & called(rows.domain, [self._old], exact=self._exact)
+        found = [select(rows.address).where(in_domains(rows.address, [self._new], exact=self._exact), ~own)]
+        for name, column in _HOLDERS:
+            if self._context.schema.has(name):
+                held = self._context.table(name).c[column]
+                found.append(select(held).where(in_domains(held, [self._new], exact=self._exact)))
+        taken = self._tx.execute(union_all(*found).limit(1)).scalar()
+        if taken is not None:
+            raise in_use(taken, taken, "left over under the new name of the domain; see 'mailstore check'")
 
     def free_new_name(self) -> None:
         """Remove what a former domain of the new name left, and its row if it was an alias domain of the old one."""
