@@ -51,3 +51,28 @@ def test_twins(name: str, rigs: Callable[[str], StoreRig]) -> None:
     assert store.accounts.get("bob@example.com").address == "bob@example.com"
     assert "bob@example.com" in store.aliases.get("sales@example.com").members
     rig.clear()
+
+
+@pytest.mark.parametrize("call", ["delete", "rename"])
+@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
+def test_what_the_one_with_capitals_has_stays_its_own(name: str, call: str, rigs: Callable[[str], StoreRig]) -> None:
+    """Somebody sets it right with a client of the database some day, and then it is served."""
+    rig = cast("Rig", rigs(name))
+    rig.clear()
+    empty_homes(rig)
+    store = rig.shared
+    twin, address = "Bob@example.com", "bob@example.com"
+    for number, spelling in enumerate((twin, address)):
+        put_account(rig, spelling, f"home-{number}")
+    rig.insert("forwardings", address=twin, forwarding="far@x.org", domain="example.com", is_forwarding=1)
+    rig.insert("used_quota", username=twin, bytes=5, messages=1, domain="example.com")
+    tables = {"mailbox": "username", "forwardings": "address", "used_quota": "username"}
+    before = {table: rig.rows(table, **{column: twin}) for table, column in tables.items()}
+    assert all(before.values())
+    if call == "delete":
+        store.accounts.delete(address)
+    else:
+        store.accounts.rename(address, "robert@example.com")
+    assert {table: rig.rows(table, **{column: twin}) for table, column in tables.items()} == before
+    assert ("upper-case", twin) in {(finding.code, finding.subject) for finding in store.check()}
+    rig.clear()

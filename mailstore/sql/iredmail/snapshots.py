@@ -38,7 +38,7 @@ def take_snapshots(
     """
     found: dict[str, dict[str, Any]] = {address.lower(): defaultdict(list) for address in addresses}
     cleanup, username = Cleanup(context), context.table("mailbox").c.username
-    conditions = cleanup.may_refer(spellings) if referring is None else cleanup.among(referring)
+    conditions = cleanup.may_refer(spellings) if referring is None else cleanup.among(referring, addresses)
     columns: dict[str, list[str]] = {"mailbox": ["username"]}
     for reference in cleanup.references:
         columns.setdefault(reference.table, []).append(reference.column)

@@ -159,11 +159,13 @@ class Cleanup:
             found[self.references[place]].append(value)
         return found
 
-    def among(self, values: Found) -> dict[str, ColumnElement[bool]]:
-        """Return, by tables, the condition that a row has one of these values."""
+    def among(self, values: Found, addresses: Collection[str]) -> dict[str, ColumnElement[bool]]:
+        """Return, by tables, the condition that a row has one of these values, and is none of a twin of `addresses`."""
         conditions: dict[str, list[ColumnElement[bool]]] = defaultdict(list)
         for reference, some in values.items():
-            conditions[reference.table].append(self._column(reference).in_(some))
+            conditions[reference.table].append(
+                self._column(reference).in_(some) & ~self._is_twins(reference, addresses)
+            )
         return {table: or_(*some) for table, some in conditions.items()}
 
     def remove(self, tx: Transaction, spellings: Spellings, found: Found | None = None) -> None:
@@ -174,7 +176,7 @@ class Cleanup:
         found = self.found(tx, spellings) if found is None else found
         leading = [self._column(each).in_(some) for each, some in found.items() if each.column == "forwarding"]
         senders = self._senders(tx.connection, or_(*leading)) if leading else set()
-        for table, condition in self.among(found).items():
+        for table, condition in self.among(found, spellings.addresses).items():
             tx.execute(delete(self._context.table(table)).where(condition))
         self._care_for(tx, senders, besides=set(spellings.addresses))
 
@@ -197,7 +199,8 @@ class Cleanup:
         for reference, spelling in self._in_order(old, found):
             target = old.renamed(spelling, new)
             # As a rule nothing refers to the new address yet, and so nothing can stand twice.
-            self._rename(tx, reference, spelling, target, twins=target != new or reference in doubled)
+            twins = target != new or reference in doubled
+            self._rename(tx, reference, spelling, target, twins=twins, addresses=old.addresses)
             doubled.add(reference)
 
     def leave_alias_domains(
@@ -212,14 +215,35 @@ class Cleanup:
             address = spelling.strip().lower()
             self._rename(tx, reference, spelling, aliases.get(address) or f"{local_part(address)}@{target}")
 
-    def _rename(self, tx: Transaction, reference: Reference, old: str, new: str, *, twins: bool = True) -> None:
+    def _rename(
+        self,
+        tx: Transaction,
+        reference: Reference,
+        old: str,
+        new: str,
+        *,
+        twins: bool = True,
+        addresses: Collection[str] = (),
+    ) -> None:
         if reference.partner and twins:
             self._remove_twins(tx, reference, old, new)
         values = {reference.column: new}
         if reference.domain and domain_part(old) != domain_part(new):
             values[reference.domain] = domain_part(new)
         table = self._context.table(reference.table)
-        tx.execute(update(table).where(self._column(reference) == old).values(values))
+        mine = (self._column(reference) == old) & ~self._is_twins(reference, addresses)
+        tx.execute(update(table).where(mine).values(values))
+
+    def _is_twins(self, reference: Reference, addresses: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition that a row lets an account keep its own mail that is called like one of `addresses`.
+
+        Only in capitals is it another one, where the database tells these apart.
+        """
+        if reference.column != "forwarding" or not addresses or not self._context.db.tells_case:
+            return false()
+        rows, username = self._forwarding.c, self._context.table("mailbox").c.username
+        is_self = (rows.address == rows.forwarding) & rows.address.not_in(addresses)
+        return is_self & exists().where(username == rows.address)
 
     def _in_order(self, old: Spellings, found: Found) -> Iterator[tuple[Reference, str]]:
         """Iterate over what is to be renamed: in all columns first what is spelt like the address itself."""
