@@ -76,3 +76,24 @@ def test_what_the_one_with_capitals_has_stays_its_own(name: str, call: str, rigs
     assert {table: rig.rows(table, **{column: twin}) for table, column in tables.items()} == before
     assert ("upper-case", twin) in {(finding.code, finding.subject) for finding in store.check()}
     rig.clear()
+
+
+@pytest.mark.parametrize("name", ["afterlogic-sqlite", "afterlogic-postgresql"])
+def test_a_name_means_the_account_that_the_product_finds(name: str, rigs: Callable[[str], StoreRig]) -> None:
+    """It keeps capitals, does not find them there, and makes another account at the next login."""
+    rig: Any = rigs(name)
+    rig.clear()
+    empty_homes(rig)
+    store = rig.shared
+    store.domains.create("example.com")
+    store.accounts.create("former@example.com", password="secret-1")
+    rig.execute("UPDATE awm_accounts SET email = 'Bob@example.com'")
+    store.accounts.create("later@example.com", password="secret-1")
+    rig.execute("UPDATE awm_accounts SET email = 'bob@example.com' WHERE email LIKE 'later@%'")
+    store.accounts.update("bob@example.com", quota="5M")
+    assert store.accounts.get("bob@example.com").quota.bytes == 5 * 2**20
+    assert {row["email"]: row["quota"] for row in rig.rows("awm_accounts")}["bob@example.com"] == 5 * 1024
+    assert "address-twice" in {finding.code for finding in store.check()}
+    store.accounts.delete("bob@example.com")
+    assert [row["email"] for row in rig.rows("awm_accounts")] == ["Bob@example.com"]
+    rig.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, cast, func, insert, select, true
+from sqlalchemy import ColumnElement, Insert, LargeBinary, Table, and_, case, cast, func, insert, select, true
 
 from mailstore.address import domain_part, local_part
 from mailstore.config import StoreConfig
@@ -85,6 +85,14 @@ class Context(Keyed):
         On MySQL its collation does so, and finds the column's own index.
         """
         return column if self.db.kind == "mysql" else func.lower(column)
+
+    @staticmethod
+    def served_first(column: ColumnElement[str]) -> ColumnElement[int]:
+        """Return the order in which an address that stands twice is first the one in lower case, which the product finds.
+
+        On PostgreSQL and SQLite it does not find one with capitals, and makes another beside it.
+        """
+        return case((column == func.lower(column), 0), else_=1)
 
     def same(self, column: ColumnElement[str], value: str) -> ColumnElement[bool]:
         """Return the condition that a column holds an address or a domain, however it is spelt there."""

@@ -246,7 +246,7 @@ class Accounts(store.Accounts):
 
     def _lock(self, tx: Transaction, address: str) -> Mapping[Any, Any]:
         query = select(self._table).where(self._is(address), self._mine)
-        row = tx.execute(query.order_by(self._table.c.id_acct).with_for_update()).mappings().first()
+        row = tx.execute(query.order_by(*self._rows.order).with_for_update()).mappings().first()
         if row is None:
             raise _no_such_account(address)
         return row
@@ -262,7 +262,7 @@ class Accounts(store.Accounts):
 
     def _user_of(self, connection: Connection, address: str) -> int:
         query = select(self._table.c.id_user).where(self._is(address), self._mine)
-        user = connection.execute(query.order_by(self._table.c.id_acct)).scalar()
+        user = connection.execute(query.order_by(*self._rows.order)).scalar()
         if user is None:
             raise _no_such_account(address)
         return int(user)
@@ -270,7 +270,7 @@ class Accounts(store.Accounts):
     def _password(self, address: str) -> bytes:
         query = select(self._table.c.mail_inc_pass).where(self._is(address), self._mine)
         with self._context.db.reading() as connection:
-            row = connection.execute(query.order_by(self._table.c.id_acct)).first()
+            row = connection.execute(query.order_by(*self._rows.order)).first()
         if row is None:
             raise _no_such_account(address)
         return codec.password_of(row[0] or "")

@@ -102,7 +102,9 @@ class Creation:
             )
         mine = self._context.mine(accounts.id_domain)
         query = select(accounts.id_user).where(same(accounts.email, new.parent), accounts.def_acct == 1, mine)
-        user = tx.execute(query.order_by(accounts.id_acct).with_for_update()).scalar()
+        user = tx.execute(
+            query.order_by(self._context.served_first(accounts.email), accounts.id_acct).with_for_update()
+        ).scalar()
         if not user:
             raise AccountNotFound(f"there is no account {new.parent} to link {new.address} to", subject=new.parent)
         linked = select(accounts.id_acct).where(same(accounts.email, new.address), accounts.id_user == user)

@@ -57,10 +57,15 @@ class AccountRows:
         is_placed = (account.id_domain == 0) | exists().where(domains.id_domain == account.id_domain)
         return settings & is_placed & self._context.mine(account.id_domain)
 
+    @property
+    def order(self) -> Sequence[ColumnElement[Any]]:
+        """The order in which the first of several accounts of one address is the one that is meant."""
+        return self._context.served_first(self.table.c.email), self.table.c.id_acct
+
     def one(self, connection: Connection, address: str) -> Account | None:
         """Return one primary account, or None."""
         query = self._statement.where(self._context.same(self.table.c.email, address), self.is_primary)
-        page = self._page(connection, query.order_by(self.table.c.id_acct).limit(1))
+        page = self._page(connection, query.order_by(*self.order).limit(1))
         return page[0] if page else None
 
     def linked(self, connection: Connection, user: int, address: str | None = None) -> Sequence[Account]:

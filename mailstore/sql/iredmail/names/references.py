@@ -242,7 +242,7 @@ class Cleanup:
         if reference.column != "forwarding" or not addresses or not self._context.db.tells_case:
             return false()
         rows, username = self._forwarding.c, self._context.table("mailbox").c.username
-        is_self = (rows.address == rows.forwarding) & rows.address.not_in(addresses)
+        is_self: ColumnElement[bool] = (rows.address == rows.forwarding) & rows.address.not_in(addresses)
         return is_self & exists().where(username == rows.address)
 
     def _in_order(self, old: Spellings, found: Found) -> Iterator[tuple[Reference, str]]:
