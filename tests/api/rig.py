@@ -133,7 +133,7 @@ class OpenStores(Stores):
             store.close()
 
 
-def serve(stores: Stores, directory: Path, max_body: int = 1 << 20, **given: Any) -> Api:
+def serve(stores: Stores, directory: Path, /, max_body: int = 1 << 20, **given: Any) -> Api:
     """Return the API on stores, as somebody whose token may do everything. What is given overrides the settings."""
     settings = V1Settings(**{
         "prefix": "/v1", "stores": ("main",), "admins": True, "clients": Networks("clients", ()), "cors": (),

@@ -112,6 +112,15 @@ class TestProblems:
         assert api.problem("POST", "/accounts", b"{" + b" " * 2000)["status"] == 413
 
 
+def test_only_a_trusted_proxy_names_a_request(api: Api) -> None:
+    name = "trace-0123456789"
+    assert api.send("GET", "/domains", X_Request_Id=name).headers["x-request-id"] != name
+    api.client = "127.0.0.9"
+    assert api.send("GET", "/domains", X_Request_Id=name).headers["x-request-id"] == name
+    assert api.send("GET", "/domains", X_Request_Id=f"{name} x").headers["x-request-id"] != f"{name} x"
+    assert api.send("HEAD", "/domains").body == b""
+
+
 class TestConditions:
     def test_if_match_and_if_none_match(self, api: Api, sqlite: StoreRig) -> None:
         create(sqlite, "bob")
