@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+import pytest
+
+from mailstore_http import failures
 from mailstore_http.service import application
 from mailstore_http.settings import load
 from mailstored.logs import make_logger
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from mailstore_http.app import Application
 
-__all__ = ["Caller", "InProcess", "running"]
+__all__ = ["Caller", "InProcess", "patience", "running"]
 
 
 @dataclass
@@ -69,6 +72,13 @@ class InProcess:
     def log(self) -> str:
         """All that was logged."""
         return self._log.getvalue()
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody be slowed down by wrong passwords, which the tests of a module send to one service in any order."""
+    for kind in ("client", "account"):
+        monkeypatch.setitem(failures._FREE, kind, 10_000)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from mailstore.errors import ConfigurationError
 from mailstore.sql.afterlogic.tokens.token import Salt, make_token, read_token
 from mailstore_http.settings import load
 from tests.afterlogic.rig import PASSWORD
-from tests.http.inprocess import running
+from tests.http.inprocess import patience, running
 from tests.http.rig import toml
 from tests.servers.process import make_directory
 from tests.stores import empty_homes
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tests.afterlogic.rig import Rig
     from tests.http.inprocess import Caller, InProcess
     from tests.stores import StoreRig
+
+__all__ = ["patience"]
+pytestmark = pytest.mark.usefixtures("patience")
 
 ROUNDS = int(os.environ.get("MAILSTORE_FUZZ", "600"))
 """So many odd requests are sent to an API."""

@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import text
 
 from mailstore.errors import ConfigurationError
 from mailstore.passwords import hash_password
 from mailstore_http.settings import load
-from tests.http.inprocess import running
+from tests.http.inprocess import patience, running
 from tests.http.rig import toml
 from tests.servers.process import make_directory
 from tests.stores import empty_homes
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 PASSWORD, HERE, ELSEWHERE, BOB = "changeme", "example.com", "other.example", "bob@example.com"
 READY = hash_password(PASSWORD, "SSHA256")
+__all__ = ["patience"]
+pytestmark = pytest.mark.usefixtures("patience")
+
 ROUNDS = int(os.environ.get("MAILSTORE_FUZZ", "600"))
 """So many odd requests are sent to an API."""
 FILTER = Path(__file__).resolve().parents[2] / "daemon" / "fail2ban" / "filter.d" / "mailstore-http.conf"
@@ -220,6 +224,24 @@ class TestProvisioning:
         assert len(rig.api_rows("ServiceAccounts")) == 3
         numbers = {old.mail_account_id, old.calendar_account_id, old.contact_account_id}
         assert not numbers & {new.mail_account_id, new.calendar_account_id, new.contact_account_id}
+
+    def test_wholly_or_not_at_all(self, rig: AtmailRig, store: AtmailStore, workdir: Path) -> None:
+        store.domains.create(HERE)
+        with running(workdir, config(rig, workdir, 'provision = "creation"')) as service:
+            panel = service.caller(PREFIX)
+            panel.headers = basic("admin")
+            assert said(panel, "domain/check", domainName=HERE)[0] == "success"  # its store is open now
+            before = rig.everything()
+            with rig.api_engine.begin() as connection:
+                connection.execute(text("RENAME TABLE ServiceAccounts TO away"))
+            try:
+                reply = post(panel, "accounts/create", username=BOB, password="pw")
+            finally:
+                with rig.api_engine.begin() as connection:
+                    connection.execute(text("RENAME TABLE away TO ServiceAccounts"))
+        assert (reply.status, b"<status>failed</status>" in reply.body) == (500, True)
+        assert (rig.everything(), rig.api_rows("Accounts"), rig.api_rows("Users")) == (before, [], [])
+        assert list(rig.root.rglob("*@*")) == []
 
     def test_else_at_its_first_login_there(self, panel: Caller, store: AtmailStore, rig: AtmailRig) -> None:
         store.domains.create(HERE)

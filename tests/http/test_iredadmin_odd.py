@@ -78,6 +78,6 @@ def test_odd_requests_are_never_our_fault(sqlite_rig: Rig, accounts: Store, work
             before = sqlite_rig.everything() if number % 10 == 0 else None
             reply = panel.send(method, f"/{path}", body, {"Content-Type": kind} if kind else {})
             assert reply.status in {200, 400, 404, 405}, (method, path, body, reply)
-            if before and not reply.json["_success"]:
+            if before and method != "HEAD" and not reply.json["_success"]:
                 assert sqlite_rig.everything() == before, (method, path, body)
     assert [finding for finding in accounts.check() if finding.severity == "error"] == []

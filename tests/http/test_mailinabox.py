@@ -16,9 +16,8 @@ import pytest
 
 from mailstore.passwords import hash_password
 from mailstore.sql.mailinabox.second_factors import one_time_code
-from mailstore_http import failures
 from mailstore_http.mailinabox.calls import CALLS
-from tests.http.inprocess import running
+from tests.http.inprocess import patience, running
 from tests.http.rig import Client, Reply, serving, toml
 from tests.mailinabox.rig import HOSTNAME, BoxRig
 from tests.servers.process import make_directory, program
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("MAILSTORE_FUZZ", "600"))
 """So many odd requests are sent to an API."""
 ME, PASSWORD, BOB = "me@mydomain.com", "yourpassword", "bob@example.com"
+__all__ = ["patience"]
 SECRET = "JBSWY3DPEHPK3PXP"
 READY = hash_password(PASSWORD, "SHA512-CRYPT")
 DIALECT = '[http.dialects.box]\napi = "mailinabox"\n'
@@ -241,11 +241,15 @@ class TestWhoAsks:
         assert "www-authenticate" not in reply.headers
 
     @pytest.fixture
-    def patient(self, box: BoxRig, store: Store, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
+    def patient(
+        self,
+        box: BoxRig,
+        store: Store,
+        workdir: Path,
+        patience: None,  # noqa: ARG002 what it changes counts
+    ) -> Iterator[Caller]:
         """A client that is not slowed down, of a service of its own."""
         store.accounts.create(BOB, password_hash=READY)
-        for kind in ("client", "account"):
-            monkeypatch.setitem(failures._FREE, kind, 10_000)
         with running(workdir, config(box, workdir)) as inside:
             yield inside.caller("/admin")
 
