@@ -77,6 +77,10 @@ test-api: $(READY) ## Fuzz the API /v1 with schemathesis, in a .venv of its own;
 	    .venv-api/bin/python -m pip install -q --disable-pip-version-check 'schemathesis>=4,<5'; }
 	$(BIN)/python -m tests.api.fuzz .venv-api/bin/schemathesis $(EXAMPLES)
 
+.PHONY: test-migrations
+test-migrations: $(READY) ## From every kind of store into every other, with the mail servers around them
+	MAILSTORE_EVERY_PAIR=1 $(BIN)/python -m pytest -q -n auto --dist loadfile tests/transfer/test_pairs.py
+
 coverage: $(READY) ## Lines and branches that the tests run
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-branch --cov-report=term:skip-covered
 

@@ -63,4 +63,4 @@ def dump(
         if as_state:
             write_state(counted(), stream.write, domains=domains or None)
         else:
-            transfer.write_entries(counted(), stream.write)
+            transfer.write_entries(counted(), stream.write, services=session.records.accounts.service_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, TypeVar, Unpack
 
@@ -38,6 +38,23 @@ class Accounts(ABC):
 
     fields: ClassVar[frozenset[str]] = frozenset(AccountFields.__annotations__)
     """The parameters of `create` and `update` that this kind of store has a place for; an old schema may lack some."""
+
+    @property
+    def service_names(self) -> frozenset[str]:
+        """The names of all services that accounts can be allowed, families apart; none in a store without services."""
+        return frozenset()
+
+    def services_here(self, services: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:  # noqa: ARG002
+        """Return what `Account.services` of another store means here.
+
+        Parameters
+        ----------
+        known: the `service_names` of the other store. What it knows nothing of, and this store does, is allowed, as it is to
+            new accounts; without it, only what is named.
+
+        What this store does not know is left out.
+        """
+        return ()
 
     @abstractmethod
     def create(

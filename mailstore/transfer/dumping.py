@@ -74,13 +74,19 @@ def _narrowed(admin: Admin, names: Sequence[str]) -> Admin:
     return Admin(**{**values, "domains": tuple(name for name in admin.domains if name in names)})
 
 
-def _entry(kind: str, record: Any, kept: Collection[str], password_hash: str | None = None) -> Entry:
+def _entry(
+    kind: str,
+    record: Any,
+    kept: Collection[str],
+    password_hash: str | None = None,
+    services: frozenset[str] | None = None,
+) -> Entry:
     """Return the entry of a record: what names it, what the store keeps, and what there is to tell besides."""
     type_ = KINDS[kind]
     first = fields(type_)[0].name
     told = (name for name in (*INFORMATION, "home") if hasattr(record, name))
     saying = {name for name in told if getattr(record, name) not in (blank(type_, name), LastLogin())}
-    return Entry(kind, record, frozenset({first, *kept, *saying}), password_hash)
+    return Entry(kind, record, frozenset({first, *kept, *saying}), password_hash, known_services=services)
 
 
 def _domains(store: Store, names: Sequence[str] | None) -> Iterator[Entry]:
@@ -101,7 +107,7 @@ def _account(store: Store, account: Account, passwords: bool) -> Iterator[Entry]
                 secret = store.accounts.password_hash(account.address) or None
     except NotFound:
         return  # it was deleted since the list was read
-    yield _entry("account", account, store.accounts.fields, secret)
+    yield _entry("account", account, store.accounts.fields, secret, store.accounts.service_names)
 
 
 def _of_alias(store: Store, alias: Alias) -> Collection[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -72,6 +72,7 @@ class Entry:
     ``given`` are the fields of the record that are said; of the others nothing is known, whatever the record has there: the
     store that it comes from has no place for them, or a person left them out. ``line`` is the line of the file, from 1.
     ``was`` is the key that it had before it was renamed, ``clash`` says with whom it would share its new name.
+    ``known_services`` are the services that the store which an account comes from can tell of; None if that is not known.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class Entry:
     line: int = 0
     was: str = ""
     clash: str = ""
+    known_services: frozenset[str] | None = field(default=None, repr=False)
 
     @property
     def origin(self) -> str:
@@ -108,8 +110,8 @@ class Entry:
         return values if self.password_hash is None else {**values, "password_hash": self.password_hash}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], line: int = 0) -> Entry:
-        """Return the entry of a line. Raises InvalidValue, naming the field."""
+    def from_dict(cls, values: Mapping[str, Any], line: int = 0, services: frozenset[str] | None = None) -> Entry:
+        """Return the entry of a line; `services` are those its store can tell of. Raises InvalidValue, with the field."""
         rest = dict(values)
         kind, secret = rest.pop("record", None), rest.pop("password_hash", None)
         if kind not in KINDS:
@@ -119,16 +121,21 @@ class Entry:
         misplaced = sorted(rest.keys() & ELSEWHERE.get(kind, frozenset()))
         if misplaced:
             raise InvalidValue(f"{misplaced[0]}: say that with records 'admin'")
-        return cls(kind, from_dict(KINDS[kind], rest), frozenset(rest), secret, line)
+        known = services if kind == "account" else None
+        return cls(kind, from_dict(KINDS[kind], rest), frozenset(rest), secret, line, known_services=known)
 
 
-def write_entries(entries: Iterable[Entry], write: Callable[[str], object], *, whole: bool = True) -> Counter[str]:
+def write_entries(
+    entries: Iterable[Entry], write: Callable[[str], object], *, whole: bool = True, services: Collection[str] = ()
+) -> Counter[str]:
     """Write entries as they come, with `write`. Returns how many of each kind there were.
 
-    A `whole` file has a last line that counts them, by which its reader tells that nothing is missing.
+    `services` are those that the store of the entries can tell of (`Accounts.service_names`). A `whole` file has a last line
+    that counts them, by which its reader tells that nothing is missing.
     """
     counts: Counter[str] = Counter()
-    write(_line({"record": "header", "format": FORMAT, "version": VERSION, "whole": whole}))
+    told = {"services": sorted(services)} if services else {}
+    write(_line({"record": "header", "format": FORMAT, "version": VERSION, "whole": whole, **told}))
     for entry in entries:
         write(_line(entry.to_dict()))
         counts[entry.kind] += 1
@@ -154,7 +161,7 @@ def read_entries(
     Raises InvalidValue if the file is of another format or version, or ends before its last line.
     """
     numbered = enumerate(lines, start=1)
-    whole = _header(numbered)
+    whole, services = _header(numbered)
     counts: Counter[str] = Counter()
     for number, text in numbered:
         if not text.strip():
@@ -164,7 +171,7 @@ def read_entries(
             if values.get("record") == "end":
                 return _check_end(values, counts, number, exact=whole)
             counts[str(values.get("record"))] += 1
-            entry = _entry(values, number)
+            entry = _entry(values, number, services)
         except InvalidValue as error:
             if bad is None:
                 raise
@@ -179,7 +186,7 @@ def read_entries(
     return None
 
 
-def _header(numbered: Iterator[tuple[int, str]]) -> bool:
+def _header(numbered: Iterator[tuple[int, str]]) -> tuple[bool, frozenset[str] | None]:
     number, text = next(numbered, (1, ""))
     if not text.strip():
         raise InvalidValue("the file is empty: not even the first line of a dump is there")
@@ -188,7 +195,8 @@ def _header(numbered: Iterator[tuple[int, str]]) -> bool:
         raise InvalidValue(f'line 1: this is no dump; it would begin with {{"record": "header", "format": "{FORMAT}"')
     if values.get("version") != VERSION:
         raise InvalidValue(f"line 1: version {values.get('version')!r} of the format is not known; this is {VERSION}")
-    return values.get("whole") is not False
+    services = values.get("services")
+    return values.get("whole") is not False, frozenset(map(str, services)) if isinstance(services, list) else None
 
 
 def _object(text: str, number: int) -> dict[str, Any]:
@@ -204,9 +212,9 @@ def _object(text: str, number: int) -> dict[str, Any]:
     return values
 
 
-def _entry(values: Mapping[str, Any], number: int) -> Entry:
+def _entry(values: Mapping[str, Any], number: int, services: frozenset[str] | None) -> Entry:
     try:
-        return Entry.from_dict(values, number)
+        return Entry.from_dict(values, number, services)
     except InvalidValue as error:
         raise InvalidValue(f"line {number}: {error}") from error
 
@@ -223,7 +231,7 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a line of a dump."""
     header = {
         "record": {"const": "header"}, "format": {"const": FORMAT}, "version": {"const": VERSION},
-        "whole": {"type": "boolean"},
+        "whole": {"type": "boolean"}, "services": {"type": "array", "items": {"type": "string"}},
     }  # fmt: skip
     counts = {"type": "object", "additionalProperties": {"type": "integer"}}
     lines = {

@@ -152,11 +152,17 @@ class Loader:
 
     def refusal(self, entry: Entry, error: MailstoreError) -> Outcome:
         """Return what becomes of an entry that the store refuses."""
-        if self.rehearsed and isinstance(error, NotFound) and domain_part(entry.key) in self._imagined:
+        if isinstance(error, NotFound) and self._is_imagined(entry, error):
             return Outcome(
-                entry, "created", self._places[entry.kind].lost(entry), "not tried: its domain is not there yet"
+                entry, "created", self._places[entry.kind].lost(entry), "not tried: what it needs is not there yet"
             )
         return Outcome(entry, "refused", reason=str(error))
+
+    def _is_imagined(self, entry: Entry, error: NotFound) -> bool:
+        """Tell whether something is missing only because a rehearsal without transactions does not make it."""
+        if not self.rehearsed or Capability.TRANSACTIONS in self.has:
+            return False
+        return bool(self._imagined.intersection(_domains_of(entry))) or error.subject == entry.key
 
     # --- domains
 
@@ -186,9 +192,10 @@ class Loader:
         present = place.present(entry)
         if present is not None:
             return self.existing(entry, place, present, first)
-        place.create(entry, first, {})
         if self.rehearsed and Capability.TRANSACTIONS not in self.has:
             self._imagined.add(entry.key)
+            first.pop("alias_domains", None)  # that takes a domain that is there
+        place.create(entry, first, {})
         return Outcome(entry, "created", lost)
 
     def _finish(self) -> Iterator[Outcome]:
@@ -407,6 +414,11 @@ class _Accounts:
         if entry.key in self._renewed:
             return Outcome(entry, "created", _sum(lost, ("password",)), "with a generated password")
         return Outcome(entry, "created", lost)
+
+
+def _domains_of(entry: Entry) -> set[str]:
+    """Return the domains that must be there before an entry can be loaded."""
+    return {domain_part(entry.key), *(entry.value("domains") if entry.kind == "admin" else ())}
 
 
 def _own(places: Mapping[str, Place]) -> set[str]:

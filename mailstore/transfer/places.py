@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from mailstore.errors import NotFound
@@ -70,7 +71,8 @@ class _Domains(Place):
     @property
     def keeps(self) -> Collection[str]:
         has = self.store.capabilities
-        as_alias = {"catch_all"} if Capability.ALIASES in has else set()
+        # Where domains are nothing but their addresses, one of these is @domain.
+        as_alias = {"catch_all"} if Capability.ALIASES in has and Capability.DOMAINS not in has else set()
         aliases = {"alias_domains"} if Capability.ALIAS_DOMAINS in has else set()
         return self.store.domains.fields | as_alias | aliases
 
@@ -121,6 +123,31 @@ class _Accounts(Place):
     @property
     def keeps(self) -> Collection[str]:
         return self.store.accounts.fields
+
+    def wanted(self, entry: Entry) -> dict[str, Any]:
+        fields = super().wanted(entry)
+        if "services" in fields:
+            fields["services"] = self.store.accounts.services_here(fields["services"], entry.known_services)
+        if entry.says("name") and not (entry.says("first_name") or entry.says("last_name")):
+            # A store may make one of the other: two empty ones would empty the third.
+            fields = {name: value for name, value in fields.items() if name not in {"first_name", "last_name"}}
+        return fields
+
+    def lost(self, entry: Entry) -> tuple[str, ...]:
+        lost = super().lost(entry)
+        if "services" in self.keeps and self._unknown(entry.value("services")):
+            return tuple(sorted({*lost, "services"}))
+        return lost
+
+    def _unknown(self, services: tuple[str, ...]) -> bool:
+        """Tell whether the store does not know one of some services; nearly all accounts have the same."""
+        if services not in self._known:
+            self._known[services] = all(self.store.accounts.services_here([name]) for name in services)
+        return not self._known[services]
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, ...], bool]:
+        return {}
 
     def present(self, entry: Entry) -> Any:
         return _found(self.store.accounts.get, entry.key)

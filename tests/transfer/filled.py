@@ -20,7 +20,7 @@ _TIMES = re.compile(r', "(?:created|modified|password_changed)": "[^"]*"')
 def text_of(store: Store, **options: Any) -> str:
     """Return the dump of a store."""
     out = io.StringIO()
-    write_entries(dump(store, **options), out.write)
+    write_entries(dump(store, **options), out.write, services=store.accounts.service_names)
     return out.getvalue()
 
 

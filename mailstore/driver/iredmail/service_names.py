@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 from mailstore.errors import InvalidValue
 
-__all__ = ["FAMILIES", "collapsed", "expanded", "neutral", "switched_off", "word"]
+__all__ = ["FAMILIES", "collapsed", "expanded", "neutral", "switched_off", "translated", "word"]
 
 FAMILIES = {
     "smtp": ("smtpplain", "smtpsecured", "smtptls"),
@@ -52,6 +52,12 @@ def collapsed(services: Collection[str], known: Collection[str]) -> tuple[str, .
         if present and present <= names:
             names = names - present | {family}
     return tuple(sorted(names))
+
+
+def translated(services: Iterable[str], theirs: Collection[str] | None, ours: Collection[str]) -> tuple[str, ...]:
+    """Return services of another store as ours; see `mailstore.store.Accounts.services_here`."""
+    new = set() if theirs is None else {*ours} - {*theirs}
+    return collapsed(expanded(services, ours if theirs is None else theirs) & {*ours} | new, ours)
 
 
 def switched_off(disabled: Iterable[str]) -> set[str]:

@@ -16,7 +16,7 @@ from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail.edits import set_values
 from mailstore.model import Edit, Names
 
-__all__ = ["ADMIN", "ATTRIBUTE", "default_words", "names", "service_changes", "switched_on", "words"]
+__all__ = ["ADMIN", "ATTRIBUTE", "SERVICES", "default_words", "names", "service_changes", "switched_on", "words"]
 
 ATTRIBUTE = "enabledService"
 ADMIN = "domainadmin"
@@ -30,6 +30,8 @@ _SERVICES = (
     "sogo", "sogowebmail", "sogocalendar", "sogoactivesync",
 )  # fmt: skip
 _KNOWN = {neutral(stored): stored for stored in _SERVICES}
+SERVICES = frozenset(_KNOWN)
+"""The names of all services."""
 
 
 def default_words(disabled: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from mailstore import passwords, store
 from mailstore.address import account_address, domain_part, held_address, held_domain
 from mailstore.driver.holders import refuse_each_other, refuse_self
+from mailstore.driver.iredmail.service_names import translated
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
@@ -49,6 +50,13 @@ class Accounts(store.Accounts):
         self._creation = Creation(context, self._names)
         self._references = References(context)
         self._retention = Retention(context)
+
+    @property
+    def service_names(self) -> frozenset[str]:
+        return services.SERVICES
+
+    def services_here(self, services: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
+        return translated(services, known, self.service_names)
 
     def create(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Unpack
 
@@ -13,6 +13,7 @@ from mailstore.address import account_address, domain_part, held_address, held_d
 from mailstore.driver.bulk import Refusals
 from mailstore.driver.companions import levels
 from mailstore.driver.iredmail.panel import panel_scheme
+from mailstore.driver.iredmail.service_names import translated
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret
@@ -59,6 +60,13 @@ class Accounts(store.Accounts):
         self._creation = Creation(context, self._names, self._services)
         self._shields = Shields(context)
         self._mailbox = context.table("mailbox")
+
+    @property
+    def service_names(self) -> frozenset[str]:
+        return self._services.known
+
+    def services_here(self, services: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
+        return translated(services, known, self._services.known)
 
     def create(
         self,

@@ -28,6 +28,7 @@ class Services:
 
     def __init__(self, schema: Schema) -> None:
         self._columns = {name: column for name, column in _COLUMNS.items() if schema.has("mailbox", column)}
+        self.known = frozenset(self._columns)
         self.names = lru_cache(maxsize=1024)(self._names)
 
     def columns(self, services: Names, current: Mapping[Any, Any]) -> dict[str, int | str]:
