@@ -6,12 +6,12 @@ that is no number is ``inherit`` or ``unlimited``: of these two, neither is noth
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
-from functools import cache
 from typing import Any, TypeVar
 
 from mailstore.errors import InvalidValue
@@ -54,28 +54,45 @@ def from_dict(kind: type[_Record], values: Mapping[str, Any]) -> _Record:
 
     Raises InvalidValue for unknown or missing fields and for values of another type, naming the field.
     """
-    hints, known = _hints(kind), {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
+    known: type = kind
+    hints, required, readers = _hints(known), _required_of(known), _readers(known)
     if not isinstance(values, Mapping):
         raise InvalidValue(f"{kind.__name__}: an object is wanted, not {_named(values)}")
-    unknown = sorted(values.keys() - known.keys())
-    if unknown:
-        raise InvalidValue(
-            f"{kind.__name__} has no field {unknown[0]!r}; it has {', '.join(known)}", field=str(unknown[0])
-        )
-    missing = [name for name, one in known.items() if name not in values and _required(one)]
-    if missing:
-        raise InvalidValue(f"{kind.__name__}: the field {missing[0]!r} is missing", field=missing[0])
-    return kind(**{name: _read(hints[name], value, name) for name, value in values.items()})
+    if not hints.keys() >= values.keys():
+        unknown = sorted(values.keys() - hints.keys())
+        raise InvalidValue(f"{kind.__name__} has no field {unknown[0]!r}; it has {', '.join(hints)}")
+    if not values.keys() >= required:
+        missing = [name for name in hints if name in required and name not in values]
+        raise InvalidValue(f"{kind.__name__}: the field {missing[0]!r} is missing")
+    return kind(**{name: readers[name](value) for name, value in values.items()})
 
 
 def blank(kind: type, name: str) -> Any:
     """Return what a field of a record type has when nothing is said; None for one that must be given."""
-    for one in fields(kind):
-        if one.name == name:
-            if one.default_factory is not MISSING:
-                return one.default_factory()
-            return None if one.default is MISSING else one.default
-    raise KeyError(name)
+    return _blanks(kind)[name]
+
+
+@functools.cache
+def _blanks(kind: type) -> Mapping[str, Any]:
+    return {
+        one.name: one.default_factory()
+        if one.default_factory is not MISSING
+        else None
+        if one.default is MISSING
+        else one.default
+        for one in fields(kind)
+    }
+
+
+@functools.cache
+def _required_of(kind: type) -> frozenset[str]:
+    return frozenset(one.name for one in fields(kind) if _required(one))
+
+
+@functools.cache
+def _readers(kind: type) -> Mapping[str, Callable[[Any], Any]]:
+    """Return what reads each field of a record type: by far most are of a simple type, and looked at once."""
+    return {name: _reader(hint, name) for name, hint in _hints(kind).items()}
 
 
 def schema_of(kind: type) -> dict[str, Any]:
@@ -89,9 +106,10 @@ def schema_of(kind: type) -> dict[str, Any]:
     }
 
 
-@cache
+@functools.cache
 def _hints(kind: type) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
+    known = typing.get_type_hints(kind)
+    return {one.name: known[one.name] for one in fields(kind)}
 
 
 def _required(one: Field[Any]) -> bool:
@@ -129,33 +147,59 @@ _FORMS: Mapping[Any, tuple[tuple[type, ...], Callable[[Any], Any], Mapping[str, 
 """For each type of a field: what JSON has for it, how that is read, and its schema."""
 
 
-def _read(hint: Any, value: Any, name: str) -> Any:
-    if hint in _FORMS:  # most are
-        return _read_form(hint, value, name)
+def _reader(hint: Any, name: str) -> Callable[[Any], Any]:
+    """Return what reads a value of a type; made once, since a dump has millions of values."""
+    if hint in _FORMS:
+        return _form_reader(hint, name)
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in {types.UnionType, typing.Union}:
-        return None if value is None else _read(_without_none(parts), value, name)
+        inner = _reader(_without_none(parts), name)
+        return lambda value: None if value is None else inner(value)
     if origin is typing.Literal:
-        if value not in parts:
-            raise InvalidValue(f"{name}: {value!r} is none of {', '.join(map(repr, parts))}", field=name)
-        return value
+        return functools.partial(_choice, parts, name)
     if origin is tuple:
-        _require(value, list, name)
-        return tuple([_read(parts[0], entry, name) for entry in value])
-    _require(value, dict, name)
+        return _array_reader(_reader(parts[0], name), name)
     if origin is not None and issubclass(origin, Mapping):
-        return {key: _read(parts[1], entry, name) for key, entry in value.items()}
-    return from_dict(hint, value)
+        return _object_reader(_reader(parts[1], name), name)
+    return lambda value: from_dict(hint, value)
 
 
-def _read_form(hint: Any, value: Any, name: str) -> Any:
+def _choice(parts: tuple[Any, ...], name: str, value: Any) -> Any:
+    if value not in parts:
+        raise InvalidValue(f"{name}: {value!r} is none of {', '.join(map(repr, parts))}")
+    return value
+
+
+def _array_reader(inner: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        _require(value, list, name)
+        return tuple([inner(entry) for entry in value])
+
+    return read
+
+
+def _object_reader(inner: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        _require(value, dict, name)
+        return {key: inner(entry) for key, entry in value.items()}
+
+    return read
+
+
+def _form_reader(hint: Any, name: str) -> Callable[[Any], Any]:
     wanted, convert, _ = _FORMS[hint]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise InvalidValue(f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}", field=name)
-    try:
-        return convert(value)
-    except (ValueError, InvalidValue) as error:
-        raise InvalidValue(f"{name}: {error}", field=name) from error
+
+    def read(value: Any) -> Any:
+        if type(value) is hint:
+            return value
+        if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+            raise InvalidValue(f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}")
+        try:
+            return convert(value)
+        except (ValueError, InvalidValue) as error:
+            raise InvalidValue(f"{name}: {error}") from error
+
+    return read
 
 
 def _require(value: Any, kind: type, name: str) -> None:

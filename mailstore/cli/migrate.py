@@ -139,6 +139,8 @@ class _Migration:
         for outcome in outcomes:
             key = outcome.entry.kind, outcome.entry.origin
             held_otherwise = loader.keeps(outcome.entry.kind).intersection(outcome.lost)
+            if held_otherwise:
+                held_otherwise -= {*loader.lost(outcome.entry)}
             if outcome.action in {"refused", "skipped"}:
                 self._told[key] = None
             elif held_otherwise and self._told.get(key, ()) is not None:

@@ -36,7 +36,10 @@ def spelt(home: str) -> str:
     Lower case as the readers fold it, no doubled or closing slashes, ``.`` and ``..`` resolved: no component of a home is
     a link. An empty text, which names no directory, stays empty.
     """
-    return posixpath.normpath("/" + home.lower().lstrip("/")) if home else ""
+    text = home.lower()
+    if text.startswith("/") and not ("//" in text or "/." in text or text.endswith("/")):
+        return text  # most are spelt so
+    return posixpath.normpath("/" + text.lstrip("/")) if text else ""
 
 
 def places_at(path: str) -> Iterator[str]:
@@ -64,6 +67,7 @@ class Neighbours:
             self._at[path].append(home)
             for place in above:
                 self._below[place].append(home)
+        self._shortest = min(map(len, self._at), default=0)
 
     def of(self, home: str) -> Iterator[str]:
         """Iterate over those homes that `home` touches; an empty one touches nothing, nor does ``/``, which is nobody's."""
@@ -71,8 +75,9 @@ class Neighbours:
         if path in ("", "/"):
             return
         yield from self._below.get(path, ())
-        for place in places_at(path):
-            yield from self._at.get(place, ())
+        while len(path) >= self._shortest and path != "/":  # nothing lies in what is shorter than all
+            yield from self._at.get(path, ())
+            path = path.rpartition("/")[0] or "/"
 
 
 def refuse_occupied(homes: Sequence[str], others: Iterable[Place]) -> None:

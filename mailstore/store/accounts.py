@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar, TypeVar, Unpack
 
-from mailstore.errors import BulkRefused, Refused
+from mailstore.errors import BulkRefused, InvalidPassword, NotFound, Refused
 from mailstore.fields import AccountFields, BulkAccountFields
 from mailstore.model import Account, DeletedMailbox, Edit
 
@@ -105,6 +105,13 @@ class Accounts(ABC):
     @abstractmethod
     def get(self, address: str) -> Account:
         """Return one account. A per-account alias is not resolved: NotFound."""
+
+    def find(self, addresses: Collection[str]) -> Mapping[str, Account]:
+        """Return those of some accounts that are there, by address, in few statements where a store can.
+
+        One that is stored in an odd spelling may be left out: `get` finds it.
+        """
+        return {address: self.get(address) for address in addresses if self.exists(address)}
 
     @abstractmethod
     def list(
@@ -237,6 +244,17 @@ class Accounts(ABC):
         A store that keeps the password itself (without `Capability.READY_HASHES`) makes a hash of it. Of the admins whom a
         store can act for, only those who may do everything read hashes.
         """
+
+    def password_hashes(self, addresses: Collection[str]) -> Mapping[str, str]:
+        """Return the stored hashes of some accounts, by address, as `find` finds them; see `password_hash`.
+
+        Who has no password that can be read is left out.
+        """
+        found: dict[str, str] = {}
+        for address in addresses:
+            with suppress(NotFound, InvalidPassword):
+                found[address] = self.password_hash(address)
+        return found
 
     @abstractmethod
     def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from mailstore.errors import InvalidPassword, NotFound
-from mailstore.model import Account, Admin, Alias, Capability, LastLogin
+from mailstore.model import Admin, Alias, Capability, LastLogin
 from mailstore.policies import DIRECTIONS
 from mailstore.records import blank
 from mailstore.store import Store
 from mailstore.transfer.entries import INFORMATION, KINDS, Entry, SpfDomains
 
-__all__ = ["dump"]
+__all__ = ["dump", "in_batches"]
+
+_Item = TypeVar("_Item")
 
 
 def dump(store: Store, *, domains: Collection[str] | None = None, passwords: bool = True) -> Iterator[Entry]:
@@ -35,8 +38,11 @@ def dump(store: Store, *, domains: Collection[str] | None = None, passwords: boo
 def _entries(store: Store, names: Sequence[str] | None, passwords: bool) -> Iterator[Entry]:
     has = store.capabilities.__contains__
     yield from _domains(store, names)
-    for account in _each(store.accounts.list, names):
-        yield from _account(store, account, passwords)
+    for some in in_batches(_each(store.accounts.list, names)):
+        hashes = store.accounts.password_hashes([account.address for account in some]) if passwords else {}
+        for account in some:
+            secret = hashes.get(account.address) or None
+            yield _entry("account", account, store.accounts.fields, secret, store.accounts.service_names)
     if has(Capability.ALIASES):
         for alias in _each(store.aliases.list, names):
             if not alias.address.startswith("@"):  # a catch-all, or an alias domain: the domain says so
@@ -56,6 +62,13 @@ def _each(listed: Callable[..., Iterable[Any]], names: Sequence[str] | None) -> 
     else:
         for name in names:
             yield from listed(domain=name)
+
+
+def in_batches(some: Iterable[_Item], size: int = 500) -> Iterator[Sequence[_Item]]:
+    """Iterate over a limited number of items at a time."""
+    items = iter(some)
+    while batch := tuple(islice(items, size)):
+        yield batch
 
 
 def _once(admins: Iterable[Admin], names: Sequence[str] | None) -> Iterator[Admin]:
@@ -96,18 +109,6 @@ def _domains(store: Store, names: Sequence[str] | None) -> Iterator[Entry]:
     listed = store.domains.list() if names is None else (store.domains.get(name) for name in names)
     for domain in listed:
         yield _entry("domain", domain, {*kept, "catch_all"} if domain.catch_all else kept)
-
-
-def _account(store: Store, account: Account, passwords: bool) -> Iterator[Entry]:
-    secret = None
-    try:
-        if passwords:
-            # Some stores have accounts without a password that could be read.
-            with suppress(InvalidPassword):
-                secret = store.accounts.password_hash(account.address) or None
-    except NotFound:
-        return  # it was deleted since the list was read
-    yield _entry("account", account, store.accounts.fields, secret, store.accounts.service_names)
 
 
 def _of_alias(store: Store, alias: Alias) -> Collection[str]:

@@ -24,6 +24,7 @@ from mailstore.errors import (
 from mailstore.model import Capability
 from mailstore.records import blank
 from mailstore.store import Store
+from mailstore.transfer.dumping import in_batches
 from mailstore.transfer.entries import KINDS, Entry, SpfDomains
 from mailstore.transfer.places import LATER, Place, lacking, places_of
 from mailstore.transfer.renaming import Renaming
@@ -34,7 +35,8 @@ IfExists: TypeAlias = Literal["fail", "update", "skip"]
 Action: TypeAlias = Literal["created", "updated", "unchanged", "skipped", "refused", "missing", "different"]
 Passwords: TypeAlias = Callable[[str, str], object]
 """Is told the address and the generated password of an account before it has it."""
-_BATCH: Final = 500
+_BATCH, _WITH_HOMES = 500, 5_000
+"""Entries that are loaded together; accounts that keep their homes, which are compared with all others, are more."""
 _FILLED = {"domain": LATER, "account": frozenset({"forwarding", "keep_copy", "aliases"})}
 """What may be written some time after the thing itself: where nothing stands yet, it is never somebody else's."""
 _WITHOUT: Final = frozenset({"forwarding", "keep_copy", "aliases"})
@@ -86,6 +88,7 @@ class Loader:
         # A domain that is there with its first address cannot have other names before that.
         self._last = LATER - {"alias_domains"} if Capability.DOMAINS in self.has else LATER
         self._unfinished: list[tuple[Entry, bool]] = []
+        self._size = _WITH_HOMES if self.keep_homes and Capability.HOME_PATHS in self.has else _BATCH
         self._barred: set[str] = set()
         self._left_behind: set[str] = set()
         """Domains of the source that are refused because another one has their new name."""
@@ -96,7 +99,7 @@ class Loader:
 
         Raises StoreError and what reading the entries raises; what was told of until then is done.
         """
-        for batch in _batches(self.renaming.entries(entries)):
+        for batch in _batches(self.renaming.entries(entries), self._size):
             refused = False
             for outcome in self._batch(batch):
                 refused |= outcome.action == "refused"
@@ -110,17 +113,26 @@ class Loader:
 
         What the store has no place for is no difference; `load` tells that. Nothing is changed.
         """
-        for entry in self.renaming.entries(entries):
-            place = self._places.get(entry.kind)
-            present = place.present(entry) if place else None
-            if entry.kind == "domain" and present is None and Capability.DOMAINS not in self.has:
-                yield entry, None, None  # it would be there with its first address
-                continue
-            if place is None or present is None or self._says_nothing(present):
-                yield entry, None, Outcome(entry, "missing")
-                continue
-            differing = (*_differing(place.wanted(entry), present), *(("password",) if _new_hash(entry, place) else ()))
-            yield entry, present, Outcome(entry, "different", differing) if differing else None
+        for batch in _batches(self.renaming.entries(entries), _BATCH):
+            place = self._places.get(batch[0].kind)
+            if place:
+                place.ahead(batch)
+            for entry in batch:
+                present = place.present(entry) if place else None
+                yield entry, present, self._difference(entry, place, present)
+
+    def _difference(self, entry: Entry, place: Place | None, present: Any) -> Outcome | None:
+        if entry.kind == "domain" and present is None and Capability.DOMAINS not in self.has:
+            return None  # it would be there with its first address
+        if place is None or present is None or self._says_nothing(present):
+            return Outcome(entry, "missing")
+        differing = (*_differing(place.wanted(entry), present), *(("password",) if _new_hash(entry, place) else ()))
+        return Outcome(entry, "different", differing) if differing else None
+
+    def lost(self, entry: Entry) -> tuple[str, ...]:
+        """Return what an entry says that the store has no place for."""
+        place = self._places.get(entry.kind)
+        return place.lost(entry) if place else ()
 
     def keeps(self, kind: str) -> frozenset[str]:
         """Return the fields that the store has a place for, ``password`` among them."""
@@ -315,29 +327,29 @@ class _Accounts:
         self._loader = loader
         self._place = place
         self._outcomes: dict[int, Outcome] = {}
+        self._wanted: dict[int, dict[str, Any]] = {}
         self._renewed: set[str] = set()
 
     def load(self, batch: Sequence[Entry]) -> list[Outcome]:
         """Return what became of each."""
         rows: dict[int, dict[str, Any]] = {}
-        # Where the first is there, this is another run of a load, and most are: they are asked for before they are tried.
-        again = self._loader.store.accounts.exists(batch[0].key)
+        there = self._place.ahead(batch)
         for index, entry in enumerate(batch):
             try:
-                if again:
-                    self._require_absent(entry)
-                rows[index] = self._row(entry)
+                if entry.key in there:
+                    raise _is_there(entry)
+                self._wanted[index] = self._loader.wanted(entry, self._place)
+                rows[index] = self._row(entry, self._wanted[index])
             except AlreadyExists as error:
                 self._outcomes[index] = self._existing(entry, error)
             except Refused as error:
                 self._outcomes[index] = self._loader.refusal(entry, error)
         for index in self._made(batch, rows):
-            self._outcomes[index] = self._complete(batch[index])
+            self._outcomes[index] = self._complete(batch[index], self._wanted[index])
         return [self._outcomes[index] for index in range(len(batch))]
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
+    def _row(self, entry: Entry, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return the row of `Accounts.create_many`. Raises AlreadyExists where a password would be made for nothing."""
-        wanted = self._loader.wanted(entry, self._place)
         row = {name: value for name, value in wanted.items() if name not in _WITHOUT}
         row["address"] = entry.key
         if self._loader.keep_homes and entry.says("home") and Capability.HOME_PATHS in self._loader.has:
@@ -358,7 +370,7 @@ class _Accounts:
 
     def _require_absent(self, entry: Entry) -> None:
         if self._loader.store.accounts.exists(entry.key):
-            raise AlreadyExists(f"there is an account {entry.key}", subject=entry.key)
+            raise _is_there(entry)
 
     def _made(self, batch: Sequence[Entry], rows: dict[int, dict[str, Any]]) -> list[int]:
         """Create what can be created; whatever else becomes of the others is in `_outcomes`. Returns who was created."""
@@ -398,14 +410,12 @@ class _Accounts:
         elsewhere = self._loader.keep_homes and entry.says("home") and _of(present, "home") != entry.value("home")
         return _sum(lost, ("home",)) if elsewhere else lost
 
-    def _complete(self, entry: Entry) -> Outcome:
+    def _complete(self, entry: Entry, wanted: Mapping[str, Any]) -> Outcome:
         """Give a new account what accounts made in bulk do not take."""
-        lost = self._place.lost(entry)
+        lost = self._place.lost(entry, wanted)
         if Capability.HOME_PATHS not in self._loader.has:
             lost = self._with_home(entry, self._place.present(entry), lost)
-        rest = {
-            name: value for name, value in self._place.wanted(entry).items() if name in _WITHOUT and entry.says(name)
-        }
+        rest = {name: wanted[name] for name in _WITHOUT & wanted.keys() if entry.says(name)}
         try:
             if rest:
                 self._place.update(entry, rest, {})
@@ -414,6 +424,10 @@ class _Accounts:
         if entry.key in self._renewed:
             return Outcome(entry, "created", _sum(lost, ("password",)), "with a generated password")
         return Outcome(entry, "created", lost)
+
+
+def _is_there(entry: Entry) -> AlreadyExists:
+    return AlreadyExists(f"there is an account {entry.key}", subject=entry.key)
 
 
 def _domains_of(entry: Entry) -> set[str]:
@@ -426,17 +440,10 @@ def _own(places: Mapping[str, Place]) -> set[str]:
     return {kind for kind, place in places.items() if kind == "alias" or place is not places.get("alias")}
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
-    """Iterate over entries of one kind, a limited number at a time."""
-    for _, same in groupby(entries, key=lambda entry: entry.kind):
-        batch: list[Entry] = []
-        for entry in same:
-            batch.append(entry)
-            if len(batch) == _BATCH:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+def _batches(entries: Iterable[Entry], accounts: int) -> Iterator[Sequence[Entry]]:
+    """Iterate over entries of one kind, a limited number at a time, which for `accounts` may be another one."""
+    for kind, same in groupby(entries, key=lambda entry: entry.kind):
+        yield from in_batches(same, accounts if kind == "account" else _BATCH)
 
 
 def _of(record: Any, name: str) -> Any:

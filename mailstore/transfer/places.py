@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from mailstore.errors import NotFound
@@ -23,6 +22,8 @@ LATER: Final = frozenset({
 _RIGHTS = frozenset({"domains", "max_domains", "max_quota", "max_accounts", "max_aliases", "max_lists"})
 """What means nothing for a global admin, and is not kept."""
 _LIMITS = _RIGHTS - {"domains"} | {"may_view_mail_log", "may_manage_quarantine"}
+_NAMED = frozenset({"address", "domain", "level", "direction", "kind", "home", "problems"})
+_TOLD_ONLY = INFORMATION - {"settings", "exceptions", "custom"}
 _OF_THE_ACCOUNT = frozenset({"name", "language", "enabled"})
 
 
@@ -31,11 +32,19 @@ class Place(ABC):
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._writable: dict[frozenset[str], Sequence[str]] = {}
 
     @property
     @abstractmethod
     def keeps(self) -> Collection[str]:
         """The fields that the store has a place for."""
+
+    def ahead(self, entries: Sequence[Entry]) -> Collection[str]:  # noqa: ARG002
+        """Read what is there of some entries at once, where a store can; `present` and `stored_hash` then know it.
+
+        Returns the keys of those that are there.
+        """
+        return ()
 
     @abstractmethod
     def present(self, entry: Entry) -> Any:
@@ -55,16 +64,17 @@ class Place(ABC):
 
     def wanted(self, entry: Entry) -> dict[str, Any]:
         """Return the fields of an entry that are to be written."""
-        named = {"address", "domain", "level", "direction", "kind", "home"}
-        return {
-            name: entry.value(name) for name in sorted(entry.given & {*self.keeps}) if name not in INFORMATION | named
-        }
+        names = self._writable.get(entry.given)
+        if names is None:  # the entries of one store say the same fields
+            names = self._writable[entry.given] = sorted(entry.given & {*self.keeps} - INFORMATION - _NAMED)
+        record = entry.record
+        return {name: getattr(record, name) for name in names}
 
-    def lost(self, entry: Entry) -> tuple[str, ...]:
-        """Return the fields that say something which the store has no place for."""
-        wanted, named = self.wanted(entry), {"address", "domain", "level", "direction", "kind", "home", "problems"}
-        told_only = INFORMATION - {"settings", "exceptions", "custom"}
-        return tuple(sorted(name for name in entry.given - named - told_only - wanted.keys() if entry.says(name)))
+    def lost(self, entry: Entry, wanted: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        """Return the fields that say something which the store has no place for; `wanted` is what `wanted` returns."""
+        kept = self.wanted(entry) if wanted is None else wanted
+        names = entry.given - _NAMED - _TOLD_ONLY - kept.keys()
+        return tuple(sorted(name for name in names if entry.says(name)))
 
 
 class _Domains(Place):
@@ -82,10 +92,9 @@ class _Domains(Place):
             fields.pop("transport", None)  # it follows from the host that mail is relayed to
         return fields
 
-    def lost(self, entry: Entry) -> tuple[str, ...]:
-        return tuple(
-            name for name in super().lost(entry) if not (name == "transport" and "backup_mx" in self.wanted(entry))
-        )
+    def lost(self, entry: Entry, wanted: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        kept = self.wanted(entry) if wanted is None else wanted
+        return tuple(name for name in super().lost(entry, kept) if not (name == "transport" and "backup_mx" in kept))
 
     def present(self, entry: Entry) -> Any:
         return _found(self.store.domains.get, entry.key)
@@ -120,6 +129,12 @@ class _Domains(Place):
 
 
 class _Accounts(Place):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._read: dict[str, Any] = {}
+        self._hashes: dict[str, str] = {}
+        self._known: dict[tuple[tuple[str, ...], frozenset[str] | None], tuple[tuple[str, ...], bool]] = {}
+
     @property
     def keeps(self) -> Collection[str]:
         return self.store.accounts.fields
@@ -127,30 +142,38 @@ class _Accounts(Place):
     def wanted(self, entry: Entry) -> dict[str, Any]:
         fields = super().wanted(entry)
         if "services" in fields:
-            fields["services"] = self.store.accounts.services_here(fields["services"], entry.known_services)
+            fields["services"] = self._services_here(fields["services"], entry.known_services)[0]
         if entry.says("name") and not (entry.says("first_name") or entry.says("last_name")):
             # A store may make one of the other: two empty ones would empty the third.
-            fields = {name: value for name, value in fields.items() if name not in {"first_name", "last_name"}}
+            fields.pop("first_name", None)
+            fields.pop("last_name", None)
         return fields
 
-    def lost(self, entry: Entry) -> tuple[str, ...]:
-        lost = super().lost(entry)
-        if "services" in self.keeps and self._unknown(entry.value("services")):
+    def lost(self, entry: Entry, wanted: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        lost = super().lost(entry, wanted)
+        if "services" in self.keeps and self._services_here(entry.value("services"), entry.known_services)[1]:
             return tuple(sorted({*lost, "services"}))
         return lost
 
-    def _unknown(self, services: tuple[str, ...]) -> bool:
-        """Tell whether the store does not know one of some services; nearly all accounts have the same."""
-        if services not in self._known:
-            self._known[services] = all(self.store.accounts.services_here([name]) for name in services)
-        return not self._known[services]
+    def _services_here(self, services: tuple[str, ...], known: frozenset[str] | None) -> tuple[tuple[str, ...], bool]:
+        """Return what services of the source are here, and whether one is not known; nearly all accounts have the same."""
+        found = self._known.get((services, known))
+        if found is None:
+            translate = self.store.accounts.services_here
+            unknown = not all(translate([name]) for name in services)
+            found = self._known[services, known] = (translate(services, known), unknown)
+        return found
 
-    @cached_property
-    def _known(self) -> dict[tuple[str, ...], bool]:
-        return {}
+    def ahead(self, entries: Sequence[Entry]) -> Collection[str]:
+        accounts = self.store.accounts
+        self._read = dict(accounts.find([entry.key for entry in entries]))
+        ready = Capability.READY_HASHES in self.store.capabilities
+        self._hashes = dict(accounts.password_hashes(list(self._read))) if ready and self._read else {}
+        return self._read.keys()
 
     def present(self, entry: Entry) -> Any:
-        return _found(self.store.accounts.get, entry.key)
+        found = self._read.get(entry.key)
+        return _found(self.store.accounts.get, entry.key) if found is None else found
 
     def create(self, entry: Entry, fields: Mapping[str, Any], secret: Mapping[str, str]) -> Any:
         values: Any = {**fields, **secret}
@@ -158,12 +181,14 @@ class _Accounts(Place):
 
     def update(self, entry: Entry, fields: Mapping[str, Any], secret: Mapping[str, str]) -> Any:
         values: Any = {**fields, **secret}
+        self._read.pop(entry.key, None)
+        self._hashes.pop(entry.key, None)
         return self.store.accounts.update(entry.key, **values)
 
     def stored_hash(self, entry: Entry) -> str | None:
         if Capability.READY_HASHES not in self.store.capabilities:
             return None
-        return self.store.accounts.password_hash(entry.key)
+        return self._hashes.get(entry.key) or self.store.accounts.password_hash(entry.key)
 
 
 class _Aliases(Place):

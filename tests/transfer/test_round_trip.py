@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailstore import open_store
+from mailstore import PermissionDenied, open_store
 from mailstore.config import StoreConfig
 from mailstore.sql.iredmail.store import create_schema
 from mailstore.transfer import Entry, Loader, dump, read_entries, schema
@@ -42,6 +42,29 @@ def test_dump_load_dump(name: str, emptied: Callable[[str], StoreRig]) -> None:
     assert [(one.entry.key, one.action, one.reason) for one in again if one.action != "unchanged"] == []
     assert text_of(rig.shared) == before  # times of change are in it
     assert [finding for finding in rig.shared.check() if finding.severity == "error"] == []
+
+
+@pytest.mark.parametrize("name", ["sqlite", "mailinabox", "ldap", "atmail", "afterlogic-sqlite"])
+def test_many_accounts_are_read_as_one_is(name: str, emptied: Callable[[str], StoreRig]) -> None:
+    accounts = emptied(name).shared.accounts
+    fill(emptied(name).shared)
+    names = [account.address for account in accounts.list()]
+    asked = [*names, "nobody@example.com"]
+    assert accounts.find(asked) == {address: accounts.get(address) for address in names}
+    assert accounts.find([]) == {}
+    hashes = accounts.password_hashes(asked)
+    assert sorted(hashes) == names
+    if not name.startswith("afterlogic"):  # which makes a new one each time
+        assert hashes == {address: accounts.password_hash(address) for address in names}
+
+
+def test_admins_read_no_hashes_at_once_either(emptied: Callable[[str], StoreRig]) -> None:
+    store = emptied("sqlite").shared
+    fill(store)
+    accounts = store.acting_as("boss@other.org").accounts
+    assert set(accounts.find(["bob@example.com", "user0@second.example"])) == {"bob@example.com"}
+    with pytest.raises(PermissionDenied):
+        accounts.password_hashes(["bob@example.com"])
 
 
 def test_every_record_goes_to_text_and_back(emptied: Callable[[str], StoreRig]) -> None:
@@ -99,7 +122,7 @@ def test_killed_anywhere_it_is_finished_by_the_next(
     with new_store("source") as source:
         fill(source)
         lines = text_of(source).splitlines()
-    monkeypatch.setattr("mailstore.transfer.loading._BATCH", 2)
+    monkeypatch.setattr("mailstore.transfer.loading._WITH_HOMES", 2)
     finished, steps = False, 0  # each write is two steps
     while not finished:
         with new_store(f"target{steps}") as target:
@@ -147,4 +170,4 @@ class _dying_after:  # noqa: N801 a context manager
 
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
-        self._patch.setattr("mailstore.transfer.loading._BATCH", 2)
+        self._patch.setattr("mailstore.transfer.loading._WITH_HOMES", 2)

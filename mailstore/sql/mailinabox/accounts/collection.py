@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, Unpack
 
@@ -79,6 +79,10 @@ class Accounts(store.Accounts):
         address = self._named(address)
         with self._context.reading() as connection:
             return self._get(connection, address)
+
+    def find(self, addresses: Collection[str]) -> Mapping[str, Account]:
+        condition = self._users.c.email.in_([*addresses])
+        return {account.address: account for page in self._rows.pages(condition, "") for account in page}
 
     def list(
         self,
@@ -205,6 +209,12 @@ class Accounts(store.Accounts):
         if stored is None:
             raise self._no_such_account(address)
         return str(stored)
+
+    def password_hashes(self, addresses: Collection[str]) -> Mapping[str, str]:
+        columns = self._users.c
+        query = select(columns.email, columns.password).where(columns.email.in_([*addresses]))
+        with self._context.reading() as connection:
+            return {str(name): str(stored) for name, stored in connection.execute(query).all() if stored}
 
     def homes(self, *, at_once: bool = False) -> Iterator[tuple[str, str]]:
         email = self._users.c.email
