@@ -284,8 +284,8 @@ class Homes:
         except FileExistsError as error:
             if names == place.names:
                 raise _home_exists(place) from error
-            with dirfd.descended(root, names):  # refuses a symbolic link or a file
-                pass
+            with dirfd.descended(root, names) as fd:  # refuses a symbolic link or a file
+                dirfd.take_over_unfinished(fd, self._owner_below(root), self._mode)
 
     # --- the trash
 

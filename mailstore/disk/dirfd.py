@@ -32,6 +32,7 @@ __all__ = [
     "regular_sizes",
     "remove_tree",
     "sync",
+    "take_over_unfinished",
     "unfailing",
     "unmake",
     "walk",
@@ -107,6 +108,15 @@ def make(top: int, names: tuple[str, ...], owner: tuple[int, int], mode: int) ->
             with suppress(OSError):
                 os.rmdir(name, dir_fd=parent)
             raise
+
+
+def take_over_unfinished(fd: int, owner: tuple[int, int], mode: int) -> None:
+    """Give a directory to its owner if whoever made it, as we do, was interrupted before that: it is ours, and empty."""
+    if owner[0] == os.geteuid() or os.fstat(fd).st_uid != os.geteuid():
+        return
+    with opened(".", READ, dir_fd=fd) as readable, os.scandir(readable) as entries:
+        if next(entries, None) is None:
+            _hand_over(readable, owner, mode)
 
 
 def _hand_over(fd: int, owner: tuple[int, int], mode: int) -> int:

@@ -84,6 +84,7 @@ class Arrivals(Homes):
             with suppress(FileExistsError):
                 dirfd.make(arriving, (_name(place.home),), self._owner_below(root), self._mode)
             with dirfd.opened(_name(place.home), dirfd.READ, dir_fd=arriving) as fd:
+                dirfd.take_over_unfinished(fd, self._owner_below(root), self._mode)
                 yield fd
 
     def take(self, source: Homes, old: str, new: str, *, below: Sequence[str] = (), into: Sequence[str] = ()) -> None:

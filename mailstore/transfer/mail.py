@@ -146,8 +146,8 @@ class Carrier:
         here, ready = self.source.exists(old.home), self._arrivals.ready(new.home)
         if self._arrivals.arrived(new.home):
             return Carried(new.address, old.address, "unchanged", "it is there already")
-        if not here and ready is None:
-            return Carried(new.address, old.address, "unchanged", f"there is no home {old.home}")
+        if ready is None and not (here and self._has_maildir(old)):
+            return Carried(new.address, old.address, "unchanged", f"there is no Maildir in {old.home}")
         if self._arrivals.occupied(new.home):
             raise HomeRefused(
                 f"there is mail in {new.home} already, which is left as it is; bring both together with doveadm"
@@ -212,19 +212,27 @@ class Carrier:
 
     def _moved(self, old: Mailbox, new: Mailbox) -> None:
         before, after = _folder(old), _folder(new)
-        if self.source.exists(old.home):
+        inward, outward = not before and bool(after), bool(before) and not after
+        if self.source.exists(old.home) and not (outward and not self._has_maildir(old)):
             ready = self._arrivals.ready(new.home)
             if ready is not None and ready.files:
                 raise HomeRefused(
                     f"{old.home} is there again, and its mail was moved before: see {new.home} in .mailstore-arriving"
                 )
-            inward, outward = not before and bool(after), bool(before) and not after
             self._arrivals.take(
                 self.source, old.home, new.home, below=before if outward else (), into=after if inward else ()
             )
         if before and after and before != after:
             with self._arrivals.under_way(new.home) as home, suppress(FileNotFoundError):  # an earlier run did it
                 os.rename(before[0], after[0], src_dir_fd=home, dst_dir_fd=home)
+
+    def _has_maildir(self, mailbox: Mailbox) -> bool:
+        with self.source.opened(mailbox.home) as home:
+            try:
+                with dirfd.descended(home, _folder(mailbox)):
+                    return True
+            except FileNotFoundError:
+                return False
 
     # --- copying
 
