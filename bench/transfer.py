@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.run import ENGINES, one_rig
+from bench.sql import ENGINES, opened
 from mailstore.passwords import hash_password
 from mailstore.store import Store
 from mailstore.transfer import Loader, dump, read_entries, write_entries
@@ -78,9 +78,9 @@ def emptied(rig: Rig) -> None:
     rig.shared.domains.create("example.com")
 
 
-def measure(rig: Rig, count: int, scratch: Path) -> None:
+def measure(rig: Rig, store: Store, count: int, scratch: Path) -> None:
     """Print a line for each of dump, load and the idle second run."""
-    store, file = rig.open_without_disk(), scratch / "dump.jsonl"
+    file = scratch / "dump.jsonl"
 
     def fill(number: int) -> None:
         emptied(rig)
@@ -140,9 +140,8 @@ def main() -> None:
     scratch = make_directory(Path(tempfile.gettempdir()) / f"mailstorebench{secrets.token_hex(4)}")
     try:
         for name in options.engine or ["sqlite"]:
-            for rig in one_rig(name, scratch):
-                measure(rig, options.accounts, scratch)
-                rig.close()
+            with opened(name, scratch, quick=False) as bench:
+                measure(bench.rig, bench.store, options.accounts, scratch)
     finally:
         shutil.rmtree(scratch)
 

@@ -244,7 +244,7 @@ class Loader:
         secret = self._admin_secret(entry)
         stored = place.create(entry, wanted, secret)
         note = "as an alias" if entry.kind == "list" and "list" not in _own(self._places) else ""
-        return Outcome(entry, "created", _sum(place.lost(entry), _differing(wanted, stored)), note)
+        return Outcome(entry, "created", _sum(place.lost(entry), self._held_otherwise(wanted, stored)), note)
 
     def wanted(self, entry: Entry, place: Place) -> dict[str, Any]:
         """Return what is to be written. Raises Refused if leaving something out would open what is closed."""
@@ -257,6 +257,11 @@ class Loader:
                 f"{entry.key} is disabled, and {self.store.name} cannot keep it so: it would be switched on"
             )
         return place.wanted(entry)
+
+    def _held_otherwise(self, wanted: Mapping[str, Any], stored: Any) -> Sequence[str]:
+        """Return the fields that a store holds otherwise. One that only rehearses may not see what it would have written."""
+        blind = self.rehearsed and Capability.TRANSACTIONS not in self.has
+        return () if blind else _differing(wanted, stored)
 
     def _admin_secret(self, entry: Entry) -> dict[str, str]:
         if entry.kind != "admin" or entry.record.kind != "standalone":
@@ -294,7 +299,7 @@ class Loader:
             if not changed:
                 return Outcome(entry, "unchanged", _sum(lost, ("password",)), "it keeps its password")
             stored, lost = place.update(entry, changed, {}), _sum(lost, ("password",))
-        left = tuple(_differing(wanted, stored))
+        left = self._held_otherwise(wanted, stored)
         action: Action = "updated"
         if self._says_nothing(present):
             action = "created"
