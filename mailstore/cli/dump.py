@@ -43,14 +43,14 @@ def dump(
 
     Domains, accounts with their hashes, alias accounts, lists, admins, and what is set for the content scanner and for
     policies, if those databases are given. Neither mail nor the records of deleted mailboxes are in it. The format is that
-    of docs/format.md. What changes while the store is read may or may not be in it.
+    of docs/format.md. It is of one moment, but in a directory.
     """
     if output is None and not without_passwords and sys.stdout.isatty():
         raise click.UsageError("there are password hashes in it: give --output, or --without-passwords", ctx)
     from mailstore import transfer
     from mailstore.state import write_state
 
-    entries = transfer.dump(session.records, domains=domains or None, passwords=not without_passwords)
+    entries = transfer.dump(session.records, domains=domains or None, passwords=not without_passwords, at_once=True)
     shown = session.output.progress and sys.stderr.isatty()
     total = session.records.accounts.count() if shown and not domains else 0
     with written_wholly(output) as stream, progress("dumping", total, shown=bool(total)) as advance:

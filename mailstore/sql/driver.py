@@ -34,6 +34,11 @@ class SQLDriver(Driver[_Context]):
         with self._context.db.writing():
             yield
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        with self._context.db.at_one_moment():
+            yield
+
     def check(self) -> Iterator[Finding]:
         if not self._is_restricted():
             yield from self._context.db.findings()

@@ -207,8 +207,24 @@ class Database:
                 current.require()
                 yield current.connection
             return
-        with translated(subject), self._lent() as connection:
+        moment = getattr(self._local, "moment", None)
+        with translated(subject), self._lent() if moment is None else nullcontext(moment) as connection:
             yield connection
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Let this thread read everything as it is at its first read in this context.
+
+        A transaction that the thread has, or opens, sees what it sees. In SQLite without a write-ahead log others who
+        write wait meanwhile, and give up.
+        """
+        isolation = {} if self.kind == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with translated(), self._lent(**isolation) as connection:
+            self._local.moment = connection
+            try:
+                yield
+            finally:
+                self._local.moment = None
 
     @contextmanager
     def for_long(self, *, at_once: bool) -> Iterator[Callable[[], AbstractContextManager[Connection]]]:

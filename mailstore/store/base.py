@@ -140,6 +140,14 @@ class Store(ABC):
         """
 
     @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Let this thread read the store as it is when it reads first in this context, where the database can.
+
+        A directory cannot, nor does it hold for databases beside the accounts.
+        """
+        yield
+
+    @contextmanager
     def rehearsal(self) -> Iterator[Self]:
         """Give a store in which everything is checked as usual, and nothing is left of what is done.
 

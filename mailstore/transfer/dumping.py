@@ -20,7 +20,9 @@ __all__ = ["dump", "in_batches"]
 _Item = TypeVar("_Item")
 
 
-def dump(store: Store, *, domains: Collection[str] | None = None, passwords: bool = True) -> Iterator[Entry]:
+def dump(
+    store: Store, *, domains: Collection[str] | None = None, passwords: bool = True, at_once: bool = False
+) -> Iterator[Entry]:
     """Iterate over what a store holds, in the order of `KINDS`, each kind sorted as the store lists it.
 
     Parameters
@@ -28,11 +30,19 @@ def dump(store: Store, *, domains: Collection[str] | None = None, passwords: boo
     domains: only these, with what lies in them and is set for them; what is set for the whole server is then left out.
     passwords: whether entries have the hashes. A store that keeps passwords themselves makes a new hash of each.
 
-    Nothing is kept in memory, and what changes meanwhile may or may not be seen. Records of deleted mailboxes are not among
+    at_once: whether all is of one moment, where the store can (`Store.at_one_moment`); until all entries are taken, this
+        thread then reads the store as it was. Without it, what changes meanwhile may or may not be seen.
+
+    Nothing is kept in memory. Records of deleted mailboxes are not among
     it, nor mail. Raises NotFound for a domain that is not there; and what reading the store raises.
     """
     names = None if domains is None else sorted(store.domains.get(name).domain for name in domains)
-    return _entries(store, names, passwords)
+    return _at_once(store, names, passwords) if at_once else _entries(store, names, passwords)
+
+
+def _at_once(store: Store, names: Sequence[str] | None, passwords: bool) -> Iterator[Entry]:
+    with store.at_one_moment():
+        yield from _entries(store, names, passwords)
 
 
 def _entries(store: Store, names: Sequence[str] | None, passwords: bool) -> Iterator[Entry]:

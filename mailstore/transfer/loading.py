@@ -242,9 +242,21 @@ class Loader:
         if present is not None:
             return self.existing(entry, place, present, wanted)
         secret = self._admin_secret(entry)
-        stored = place.create(entry, wanted, secret)
+        try:
+            stored = place.create(entry, wanted, secret)
+        except AlreadyExists:
+            if not self._is_further_address(entry):
+                raise
+            return Outcome(entry, "unchanged", place.lost(entry), "it is a further address of its only member")
         note = "as an alias" if entry.kind == "list" and "list" not in _own(self._places) else ""
         return Outcome(entry, "created", _sum(place.lost(entry), self._held_otherwise(wanted, stored)), note)
+
+    def _is_further_address(self, entry: Entry) -> bool:
+        """Tell whether an alias with one member is there as that account's own: some stores tell of both."""
+        members = entry.value("members") if entry.kind == "alias" else ()
+        if len(members) != 1:
+            return False
+        return any(entry.key in one.aliases for one in self.store.accounts.find(members).values())
 
     def wanted(self, entry: Entry, place: Place) -> dict[str, Any]:
         """Return what is to be written. Raises Refused if leaving something out would open what is closed."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.stores import StoreRig
 
 
-@pytest.mark.parametrize("name", ["sqlite", "mailinabox", "ldap", "atmail"])
+@pytest.mark.parametrize("name", ["sqlite", "mysql", "postgresql", "mailinabox", "ldap", "atmail"])
 def test_dump_load_dump(name: str, emptied: Callable[[str], StoreRig]) -> None:
     rig = emptied(name)
     fill(rig.shared)
