@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailstore import Capability, ConfigurationError, NotFound, Quota, Store
+from mailstore import BulkRefused, Capability, ConfigurationError, NotFound, Quota, Store
 from mailstore.around import READING, Call, Passing, around
 from mailstore.audit import Trail, Who, watched
 from mailstore.audit.sinks import JournalSink, SyslogSink
@@ -95,6 +95,22 @@ def test_each_change_is_told_once(rig: StoreRig) -> None:
     ]
 
 
+def test_of_many_each_is_told(sqlite: StoreRig) -> None:
+    noted = Noted()
+    store = watched(sqlite.shared, Trail([], [noted]), WHO)
+    store.domains.create("example.com")
+    store.accounts.create(BOB, password_hash=READY)
+    noted.told()
+    with pytest.raises(BulkRefused):
+        store.accounts.update_many([{"address": BOB, "name": "Bob"}, {"address": "nobody@example.com", "name": "x"}])
+    assert noted.told() == [
+        ("accounts.update", BOB, "rolled back"),
+        ("accounts.update", "nobody@example.com", "refused"),
+    ]
+    store.accounts.delete_many([BOB])
+    assert noted.told() == [("accounts.delete", BOB, "done")]
+
+
 def test_an_entry_says_who_and_when_and_nothing_secret(sqlite: StoreRig) -> None:
     noted = Noted()
     store = watched(sqlite.shared, Trail([], [noted]), WHO)
@@ -172,10 +188,11 @@ def test_what_reads_is_told_from_what_writes() -> None:
         if callable(member) and not name.startswith("_")
     }
     assert names - READING == {
-        "acting_as", "add_alias_domains", "add_aliases", "add_members", "add_to_domain", "create", "create_many", "delete",
-        "demote", "forget", "on_failure", "promote", "rehearsal", "remove_alias_domains", "remove_aliases",
-        "remove_from_domain", "remove_members", "rename", "repair_counters", "reschedule", "reset", "restore",
-        "restore_domain", "set", "set_spf_domains", "take", "transaction", "unrestricted", "update", "update_all",
+        "acting_as", "add_alias_domains", "add_aliases", "add_members", "add_to_domain", "create", "create_many",
+        "delete", "delete_many", "demote", "forget", "on_failure", "promote", "rehearsal", "remove_alias_domains",
+        "remove_aliases", "remove_from_domain", "remove_members", "rename", "repair_counters", "reschedule", "reset",
+        "restore", "restore_domain", "set", "set_spf_domains", "take", "transaction", "unrestricted", "update",
+        "update_all", "update_many",
     }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from mailstore.around import Call, Passing, around
 from mailstore.audit.trail import Change, Result, Trail, Who, result_of
+from mailstore.errors import BulkRefused
+from mailstore.model import Capability
 from mailstore.purge import Outcome
 from mailstore.store import Store
 
@@ -52,7 +54,7 @@ class _Watching:
         if self._silent or not call.changes:
             return call.proceed()
         subjects: list[str] | None = None
-        if call.method == "create_many":
+        if call.method.endswith("_many"):
             subjects = []
             proceed = _noting(call, subjects)
         else:
@@ -60,9 +62,9 @@ class _Watching:
         try:
             answer = proceed()
         except BaseException as error:
-            self._note(call, subjects, *result_of(error))
+            self._note(call, subjects, error)
             raise
-        self._note(call, subjects, "done", "")
+        self._note(call, subjects, None)
         return answer
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -98,15 +100,16 @@ class _Watching:
         who = replace(self._who, admin=admin, caller=self._who.caller or admin)
         return _Watching(self._trail, who, self._store, self._thread, silent=self._silent)
 
-    def _note(self, call: Call, subjects: list[str] | None, result: Result, error: str) -> None:
+    def _note(self, call: Call, subjects: list[str] | None, error: BaseException | None) -> None:
         operation = ".".join(filter(None, (call.collection, call.method)))
         rest = dict(call.arguments)
         subject = "" if not rest else str(rest.pop(next(iter(rest))))
         if subjects is None:
-            self._write(Change(operation, subject, rest, result, error))
+            self._write(Change(operation, subject, rest, *result_of(error)))
             return
-        for each in subjects:  # each row is a creation of its own to whoever looks for its address
-            self._write(Change(operation.removesuffix("_many"), each, {}, result, error))
+        for number, each in enumerate(subjects):  # each is a change of its own to whoever looks for its address
+            result = _result_of_row(call, number, error)
+            self._write(Change(operation.removesuffix("_many"), each, {}, *result))
 
     def _write(self, change: Change) -> None:
         waiting = getattr(self._thread, "waiting", None)
@@ -116,6 +119,17 @@ class _Watching:
             waiting.append((self._who, change))
 
 
+def _result_of_row(call: Call, number: int, error: BaseException | None) -> tuple[Result, str]:
+    """Return what became of one of many."""
+    if not isinstance(error, BulkRefused):
+        return result_of(error)
+    refused = dict(error.rows).get(number)
+    if refused is not None:
+        return result_of(refused)
+    together = call.method == "create_many" or Capability.TRANSACTIONS in call.store.capabilities
+    return ("rolled back" if together else "done"), ""
+
+
 def _roll_back(waiting: Iterable[tuple[Who, Change]]) -> None:
     for _, change in waiting:
         if change.result == "done":
@@ -123,12 +137,12 @@ def _roll_back(waiting: Iterable[tuple[Who, Change]]) -> None:
 
 
 def _noting(call: Call, subjects: list[str]) -> Any:
-    """Return what does a bulk call, and notes the address of each row on the way."""
+    """Return what does a bulk call, and notes each address on the way."""
     name, rows = next(iter(call.arguments.items()))
 
-    def noted(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    def noted(rows: Iterable[Mapping[str, Any] | str]) -> Iterator[Mapping[str, Any] | str]:
         for row in rows:
-            subjects.append(str(row.get("address", "")))
+            subjects.append(row if isinstance(row, str) else str(row.get("address", "")))
             yield row
 
     return lambda: call.proceed(**{name: noted(rows)})

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from mailstore import fields, policies, store
-from mailstore.errors import InvalidValue, NotSupported
+from mailstore.errors import NotSupported
 from mailstore.model import Account, DeletedDomain, DeletedMailbox, Domain, Finding
 from mailstore.purge import Outcome, purge_due
 from mailstore_http.v1.operations import Call, Operation, Query
 from mailstore_http.v1.resources import FILTERS
-from mailstore_http.v1.values import Parameters, types_of
+from mailstore_http.v1.values import FieldError, Parameters, types_of
 
 __all__ = ["OPERATIONS"]
 
@@ -29,7 +29,7 @@ def _listed(call: Call) -> Iterable[DeletedMailbox]:
     try:
         due = date.fromisoformat(query.pop("due")) if "due" in query else None
     except ValueError as error:
-        raise InvalidValue(f"due: {error}") from error
+        raise FieldError("due", str(error)) from error
     return call.store.deleted.list(**query, due=due)
 
 
@@ -170,7 +170,7 @@ _SPF = {
 
 def _required(call: Call, name: str) -> str:
     if name not in call.query:
-        raise InvalidValue(f"{name}: give it in the query")
+        raise FieldError(name, "give it in the query")
     return str(call.query[name])
 
 
