@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -142,3 +143,38 @@ def test_the_parameter_is_named(name: str, value: Any, message: str, rigs: Calla
     with pytest.raises(InvalidValue, match=message):
         rig.shared.accounts.create(BOB, password="secret-1", **{name: value})
     assert rig.shared.accounts.count() == 0
+
+
+LISTED = ("accounts", "domains", "aliases", "lists", "admins", "deleted")
+"""Collections, as far as a store has them."""
+
+
+def selections(store: Store) -> Iterator[tuple[str, str, str]]:
+    """Iterate over what can be given to lists and counts: collection, method, parameter."""
+    wanted = {"aliases": Capability.ALIASES, "lists": Capability.LISTS, "admins": Capability.ADMINS}
+    for room in LISTED:
+        if room in wanted and wanted[room] not in store.capabilities:
+            continue
+        for method in ("list", "count"):
+            for name in inspect.signature(getattr(getattr(store, room), method)).parameters:
+                yield room, method, name
+
+
+def test_what_lists_are_narrowed_by(store: Store) -> None:
+    """A wrong type is refused by name: it selects nothing, nor the half of it."""
+    raw: list[str] = []
+    for room, method, name in selections(store):
+        for value in VALUES:
+            try:
+                found = getattr(getattr(store, room), method)(**{name: value})
+                if method == "list":
+                    list(found)
+            except MailstoreError as error:
+                fault = isinstance(error, StoreError)
+            except Exception:  # noqa: BLE001 all of them are collected
+                fault = True
+            else:
+                fault = name in {"enabled", "admins"} and value not in (None, True, False)
+            if fault:
+                raw.append(f"{room}.{method}({name}={value!r:.40})")
+    assert raw == []

@@ -18,6 +18,7 @@ __all__ = [
     "access_policy",
     "checked",
     "due_date",
+    "either",
     "flag",
     "language",
     "long_text",
@@ -92,16 +93,23 @@ def text(name: str, limit: int = 255) -> Callable[[str], str]:
     return check
 
 
-def sought(search: str) -> str:
+def sought(text: str, field: str = "search") -> str:
     """Return the text to look for in names. Raises InvalidValue for what no name holds, and databases stumble over."""
-    if not isinstance(search, str):
-        raise InvalidValue(f"search: text is wanted, not {type(search).__name__}", field="search")
-    _refuse_halves("search", search)
-    if "\0" in search or len(search) > _LONGEST_SOUGHT:
+    if not isinstance(text, str):
+        raise InvalidValue(f"{field}: text is wanted, not {type(text).__name__}", field=field)
+    _refuse_halves(field, text)
+    if "\0" in text or len(text) > _LONGEST_SOUGHT:
         raise InvalidValue(
-            f"search: it holds a NUL character or is longer than {_LONGEST_SOUGHT} characters", field="search"
+            f"{field}: it holds a NUL character or is longer than {_LONGEST_SOUGHT} characters", field=field
         )
-    return search
+    return text
+
+
+def either(value: bool | None, field: str = "enabled") -> bool | None:
+    """Return whether those that are so are wanted, or the others; None for all. Raises InvalidValue for anything else."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidValue(f"{field}: True, False or None is wanted, not {value!r}", field=field)
+    return value
 
 
 def long_text(name: str) -> Callable[[str], str]:

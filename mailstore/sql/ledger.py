@@ -354,15 +354,13 @@ class LedgerMailboxes(store.DeletedMailboxes):
         due: date | None = None,
         after: int = 0,
     ) -> Iterator[DeletedMailbox]:
-        return self._ledger.select(self._condition(domain, address, due), after)
+        return self._ledger.select(self._condition(domain, address, due), _number(after))
 
     def count(self, *, domain: str | None = None, address: str | None = None, due: date | None = None) -> int:
         return self._ledger.count(self._condition(domain, address, due))
 
     def get(self, record_id: int) -> DeletedMailbox:
-        if not isinstance(record_id, int) or isinstance(record_id, bool):
-            raise InvalidValue(f"a record is named by its number, not by {record_id!r}")
-        return self._ledger.get(record_id, self._sees(self._ledger.records.c.domain))
+        return self._ledger.get(_number(record_id), self._sees(self._ledger.records.c.domain))
 
     def domains(self, *, domain: str | None = None) -> Iterator[DeletedDomain]:
         records = self._ledger.domains
@@ -520,3 +518,9 @@ def _names_it(snapshot: str, address: str) -> bool:
     """Tell whether an address stands in a snapshot, where JSON and DNs may have escaped some of its characters."""
     text = _ESCAPING.sub("", snapshot.lower())
     return any(_ESCAPING.sub("", form.lower()) in text for form in (address, json.dumps(address)))
+
+
+def _number(record_id: int) -> int:
+    if not isinstance(record_id, int) or isinstance(record_id, bool):
+        raise InvalidValue(f"a record is named by its number, not by {record_id!r}")
+    return record_id

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
-from mailstore.driver.values import checked, due_date, flag, sought
+from mailstore.driver.values import checked, due_date, either, flag, sought
 from mailstore.errors import AlreadyExists, InvalidValue, NotSupported
 from mailstore.fields import DomainFields, reject_unknown, reject_unsupported
 from mailstore.model import Capability, Domain
@@ -98,7 +98,7 @@ class Domains(store.Domains):
                 rows = connection.execute(query.where(name > last)).mappings()
                 return [(row["place"], self._domain(row)) for row in rows]
 
-        for page in pages(fetch, lambda placed: placed[0], start=after, size=_PAGE):
+        for page in pages(fetch, lambda placed: placed[0], start=sought(after, "after"), size=_PAGE):
             yield from (domain for _, domain in page)
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
@@ -281,7 +281,7 @@ class Domains(store.Domains):
         conditions: Any = [self._context.mine(columns.id_domain)]
         if search and sought(search):
             conditions.append(func.lower(columns.name).contains(search.lower(), autoescape=True))
-        if enabled is not None:
+        if either(enabled) is not None:
             conditions.append(columns.disabled == int(not enabled))
         return and_(*conditions)
 

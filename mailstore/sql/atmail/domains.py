@@ -12,7 +12,7 @@ from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.holders import in_use
 from mailstore.driver.rights import Operation, deletion
-from mailstore.driver.values import due_date, sought
+from mailstore.driver.values import due_date, either, sought
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown, reject_unsupported
 from mailstore.model import Domain
@@ -81,7 +81,7 @@ class Domains(store.Domains):
                 rows = connection.execute(query.where(columns.domainName > last)).mappings().all()
                 return self._domains(connection, rows)
 
-        for page in pages(fetch, lambda found: found.domain, start=after, size=_PAGE):
+        for page in pages(fetch, lambda found: found.domain, start=sought(after, "after"), size=_PAGE):
             yield from page
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
@@ -235,7 +235,7 @@ class Domains(store.Domains):
         conditions: Any = [self._context.visible(columns.domainId)]
         if search and sought(search):
             conditions.append(columns.domainName.contains(search.lower(), autoescape=True))
-        if enabled is False:
+        if either(enabled) is False:
             conditions.append(columns.domainId < 0)  # there are no disabled domains
         return and_(*conditions)
 

@@ -14,7 +14,7 @@ from mailstore.address import alias_address, any_address, domain_part, held_addr
 from mailstore.driver.companions import levels
 from mailstore.driver.names import Wanted, settled, wanted_in
 from mailstore.driver.rights import Operation
-from mailstore.driver.values import access_policy, checked, flag, now, sought, text
+from mailstore.driver.values import access_policy, checked, either, flag, now, sought, text
 from mailstore.errors import NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias
@@ -99,7 +99,7 @@ class Aliases(store.Aliases):
             with self._context.reading() as connection:
                 return self._page(connection, query.where(address > last))
 
-        for page in pages(fetch, lambda alias: alias.address, start=after, size=_PAGE):
+        for page in pages(fetch, lambda alias: alias.address, start=sought(after, "after"), size=_PAGE):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
@@ -252,7 +252,7 @@ class Aliases(store.Aliases):
         if search and sought(search):
             found = columns.address.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.name.icontains(search, autoescape=True))
-        if enabled is not None:
+        if either(enabled) is not None:
             conditions.append(columns.active == flag("enabled")(enabled))
         return and_(*conditions)
 

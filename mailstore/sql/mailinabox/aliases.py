@@ -12,7 +12,7 @@ from mailstore import store
 from mailstore.address import domain_part, held_domain
 from mailstore.driver.names import Given, Wanted, newcomers, wanted
 from mailstore.driver.readings import Readings
-from mailstore.driver.values import sought
+from mailstore.driver.values import either, sought
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit
@@ -83,7 +83,7 @@ class Aliases(store.Aliases):
             with self._context.reading() as connection:
                 return [_alias(row) for row in connection.execute(query.where(source > last)).mappings()]
 
-        for page in pages(fetch, lambda alias: alias.address, start=after, size=_PAGE):
+        for page in pages(fetch, lambda alias: alias.address, start=sought(after, "after"), size=_PAGE):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
@@ -216,7 +216,7 @@ class Aliases(store.Aliases):
     def _condition(self, domain: str | None, search: str | None, enabled: bool | None) -> ColumnElement[bool]:
         source = self._table.c.source
         conditions: Conditions = [is_text(source)]
-        conditions += [true() if enabled in (None, True) else false()]  # aliases are never switched off
+        conditions += [true() if either(enabled) is not False else false()]  # aliases are never switched off
         if domain is not None:
             conditions.append(source.endswith(f"@{held_domain(domain)}", autoescape=True))
         if search and sought(search):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from mailstore import store
 from mailstore.address import domain_name, held_domain
-from mailstore.driver.values import sought
+from mailstore.driver.values import either, sought
 from mailstore.errors import AlreadyExists, NotFound, NotSupported
 from mailstore.fields import DomainFields, plain
 from mailstore.model import Domain
@@ -69,7 +69,8 @@ class Domains(store.Domains):
     def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
         with self._context.reading() as connection:
             site = self._site(connection)
-        yield from (site.domain(name) for name in _selected(site, search, enabled) if name > after)
+        last = sought(after, "after")
+        yield from (site.domain(name) for name in _selected(site, search, enabled) if name > last)
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
         with self._context.reading() as connection:
@@ -132,6 +133,6 @@ def _checked(names: Iterable[str]) -> list[str]:
 
 
 def _selected(site: _Site, search: str | None, enabled: bool | None) -> list[str]:
-    if enabled is False:  # domains are never switched off
+    if either(enabled) is False:  # domains are never switched off
         return []
     return [name for name in site.listed() if not search or sought(search).lower() in name]

@@ -12,7 +12,7 @@ from mailstore.driver.iredmail.service_names import translated
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date, sought
+from mailstore.driver.values import due_date, either, sought
 from mailstore.errors import InvalidPassword, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.ldap.changes import HAS_BELOW, Changes
@@ -87,7 +87,7 @@ class Accounts(store.Accounts):
         after: str = "",
     ) -> Iterator[Account]:
         bases = self._context.bases(None if domain is None else held_domain(domain), USERS)
-        return self._entries.select(bases, _condition(search, enabled, admins), after)
+        return self._entries.select(bases, _condition(search, enabled, admins), sought(after, "after"))
 
     def count(
         self,
@@ -306,10 +306,10 @@ def _condition(search: str | None, enabled: bool | None, admins: bool | None) ->
     conditions = [ACCOUNT]
     if search and sought(search):
         conditions.append(any_of(contains("mail", search), contains("cn", search)))
-    if enabled is not None:
+    if either(enabled) is not None:
         active = equals("accountStatus", "active")
         conditions.append(active if enabled else negate(active))
-    if admins is not None:
+    if either(admins, "admins") is not None:
         is_admin = any_of(equals(services.ATTRIBUTE, services.ADMIN), equals("domainGlobalAdmin", "yes"))
         conditions.append(is_admin if admins else negate(is_admin))
     return all_of(*conditions)

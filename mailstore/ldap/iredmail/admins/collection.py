@@ -11,6 +11,7 @@ from mailstore.address import any_address, domain_part, held_address, held_domai
 from mailstore.driver.logins import is_right
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
+from mailstore.driver.values import sought
 from mailstore.errors import AlreadyExists, InvalidPassword, InvalidValue, NotFound
 from mailstore.fields import AdminFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
@@ -124,7 +125,7 @@ class Admins(store.Admins):
         return found
 
     def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
-        return self._entries.select(None if domain is None else held_domain(domain), search, after)
+        return self._entries.select(None if domain is None else held_domain(domain), search, sought(after, "after"))
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:
         return self._entries.count(None if domain is None else held_domain(domain), search)

@@ -8,7 +8,7 @@ from typing import Unpack
 from mailstore import store
 from mailstore.address import domain_name, held_domain
 from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date, sought
+from mailstore.driver.values import due_date, either, sought
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.ldap.changes import Changes
@@ -66,7 +66,7 @@ class Domains(store.Domains):
         return self._get(name)
 
     def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
-        return self._entries.select(_condition(search, enabled), self._visible(), after)
+        return self._entries.select(_condition(search, enabled), self._visible(), sought(after, "after"))
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
         visible, query = self._visible(), all_of(DOMAIN, _condition(search, enabled))
@@ -253,7 +253,7 @@ def _condition(search: str | None, enabled: bool | None) -> Filter:
     conditions = [DOMAIN]
     if search and sought(search):
         conditions.append(any_of(contains("domainName", search), contains("cn", search)))
-    if enabled is not None:
+    if either(enabled) is not None:
         active = equals("accountStatus", "active")
         conditions.append(active if enabled else negate(active))
     return all_of(*conditions)

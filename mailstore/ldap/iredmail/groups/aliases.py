@@ -8,6 +8,7 @@ from typing import Unpack
 from mailstore import store
 from mailstore.address import held_address
 from mailstore.driver.rights import Operation
+from mailstore.driver.values import sought
 from mailstore.fields import AliasFields
 from mailstore.ldap.entry import applied
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
@@ -57,7 +58,7 @@ class Aliases(store.Aliases):
         enabled: bool | None = None,
         after: str = "",
     ) -> Iterator[Alias]:
-        return map(alias_of, self._entries.select(domain, search, enabled, after))
+        return map(alias_of, self._entries.select(domain, search, enabled, sought(after, "after")))
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
         return self._entries.count(domain, search, enabled)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mailstore.address import alias_address, domain_part, held_domain
 from mailstore.driver.iredmail.policy import DomainPolicy
-from mailstore.driver.values import sought
+from mailstore.driver.values import either, sought
 from mailstore.errors import InvalidAddress, NotFound
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.iredmail.context import EVERYTHING, Context
@@ -110,7 +110,7 @@ class Entries:
         conditions = [equals("objectClass", self.kind.object_class)]
         if search and sought(search):
             conditions.append(any_of(contains("mail", search), contains("cn", search)))
-        if enabled is not None:
+        if either(enabled) is not None:
             active = equals("accountStatus", "active")
             conditions.append(active if enabled else negate(active))
         return all_of(*conditions)

@@ -13,6 +13,7 @@ from typing import Unpack
 from mailstore import store
 from mailstore.address import held_address
 from mailstore.driver.rights import Operation
+from mailstore.driver.values import sought
 from mailstore.fields import MailingListFields
 from mailstore.ldap.connection import Entry
 from mailstore.ldap.entry import applied
@@ -65,7 +66,7 @@ class MailingLists(store.MailingLists):
         enabled: bool | None = None,
         after: str = "",
     ) -> Iterator[MailingList]:
-        entries = self._entries.select(domain, search, enabled, after)
+        entries = self._entries.select(domain, search, enabled, sought(after, "after"))
         while page := list(islice(entries, LIST_PAGE)):
             members = self._members.of([address_of(entry) for entry in page if not is_managed(entry)])
             yield from (list_of(entry, members.get(address_of(entry), ())) for entry in page)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 
 from mailstore import passwords, store
 from mailstore.address import domain_part, held_address, held_domain
-from mailstore.driver.values import due_date, flag, sought
+from mailstore.driver.values import due_date, either, flag, sought
 from mailstore.errors import InvalidPassword, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox
@@ -93,7 +93,7 @@ class Accounts(store.Accounts):
         admins: bool | None = None,
         after: str = "",
     ) -> Iterator[Account]:
-        for page in self._rows.pages(self._condition(domain, search, enabled, admins), after):
+        for page in self._rows.pages(self._condition(domain, search, enabled, admins), sought(after, "after")):
             yield from page
 
     def count(
@@ -295,7 +295,7 @@ class Accounts(store.Accounts):
     def _condition(
         self, domain: str | None, search: str | None, enabled: bool | None, admins: bool | None
     ) -> ColumnElement[bool]:
-        if admins is not None:
+        if either(admins, "admins") is not None:
             raise NotSupported("AfterLogic has no accounts with admin rights")
         columns = self._table.c
         conditions: Any = [columns.def_acct == 1]
@@ -306,7 +306,7 @@ class Accounts(store.Accounts):
         if search and sought(search):
             found = columns.email.icontains(search, autoescape=True)
             conditions.append(or_(found, columns.friendly_nm.icontains(search, autoescape=True)))
-        if enabled is not None:
+        if either(enabled) is not None:
             conditions.append(columns.deleted == int(not enabled))
         return and_(*conditions)
 

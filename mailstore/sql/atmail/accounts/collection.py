@@ -14,7 +14,7 @@ from mailstore.address import account_address, domain_part, held_address, held_d
 from mailstore.driver.names import Spellings
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret, make_secret
-from mailstore.driver.values import due_date, sought
+from mailstore.driver.values import due_date, either, sought
 from mailstore.errors import ConfigurationError, InvalidValue, NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Edit, Usage
@@ -131,7 +131,7 @@ class Accounts(store.Accounts):
         after: str = "",
     ) -> Iterator[Account]:
         condition = self._condition(domain, search, enabled, admins)
-        for page in self._rows.pages(condition, Operation.LIST_ACCOUNTS, after):
+        for page in self._rows.pages(condition, Operation.LIST_ACCOUNTS, sought(after, "after")):
             yield from page
 
     def page(self, start: int, volume: int, *, domain: str | None = None) -> Sequence[Account]:
@@ -331,7 +331,7 @@ class Accounts(store.Accounts):
     ) -> ColumnElement[bool]:
         columns = self._table.c
         conditions: Any = [self._context.visible(columns.domainId)]
-        if admins is not None:
+        if either(admins, "admins") is not None:
             raise NotSupported("in atmail accounts are never admins; see the admins of the store")
         if domain is not None:
             domains = self._context.table("domains").c
@@ -344,6 +344,6 @@ class Accounts(store.Accounts):
                 name = func.concat(func.coalesce(columns.firstName, ""), " ", func.coalesce(columns.lastName, ""))
                 found |= name.icontains(search, autoescape=True)
             conditions.append(found)
-        if enabled is not None:
+        if either(enabled) is not None:
             conditions.append(columns.userStatus == 0 if enabled else columns.userStatus != 0)
         return and_(*conditions)

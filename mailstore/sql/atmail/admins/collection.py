@@ -156,7 +156,7 @@ class Admins(store.Admins):
         return reaches and rights.may(permission)
 
     def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
-        for page in self._rows.pages(self._condition(domain, search), after):
+        for page in self._rows.pages(self._condition(domain, search), sought(after, "after")):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:

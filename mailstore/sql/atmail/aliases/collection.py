@@ -17,7 +17,7 @@ from mailstore import store
 from mailstore.address import alias_address, any_address, domain_part, held_address, held_domain
 from mailstore.driver.names import Wanted, settled, wanted
 from mailstore.driver.rights import Operation
-from mailstore.driver.values import sought
+from mailstore.driver.values import either, sought
 from mailstore.errors import InvalidValue, NotFound
 from mailstore.fields import AliasFields, reject_unknown, reject_unsupported
 from mailstore.model import Alias, Edit, Names
@@ -77,7 +77,7 @@ class Aliases(store.Aliases):
             with self._context.reading(Operation.SEE_ALIASES) as connection:
                 return self._page(connection, query.where(name > last))
 
-        for page in pages(fetch, lambda alias: alias.address, start=after, size=_PAGE):
+        for page in pages(fetch, lambda alias: alias.address, start=sought(after, "after"), size=_PAGE):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None, enabled: bool | None = None) -> int:
@@ -182,7 +182,7 @@ class Aliases(store.Aliases):
             conditions.append(name.endswith(f"@{held_domain(domain)}", autoescape=True))
         if search and sought(search):
             conditions.append(name.contains(search.lower(), autoescape=True))
-        if enabled is False:
+        if either(enabled) is False:
             conditions.append(self._columns.id < 0)  # there are no disabled aliases
         return and_(*conditions)
 

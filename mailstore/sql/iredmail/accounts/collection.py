@@ -17,7 +17,7 @@ from mailstore.driver.iredmail.service_names import translated
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.rights import ACCOUNT_FIELDS, Operation, asked, deletion
 from mailstore.driver.secret import Secret
-from mailstore.driver.values import checked, due_date, flag, now, sought
+from mailstore.driver.values import checked, due_date, either, flag, now, sought
 from mailstore.errors import NotFound
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown
 from mailstore.model import Account, DeletedMailbox, Edit
@@ -106,7 +106,7 @@ class Accounts(store.Accounts):
         after: str = "",
     ) -> Iterator[Account]:
         condition = self._condition(domain, search, enabled, admins)
-        for page in self._rows.pages(condition, after):
+        for page in self._rows.pages(condition, sought(after, "after")):
             yield from page
 
     def count(
@@ -354,9 +354,9 @@ class Accounts(store.Accounts):
         if search and sought(search):
             found = columns.username.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.name.icontains(search, autoescape=True))
-        if enabled is not None:
+        if either(enabled) is not None:
             conditions.append(columns.active == flag("enabled")(enabled))
-        if admins is not None:
+        if either(admins, "admins") is not None:
             is_admin = (columns.isadmin == 1) | (columns.isglobaladmin == 1)
             conditions.append(is_admin if admins else ~is_admin)
         return and_(*conditions)

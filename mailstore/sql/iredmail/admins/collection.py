@@ -126,7 +126,7 @@ class Admins(store.Admins):
             return self._get(connection, address)
 
     def list(self, *, domain: str | None = None, search: str | None = None, after: str = "") -> Iterator[Admin]:
-        for page in self._rows.pages(self._condition(domain, search), after):
+        for page in self._rows.pages(self._condition(domain, search), sought(after, "after")):
             yield from page
 
     def count(self, *, domain: str | None = None, search: str | None = None) -> int:

@@ -13,7 +13,7 @@ from mailstore.driver.companions import levels
 from mailstore.driver.holders import in_use
 from mailstore.driver.iredmail.stamps import outlive_stamp
 from mailstore.driver.rights import DOMAIN_FIELDS, Operation, asked, deletion
-from mailstore.driver.values import due_date, flag, now, sought
+from mailstore.driver.values import due_date, either, flag, now, sought
 from mailstore.errors import AlreadyExists, NotFound
 from mailstore.fields import DomainFields, plain, reject_unknown
 from mailstore.model import Domain
@@ -75,7 +75,7 @@ class Domains(store.Domains):
             return self._get(connection, name)
 
     def list(self, *, search: str | None = None, enabled: bool | None = None, after: str = "") -> Iterator[Domain]:
-        for page in self._rows.pages(self._condition(search, enabled), after):
+        for page in self._rows.pages(self._condition(search, enabled), sought(after, "after")):
             yield from page
 
     def count(self, *, search: str | None = None, enabled: bool | None = None) -> int:
@@ -290,7 +290,7 @@ class Domains(store.Domains):
         if search and sought(search):
             found = columns.domain.contains(search.lower(), autoescape=True)
             conditions.append(found | columns.description.icontains(search, autoescape=True))
-        if enabled is not None:
+        if either(enabled) is not None:
             conditions.append(columns.active == flag("enabled")(enabled))
         if self._context.actor:
             conditions.append(self._context.actor.visible(columns.domain))

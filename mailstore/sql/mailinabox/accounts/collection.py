@@ -23,7 +23,7 @@ from sqlalchemy import (
 from mailstore import passwords, store
 from mailstore.address import held_address, held_domain
 from mailstore.driver.secret import Secret
-from mailstore.driver.values import sought
+from mailstore.driver.values import either, sought
 from mailstore.errors import NotFound, NotSupported
 from mailstore.fields import AccountFields, BulkAccountFields, reject_unknown, reject_unsupported
 from mailstore.model import Account, DeletedMailbox
@@ -93,7 +93,7 @@ class Accounts(store.Accounts):
         admins: bool | None = None,
         after: str = "",
     ) -> Iterator[Account]:
-        for page in self._rows.pages(self._condition(domain, search, enabled, admins), after):
+        for page in self._rows.pages(self._condition(domain, search, enabled, admins), sought(after, "after")):
             yield from page
 
     def count(
@@ -253,12 +253,12 @@ class Accounts(store.Accounts):
         email = self._users.c.email
         # Octets are no address: whoever has them for one is found by no mail server.
         conditions: Conditions = [is_text(email)]
-        conditions += [true() if enabled in (None, True) else false()]  # users are never switched off
+        conditions += [true() if either(enabled) is not False else false()]  # users are never switched off
         if domain is not None:
             conditions.append(email.endswith(f"@{held_domain(domain)}", autoescape=True))
         if search and sought(search):
             conditions.append(email.icontains(search, autoescape=True))
-        if admins is not None:
+        if either(admins, "admins") is not None:
             is_admin = rights.is_admin(self._context.schema)
             conditions.append(is_admin if admins else not_(is_admin))
         return and_(*conditions)
