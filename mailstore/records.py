@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from mailstore.errors import InvalidValue
@@ -22,17 +23,33 @@ __all__ = ["blank", "from_dict", "plain_value", "schema_of", "to_dict"]
 
 _Record = TypeVar("_Record")
 _PLAIN = frozenset({str, bool, int, float, types.NoneType})
+"""The types whose values JSON holds as they are; nearly all fields of a long list are of these."""
 
 
 def to_dict(record: Any) -> dict[str, Any]:
     """Return all fields of a record (`mailstore.model`, `mailstore.policies`) as values that JSON holds."""
-    return {one.name: plain_value(getattr(record, one.name)) for one in fields(record)}
+    names, values = _reading(record.__class__)
+    return {
+        name: value if type(value) in _PLAIN else plain_value(value)
+        for name, value in zip(names, values(record), strict=True)
+    }
+
+
+@functools.cache
+def _reading(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of all fields of a record type, and what gives the values of a record in their order."""
+    names = tuple(one.name for one in fields(kind))
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda record: tuple(getattr(record, name) for name in names)
 
 
 def plain_value(value: Any) -> Any:
     """Return one value as JSON holds it; records within become objects, tuples become arrays."""
     if type(value) in _PLAIN:  # most are
         return value
+    if type(value) is tuple or type(value) is list:
+        return [entry if type(entry) in _PLAIN else plain_value(entry) for entry in value]
     match value:
         case Quota():
             return value.bytes

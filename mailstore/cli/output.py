@@ -48,14 +48,15 @@ class Output:
                 shown = (_plain_columns(record, columns) for record in records) if columns else map(to_dict, records)
                 _write_json_list(shown)
             case "csv":
-                self._write_csv(columns or values.names(kind), map(values.flat, records))
+                columns = columns or values.names(kind)
+                self._write_csv(columns, (values.row(record, columns) for record in records))
             case "lines":
                 columns = columns or values.listed(kind)
                 for record in records:
-                    _write_line(_cells(columns, values.flat(record)))
+                    _write_line(_cells(columns, values.row(record, columns)))
             case _:
                 columns = columns or values.listed(kind)
-                rows = (_cells(columns, values.flat(record), human=True) for record in records)
+                rows = (_cells(columns, values.row(record, columns), human=True) for record in records)
                 if not tables.write([_title(column) for column in columns], rows):
                     sys.stdout.write("nothing found\n")
 
@@ -66,12 +67,12 @@ class Output:
             case "json":
                 _write_json(to_dict(record))
             case "csv":
-                self._write_csv(tuple(flat), [flat])
+                self._write_csv(tuple(flat), [tuple(flat.values())])
             case "lines":
-                for column, cell in zip(flat, _cells(tuple(flat), flat), strict=True):
+                for column, cell in zip(flat, _cells(tuple(flat), tuple(flat.values())), strict=True):
                     _write_line([column, cell])
             case _:
-                cells = zip(flat, _cells(tuple(flat), flat, human=True), strict=True)
+                cells = zip(flat, _cells(tuple(flat), tuple(flat.values()), human=True), strict=True)
                 tables.write(["", ""], [(_title(column), cell) for column, cell in cells], headed=False)
 
     def number(self, count: int) -> None:
@@ -95,25 +96,26 @@ class Output:
                 _write_json(to_dict(record) | secret)
             case "csv":
                 flat = values.flat(record) | secret
-                self._write_csv(tuple(flat), [flat])
+                self._write_csv(tuple(flat), [tuple(flat.values())])
             case "lines":
-                columns = (*values.listed(type(record)), *secret)
-                _write_line(_cells(columns, values.flat(record) | secret))
+                columns = values.listed(type(record))
+                cells = [*values.row(record, columns), *secret.values()]
+                _write_line(_cells((*columns, *secret), cells))
             case _:
                 _write_line([message])
                 if password is not None:
                     _write_line([f"password: {password}"])
 
-    def _write_csv(self, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    def _write_csv(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         clean = safe if sys.stdout.isatty() else str
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
-            writer.writerow([clean(self._defused(column, row[column])) for column in columns])
+            writer.writerow([clean(self._defused(*cell)) for cell in zip(columns, row, strict=True)])
 
     def _defused(self, column: str, value: Any) -> str:
         """Return a cell that no spreadsheet calculates with: people choose their names, and mail may bring a file along."""
-        cell = values.text(column, value)
+        cell = value if type(value) is str else values.text(column, value)
         kept_as_it_is = self.raw_csv or isinstance(value, int) or column == "generated_password"
         return cell if kept_as_it_is or not values.is_formula(cell) else f"'{cell}"
 
@@ -128,8 +130,7 @@ def _write_json(value: object) -> None:
 
 
 def _plain_columns(record: object, columns: Sequence[str]) -> dict[str, Any]:
-    flat = values.flat(record)
-    return {column: plain_value(flat[column]) for column in columns}
+    return {column: plain_value(value) for column, value in zip(columns, values.row(record, columns), strict=True)}
 
 
 def _write_json_list(objects: Iterable[dict[str, Any]]) -> None:
@@ -140,8 +141,9 @@ def _write_json_list(objects: Iterable[dict[str, Any]]) -> None:
     sys.stdout.write("[]\n" if between == "[\n" else "\n]\n")
 
 
-def _cells(columns: Sequence[str], row: dict[str, Any], *, human: bool = False) -> list[str]:
-    return [_human(column, row[column]) if human else values.text(column, row[column]) for column in columns]
+def _cells(columns: Sequence[str], row: Sequence[Any], *, human: bool = False) -> list[str]:
+    shown = _human if human else values.text
+    return [shown(column, value) for column, value in zip(columns, row, strict=True)]
 
 
 def _title(column: str) -> str:

@@ -17,6 +17,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 
 def safe(text: str) -> str:
     r"""Return text without anything that a terminal would obey: such characters become ``\x1b``, ``\u202e`` ..."""
+    if text.isprintable():  # nothing unsafe is, and nearly every cell is
+        return text
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 

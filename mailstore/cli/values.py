@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from mailstore.cli.results import Handled, HandledWithPassword, ImportedRow
@@ -14,9 +16,11 @@ from mailstore.policies import Limit, SpamPolicy, SpamPolicyFields, period_text
 from mailstore.quota import Quota
 from mailstore.records import plain_value
 
-__all__ = ["flat", "is_formula", "listed", "names", "text"]
+__all__ = ["flat", "is_formula", "listed", "names", "row", "text"]
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_SUSPECT = frozenset("'=+-@\t\r")
+"""How every formula begins."""
 
 _PARTS: Mapping[str, type] = {"usage": Usage, "last_login": LastLogin}
 """The fields that are records themselves, wherever they occur; a row has one column for each of their fields."""
@@ -54,22 +58,38 @@ def _columns(name: str) -> Iterable[str]:
 
 def flat(record: object) -> dict[str, Any]:
     """Return a record's values by the `names` of its type."""
-    values: dict[str, Any] = {}
-    for one in fields(record):  # type: ignore[arg-type]
-        value = getattr(record, one.name)
-        for column in _columns(one.name):
-            _, _, part = column.partition(".")
-            values[column] = getattr(value, part, None) if part else value
-    return values
+    kind: type = record.__class__
+    columns = _all_names(kind)
+    return dict(zip(columns, row(record, columns), strict=True))
+
+
+def row(record: object, columns: Sequence[str]) -> list[Any]:
+    """Return a record's values in some of the columns that `names` has for its type."""
+    whole, parts = _reading(tuple(columns))
+    return [getattr(value, part, None) if part else value for value, part in zip(whole(record), parts, strict=True)]
+
+
+_all_names: Callable[[Any], tuple[str, ...]] = cache(names)
+
+
+@cache
+def _reading(columns: tuple[str, ...]) -> tuple[Callable[[object], tuple[Any, ...]], list[str]]:
+    """Return what gives the fields that columns belong to, and for each column which part of its field it is."""
+    halves = [column.partition(".") for column in columns]
+    fields_of = attrgetter(*(name for name, _, _ in halves))
+    parts = [part for _, _, part in halves]
+    return (fields_of if len(parts) != 1 else lambda record: (fields_of(record),)), parts
 
 
 def is_formula(cell: str) -> bool:
     """Tell whether a spreadsheet would calculate with a cell, or would after one of the apostrophes in front is gone."""
-    return _FORMULA.match(cell) is not None
+    return cell[:1] in _SUSPECT and _FORMULA.match(cell) is not None
 
 
 def text(column: str, value: Any) -> str:
     """Return a value as it stands in rows, in the form in which options take it."""
+    if type(value) is str:
+        return value
     match value:
         case None:
             return "inherit" if column in _INHERITABLE else "unlimited" if column.startswith("max_") else ""

@@ -15,10 +15,12 @@ from mailstore.model import Capability, Finding
 if TYPE_CHECKING:
     from mailstore.store import Store
 
-__all__ = ["UNREADABLE", "Readings", "unreadable", "unreadable_records"]
+__all__ = ["UNREADABLE", "UNREADABLE_ERRORS", "Readings", "unreadable", "unreadable_records"]
 
 UNREADABLE = "unreadable-value"
 """The code of the findings."""
+UNREADABLE_ERRORS = (InvalidValue, ValueError, TypeError, ArithmeticError, AttributeError)
+"""What converting a value raises that makes no sense."""
 _SHOWN = 60
 _T = TypeVar("_T")
 
@@ -38,7 +40,7 @@ class Readings:
         """Return `value` converted, or `neutral` if that is impossible. Not for secrets: the value is shown."""
         try:
             return convert(value)
-        except (InvalidValue, ValueError, TypeError, ArithmeticError, AttributeError):
+        except UNREADABLE_ERRORS:
             self.note(name, value)
             return neutral
 

@@ -6,8 +6,9 @@ no value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     and_,
     event,
+    exc,
     func,
     literal_column,
     or_,
@@ -30,7 +32,16 @@ from sqlalchemy.types import TypeEngine
 from mailstore.driver.readings import Readings, unreadable
 from mailstore.model import Finding
 
-__all__ = ["REPLACED", "is_text", "misplaced_values", "note_replaced", "read_leniently"]
+__all__ = [
+    "REPLACED",
+    "is_text",
+    "misplaced_values",
+    "note_replaced",
+    "plain_number",
+    "plain_text",
+    "read_leniently",
+    "strictly",
+]
 
 REPLACED = "\ufffd"
 """Stands in the place of octets that were no text."""
@@ -55,11 +66,36 @@ _decoded: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replac
 """Called for every text that is read, and therefore no function of Python's."""
 
 
-def _text(value: Any) -> Any:
+@contextmanager
+def strictly(connection: Connection, kind: str) -> Iterator[None]:
+    """Let a driver raise for what cannot be read, which costs less than a call for every value: see `is_unreadable`."""
+    driver: Any = connection.connection.driver_connection
+    if kind == "sqlite":
+        driver.text_factory = str
+    elif kind == "postgresql":
+        _load_times(driver, lenient=False)
+    try:
+        yield
+    finally:
+        if kind == "sqlite":
+            driver.text_factory = _decoded
+        elif kind == "postgresql":
+            _load_times(driver, lenient=True)
+
+
+def is_unreadable(error: exc.DBAPIError) -> bool:
+    """Tell whether a driver could not make a value of Python of what it read."""
+    # SQLite's: Could not decode to UTF-8 column. Psycopg's: timestamp too large, date too small.
+    return isinstance(error, exc.DataError) or "decode" in str(error.orig)
+
+
+def plain_text(value: Any) -> Any:
+    """Return what SQLite has in a column of text as text."""
     return _decoded(value) if isinstance(value, bytes) else value
 
 
-def _number(value: Any) -> Any:
+def plain_number(value: Any) -> Any:
+    """Return what SQLite has in a column of numbers as a number, 0 for what is none."""
     return value if value is None or isinstance(value, int) else 0
 
 
@@ -67,21 +103,33 @@ class _Text(String):
     """Text of SQLite."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
-        return _text
+        return plain_text
 
 
 class _Number(Integer):
     """A whole number of SQLite."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
-        return _number
+        return plain_number
 
 
 def _read_endless_times(connection: Any, _record: Any) -> None:
-    from psycopg import DataError
+    _load_times(connection, lenient=True)
+
+
+def _load_times(connection: Any, *, lenient: bool) -> None:
+    for name, loaders in _time_loaders().items():
+        for usual, forgiving in loaders:
+            connection.adapters.register_loader(name, forgiving if lenient else usual)
+
+
+@cache
+def _time_loaders() -> Mapping[str, Sequence[tuple[type, type]]]:
+    """Return psycopg's loaders of days and times, text and binary, as it has them (in C if it can) and lenient ones."""
+    from psycopg import DataError, adapters, pq
     from psycopg.types import datetime as known
 
-    def lenient(loader: Any) -> Any:
+    def forgiving(loader: Any) -> Any:
         class Lenient(loader):  # type: ignore[misc]
             def load(self, data: Any) -> Any:
                 try:
@@ -91,13 +139,20 @@ def _read_endless_times(connection: Any, _record: Any) -> None:
 
         return Lenient
 
-    loaders: dict[str, tuple[Any, Any]] = {
-        "date": (known.DateLoader, known.DateBinaryLoader),
-        "timestamp": (known.TimestampLoader, known.TimestampBinaryLoader),
+    def usual(name: str, form: pq.Format) -> Any:
+        return adapters.get_loader(adapters.types[name].oid, form)
+
+    text, binary = pq.Format.TEXT, pq.Format.BINARY
+    return {
+        "date": [
+            (usual("date", text), forgiving(known.DateLoader)),
+            (usual("date", binary), forgiving(known.DateBinaryLoader)),
+        ],
+        "timestamp": [
+            (usual("timestamp", text), forgiving(known.TimestampLoader)),
+            (usual("timestamp", binary), forgiving(known.TimestampBinaryLoader)),
+        ],
     }
-    for name, both in loaders.items():
-        for loader in both:
-            connection.adapters.register_loader(name, lenient(loader))
 
 
 def note_replaced(readings: Readings, row: Mapping[Any, Any]) -> None:
@@ -121,7 +176,8 @@ def misplaced_values(connection: Connection, tables: Mapping[str, Table]) -> Ite
         for row in connection.execute(query):
             odd = [name for name, is_odd in zip(tests, row[1:], strict=True) if is_odd]
             yield from (
-                unreadable(_text(row[0]), f"{table.name}.{name} is of another type than the column") for name in odd
+                unreadable(plain_text(row[0]), f"{table.name}.{name} is of another type than the column")
+                for name in odd
             )
 
 

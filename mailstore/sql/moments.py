@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Date, DateTime, Dialect
@@ -18,6 +19,7 @@ __all__ = ["ERA", "Day", "Moment", "known"]
 ERA = date(1971, 1, 1)
 """The first day that is one."""
 
+_REMEMBERED = 1024
 _When = TypeVar("_When", bound=date)
 
 
@@ -32,7 +34,7 @@ class _Lenient(TypeDecorator[_When]):
     def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], _When | None]:
         read: Callable[[Any], Any] | None = self.impl_instance.result_processor(dialect, coltype)
         if read is None:
-            return known
+            return lru_cache(maxsize=_REMEMBERED)(known)
         parse = read
 
         def process(value: Any) -> _When | None:
@@ -41,7 +43,7 @@ class _Lenient(TypeDecorator[_When]):
             except (ValueError, TypeError):
                 return None
 
-        return process
+        return lru_cache(maxsize=_REMEMBERED)(process)  # accounts that were made together have one time
 
 
 class Moment(_Lenient[datetime]):

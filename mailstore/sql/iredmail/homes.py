@@ -11,7 +11,7 @@ from typing import Any
 from mailstore.disk.layout import Layout, normal_home
 from mailstore.errors import InvalidValue
 
-__all__ = ["HomeColumns", "candidates", "given", "home_of"]
+__all__ = ["HomeColumns", "candidates", "given", "home_of", "joined_home"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,12 @@ _SLASHES = re.compile("/+")
 
 def home_of(row: Mapping[Any, Any]) -> str | None:
     """Return the home as Dovecot reads it: the three parts joined and lower-cased; None if they say nothing."""
-    parts = (row["storagebasedirectory"], row["storagenode"], row["maildir"])
-    if not all(parts):
+    return joined_home(row["storagebasedirectory"], row["storagenode"], row["maildir"])
+
+
+def joined_home(base: str | None, node: str | None, maildir: str | None) -> str | None:
+    """Return what `home_of` does, of the three parts."""
+    if not (base and node and maildir):
         return None
-    return _SLASHES.sub("/", "/".join(parts).lower()).rstrip("/")
+    home = f"{base}/{node}/{maildir}".lower().rstrip("/")
+    return _SLASHES.sub("/", home) if "//" in home else home
