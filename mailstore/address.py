@@ -47,6 +47,8 @@ _DOMAIN = re.compile(r"(?=.*[a-z-][^.]*$)[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 """Two labels or more, the last one not all digits (that would be an IP address)."""
 _PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_#&-]+(?:\.[A-Za-z0-9_#&-]+)*")
 """Local parts that are valid by the very definition of a dot-atom: nearly all, and not worth a full parse."""
+_PLAIN_ACCOUNT = re.compile(r"(?=[^@]{1,64}@)[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*@([a-z0-9.-]+)")
+"""What is the normal form of an account's address, if its domain is: nearly all, and all rules below would say the same."""
 _MAX_DOMAIN = 253
 _MAX_ADDRESS = 254
 
@@ -65,6 +67,9 @@ def account_address(text: str) -> str:
     Stricter than `alias_address`: what Dovecot refuses in the name of a user could neither log in nor get mail.
     Raises InvalidAddress.
     """
+    plain = _PLAIN_ACCOUNT.fullmatch(text) if type(text) is str and len(text) <= _MAX_ADDRESS else None
+    if plain and _is_normal_domain(plain[1]):
+        return text
     address = alias_address(text)
     if _NOT_FOR_LOGIN.search(local_part(address)):
         raise InvalidAddress(
@@ -237,6 +242,14 @@ def _parse_domain(domain: str, shown: str) -> str:
     if not _DOMAIN.fullmatch(name) or len(name) > _MAX_DOMAIN:
         raise _refused(shown, "the domain needs two or more labels of letters, digits and hyphens")
     return name
+
+
+@lru_cache(maxsize=1024)
+def _is_normal_domain(domain: str) -> bool:
+    try:
+        return _parse_domain(domain, domain) == domain
+    except InvalidAddress:
+        return False
 
 
 @lru_cache(maxsize=1024)

@@ -140,6 +140,8 @@ def reject_unknown(fields: Mapping[str, Any], known: type) -> None:
     Raises InvalidValue for a value of another type than it says there, and for text that no store can hold. Quotas are left
     to `Quota.parse`, and what an iterator gives to those who read it.
     """
+    if not fields:
+        return
     unknown = sorted(fields.keys() - known.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected parameter {unknown[0]!r}; known are {', '.join(known.__annotations__)}")

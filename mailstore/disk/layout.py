@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from mailstore.errors import InvalidAddress, InvalidValue
 
 __all__ = ["Layout", "components", "has_stamp", "normal_home"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SAFE = re.compile(r"[a-z0-9_-][a-z0-9._-]*(?:/[a-z0-9_-][a-z0-9._-]*)+")
+"""What `components` leaves as it is, whatever it does; nearly every path."""
 _STAMP = re.compile(r"[0-9]{4}(?:\.[0-9]{2}){5}\Z")
 _MOST_CANDIDATES = 100
 _SHORTEST_STAMPED = 22  # a path of 21 characters or less cannot hold a name in front of the stamp
@@ -81,8 +84,11 @@ class Layout:
         if not (local and at) or "@" in domain or "/" in address or not all(domain.split(".")):
             raise InvalidAddress(f"{address!r} is not an address to lay out a home for", subject=address)
         levels = [*self._domain_levels(domain), *self._local_levels(local), local + self._stamp(now)]
+        path = "/".join(levels)
+        if _SAFE.fullmatch(path):
+            return f"{path}/"
         try:
-            return "/".join(components("/".join(levels))) + "/"
+            return "/".join(components(path)) + "/"
         except InvalidValue as error:
             raise InvalidAddress(f"{address!r} does not make a safe path", subject=address) from error
 
@@ -131,7 +137,12 @@ class Layout:
         return ["_" if character in ".~" else character for character in local[:3].ljust(3, "_")]
 
     def _stamp(self, now: datetime) -> str:
-        return f"-{now.year:04}{now:.%m.%d.%H.%M.%S}" if self.timestamp else ""
+        return _stamp(now) if self.timestamp else ""
+
+
+@lru_cache(maxsize=16)
+def _stamp(now: datetime) -> str:
+    return f"-{now.year:04}{now:.%m.%d.%H.%M.%S}"
 
 
 def _is_one_character(name: str) -> bool:

@@ -76,20 +76,25 @@ def parse_accounts(
     new: list[tuple[int, _New]] = []
     seen: set[str] = set()
     for index, fields in enumerate(given):
-        with refusals.collect(index):
+        try:
             address, home = fields.pop("address", ""), fields.pop("home", None)
             account = parse(address, stored.get(index), fields, home)
-            if not all(is_so(fields[name], getattr(_BLANK, name)) for name in _SET_AFTERWARDS if name in fields):
+            if fields and not all(
+                is_so(fields[name], getattr(_BLANK, name)) for name in _SET_AFTERWARDS if name in fields
+            ):
                 raise InvalidValue("aliases and forwarding cannot be set in bulk; update the account afterwards")
             if account.address in seen:
                 raise AlreadyExists(f"{account.address} stands twice in this list", subject=account.address)
-            seen.add(account.address)
-            new.append((index, account))
+        except Refused as error:
+            refusals.add(index, error)
+            continue
+        seen.add(account.address)
+        new.append((index, account))
     return new
 
 
 def _row(account: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(account, Mapping):
+    if type(account) is not dict and not isinstance(account, Mapping):
         raise InvalidValue(f"an account is wanted as a mapping of its parameters, not {type(account).__name__}")
     return dict(account)
 
@@ -116,7 +121,7 @@ class Hashing:
         plain: dict[int, str] = {}
         for index, fields in enumerate(given):
             password, hashed = fields.pop("password", None), fields.pop("password_hash", None)
-            with refusals.collect(index):
+            try:
                 if password is not None and hashed is not None:
                     raise InvalidPassword("give a password or a ready hash, not both")
                 if hashed is not None:
@@ -126,6 +131,8 @@ class Hashing:
                     if self.check is not None:
                         self.check(password)
                     plain[index] = password
+            except Refused as error:
+                refusals.add(index, error)
         made = passwords.hash_many(list(plain.values()), self.scheme, salt_bytes=self.salt_bytes)
         return ready | {
             index: Secret(hashed, password) for (index, password), hashed in zip(plain.items(), made, strict=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from mailstore.errors import InvalidPassword
 from mailstore.passwords.costs import refuse_costly
 
-__all__ = ["READABLE_SCHEMES", "SALTED", "UNSALTED", "Stored", "read", "scheme_of"]
+__all__ = ["READABLE_SCHEMES", "SALTED", "UNSALTED", "Stored", "is_usual", "read", "scheme_of"]
 
+_USUAL = re.compile(r"\{(SSHA(?:256|512)?)\}((?:[A-Za-z0-9+/]{4}){7,55}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)")
 _PREFIX = re.compile(r"\{([A-Za-z0-9-]+)(?:\.([A-Za-z0-9]+))?\}(.*)", re.DOTALL)
 _ENCODINGS = {"B64": "base64", "BASE64": "base64", "HEX": "hex"}
 _CLEARTEXT = frozenset({"PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC"})
@@ -99,6 +100,15 @@ class Stored:
 
     def __str__(self) -> str:
         return f"{{{self.prefix}}}{self.data}"
+
+
+def is_usual(text: object) -> bool:
+    """Tell whether a hash is in the form to store, and of one of the schemes that nearly all are of, which Dovecot knows."""
+    found = _USUAL.fullmatch(text) if type(text) is str else None
+    if found is None:
+        return False
+    raw = binascii.a2b_base64(found[2])
+    return len(raw) > SALTED[found[1]] and binascii.b2a_base64(raw, newline=False).decode() == found[2]
 
 
 def read(text: str) -> Stored:

@@ -55,6 +55,8 @@ class DomainPolicy:
     def check_account_quota(self, address: str, quota: int) -> None:
         """Raise LimitExceeded unless an account may have `quota` MB (0 unlimited), for itself."""
         most = self.max_account_quota
+        if not (most or self.quota):
+            return
         if quota == 0 and (most or self.quota):
             raise LimitExceeded(
                 f"{address}: an unlimited quota is not possible under a quota of the domain; give a quota",

@@ -20,6 +20,7 @@ from mailstore.driver.secret import Secret
 from mailstore.errors import NotSupported
 from mailstore.maildir import Homes
 from mailstore.model import Notice
+from mailstore.sql.bulk import insert_rows
 from mailstore.sql.engine import Database, Transaction
 from mailstore.sql.iredmail.schema.detection import Schema
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from mailstore.sql.iredmail.rights import Actor
 
 __all__ = ["Context"]
+
+_MANY = 20
+"""Rows from which on the engine's own way to take many pays."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,13 @@ class Context(Keyed):
         """Insert one row, or several that have the same columns."""
         if rows:
             tx.execute(_insert_into(self.schema[table]), rows)
+
+    def insert_all(self, tx: Transaction, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Do the same with what may be very many."""
+        if len(rows) < _MANY:
+            self.insert(tx, table, list(rows) if len(rows) > 1 else rows[0] if rows else [])
+        else:
+            insert_rows(tx.connection, self.schema[table], rows)
 
     def settings_text(self, text: str) -> str | None:
         """Return a settings text as the column holds it: an empty one is NULL in MySQL and '' elsewhere."""

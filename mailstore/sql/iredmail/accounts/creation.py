@@ -17,7 +17,7 @@ from mailstore.driver.iredmail.policy import DomainPolicy
 from mailstore.driver.rights import Operation
 from mailstore.driver.secret import Secret
 from mailstore.driver.values import now
-from mailstore.errors import HomeExists, HomeRefused
+from mailstore.errors import HomeExists, HomeRefused, Refused
 from mailstore.sql.engine import Transaction
 from mailstore.sql.iredmail import homes
 from mailstore.sql.iredmail.accounts.new import NewAccount
@@ -85,7 +85,7 @@ class Creation:
         names = self._names.all_names(tx.connection, [account.address for _, account in batch])
         taken = self._names.taken(tx.connection, set().union(*names.values()))
         for index, account in batch:
-            with refusals.collect(index):
+            try:
                 if account.domain not in domains:
                     raise self._names.no_such_domain(tx.connection, account.domain)
                 refuse_taken({account.address: names[account.address]}, taken)
@@ -93,6 +93,8 @@ class Creation:
                 if self._context.actor and account.operations:
                     self._context.actor.require(tx.connection, account.address, *account.operations)
                 self._check_rights(tx, domains[account.domain], account)
+            except Refused as error:
+                refusals.add(index, error)
 
     def _check_rights(self, tx: Transaction, policy: DomainPolicy, new: NewAccount) -> None:
         """Raise PermissionDenied if the domain binds the actor, who gives a ready hash or a service that is off there."""
@@ -143,7 +145,7 @@ class Creation:
 
     def _insert_mailboxes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:
         for alike in grouped_by_columns([account.mailbox for account in accounts]):
-            self._context.insert(tx, "mailbox", alike)
+            self._context.insert_all(tx, "mailbox", alike)
 
     def _insert_beside(self, tx: Transaction, accounts: Sequence[NewAccount], owners: Mapping[str, str]) -> None:
         """Insert what an account has in other tables; `owners` are the primary domains of its aliases."""
@@ -153,7 +155,7 @@ class Creation:
             for table, row in account.pointer_rows().items():
                 rows[table].append(row)
         for table, all_rows in rows.items():
-            self._context.insert(tx, table, all_rows)
+            self._context.insert_all(tx, table, all_rows)
         Shields(self._context).renew(tx, [account.address for account in accounts if not account.mailbox["active"]])
 
     def _check_given_homes(self, tx: Transaction, accounts: Sequence[NewAccount]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mailstore.address import account_address, alias_address, domain_part
@@ -91,6 +92,9 @@ class NewAccount:
         address = account_address(address)
         if hashed is None:
             raise InvalidPassword(f"{address}: a new account needs a password, or a ready hash", subject=address)
+        if not fields and home is None:
+            mailbox = {"settings": context.settings_text("")}
+            return cls(address, hashed, mailbox, (), True, (), {}, None)
         columns = checked(fields, COLUMNS)
         context.require(columns, "mailbox")
         settings = Settings("")
@@ -110,7 +114,7 @@ class NewAccount:
             operations=asked({**fields, "home": home}, ACCOUNT_FIELDS, new=True),
         )
 
-    @property
+    @cached_property
     def domain(self) -> str:
         """The domain of the account."""
         return domain_part(self.address)
@@ -118,12 +122,14 @@ class NewAccount:
     def finish(self, policy: DomainPolicy, services: Services) -> None:
         """Take over the domain's defaults and check its per-account limits. Raises LimitExceeded, InvalidPassword."""
         policy.check_password(self.secret.password, self.address)
-        self.mailbox.setdefault("quota", policy.default_account_quota)
-        self.mailbox.setdefault("language", policy.default_language)
-        self.mailbox.setdefault("active", 1)
+        self.mailbox = {
+            "quota": policy.default_account_quota, "language": policy.default_language, "active": 1, **self.mailbox,
+        }  # fmt: skip
         policy.check_account_quota(self.address, self.mailbox["quota"])
         default = services.disabled_for_new(policy.disabled_services)
-        self.mailbox |= default if self.services is None else services.columns(self.services, default)
+        if self.services is not None:
+            default = services.columns(self.services, default)
+        self.mailbox.update(default)
         moment = now()
         self.mailbox |= {
             "username": self.address, "domain": self.domain, "password": self.secret.hash,
@@ -139,6 +145,8 @@ class NewAccount:
         """Return the rows of `forwardings`: self row, destinations, and aliases with the primary domain of each."""
         active = self.mailbox["active"]
         rows = [forwarding_row(self.address, destination, active) for destination in self.destinations]
+        if not self.aliases:
+            return rows
         return rows + [alias_row(alias, self.address, owners[alias], active) for alias in self.aliases]
 
     def pointer_rows(self) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     and_,
@@ -59,6 +60,7 @@ class NameSpace:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._facts = self._facts_statement(Cleanup(context))
+        self._taken = self._taken_statement()
         table = context.table("domain")
         columns = (table.c[name] for name in _DOMAIN_COLUMNS)
         self._lock = select(*columns).where(table.c.domain == bindparam("name")).with_for_update()
@@ -196,6 +198,12 @@ class NameSpace:
 
     def taken(self, connection: Connection, addresses: Collection[str]) -> dict[str, str]:
         """Return those of `addresses` that are in use, with what uses them."""
+        return {
+            address: _HOLDERS[holder]
+            for address, holder in connection.execute(self._taken, {"names": list(addresses)}).all()
+        }
+
+    def _taken_statement(self) -> Any:
         table = self._context.table
         columns = (
             ("account", table("mailbox").c.username),
@@ -203,10 +211,12 @@ class NameSpace:
             ("mailing_list", table("maillists").c.address),
             ("forwarding", table("forwardings").c.address),
         )
-        query = union_all(
-            *(select(column, literal(holder)).where(column.in_(addresses)) for holder, column in reversed(columns))
+        names: BindParameter[Any] = bindparam(
+            "names", expanding=True
+        )  # one for all: each name is made a parameter once
+        return union_all(
+            *(select(column, literal(holder)).where(column.in_(names)) for holder, column in reversed(columns))
         )
-        return {address: _HOLDERS[holder] for address, holder in connection.execute(query).all()}
 
     def _facts_statement(self, cleanup: Cleanup) -> Any:
         table = self._context.table

@@ -17,13 +17,13 @@ Row = dict[str, Any]
 
 
 def _row(address: str, destination: str, owner: str, active: int, flag: str | None) -> Row:
-    flags = dict.fromkeys(("is_list", "is_forwarding", "is_alias", "is_maillist"), 0)
-    if flag:
-        flags[flag] = 1
-    return {
+    row = {
         "address": address, "forwarding": destination, "domain": owner, "dest_domain": domain_part(destination),
-        "active": active, **flags,
+        "active": active, "is_list": 0, "is_forwarding": 0, "is_alias": 0, "is_maillist": 0,
     }  # fmt: skip
+    if flag:
+        row[flag] = 1
+    return row
 
 
 def forwarding_row(account: str, destination: str, active: int = 1) -> Row:

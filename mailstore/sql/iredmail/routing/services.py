@@ -30,6 +30,7 @@ class Services:
         self._columns = {name: column for name, column in _COLUMNS.items() if schema.has("mailbox", column)}
         self.known = frozenset(self._columns)
         self.names = lru_cache(maxsize=1024)(self._names)
+        self._off = lru_cache(maxsize=256)(self._disabled_for_new)
 
     def columns(self, services: Names, current: Mapping[Any, Any]) -> dict[str, int | str]:
         """Return the column values for a set of services, or for an `Edit` of those in the row `current`.
@@ -56,8 +57,11 @@ class Services:
         """Return the services that are on, sorted; a family where all its variants are on."""
         return collapsed(self._enabled(flags or ""), self._columns)
 
-    def disabled_for_new(self, disabled: Iterable[str]) -> dict[str, int | str]:
+    def disabled_for_new(self, disabled: Iterable[str]) -> Mapping[str, int | str]:
         """Return the columns that a domain's ``disabled_mail_services`` (``imap``, ``imapsecured`` ...) switch off."""
+        return self._off(tuple(disabled))
+
+    def _disabled_for_new(self, disabled: Iterable[str]) -> Mapping[str, int | str]:
         known = set(self._columns.values())
         names = (f"enable{name}" for name in switched_off(disabled))
         return {name: _flag(name, False) for name in names if name in known}
