@@ -10,15 +10,16 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from mailstore_http.dialect import Dialect
 from mailstore_http.messages import Answer, Request, UnreadableError, request_of
 from mailstore_http.networks import Networks, client_of, peer_of
 from mailstore_http.stores import Stores, asking
 from mailstored.logs import FilteringBoundLogger, explained
 
-__all__ = ["Application", "Dialect"]
+__all__ = ["Application"]
 
 _StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -36,24 +37,6 @@ _WITHOUT_BODY = frozenset({204, 304})
 
 class BrokenOffError(Exception):
     """An answer cannot be sent to its end."""
-
-
-class Dialect(Protocol):
-    """One API below some prefixes."""
-
-    @property
-    def name(self) -> str:
-        """What the configuration calls it."""
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """Where it is served."""
-
-    def handle(self, request: Request, path: str) -> Answer:
-        """Answer a request whose path is ``path`` below the prefix. Raises UnreadableError."""
-
-    def refusal(self, status: int, text: str) -> Answer:
-        """Return how this API says that something is wrong which is not about a call of its own."""
 
 
 class Application:

@@ -20,8 +20,9 @@ from mailstore.errors import ConfigurationError
 from mailstore.version import __version__
 from mailstore_http import settings as configuration
 from mailstore_http.afterlogic.dialect import AfterLogic
-from mailstore_http.app import Application, Dialect
+from mailstore_http.app import Application
 from mailstore_http.atmail.dialect import Atmail
+from mailstore_http.dialect import Dialect
 from mailstore_http.failures import FailedLogins
 from mailstore_http.iredadmin.dialect import IRedAdmin
 from mailstore_http.mailinabox.dialect import MailInABox

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from mailstore.errors import MailstoreError, Refused
@@ -22,10 +21,10 @@ from mailstore.sql.afterlogic.rest_errors import (
 )
 from mailstore_http.afterlogic.calls import CALLS, TOKEN
 from mailstore_http.afterlogic.parameters import Call, Parameters
-from mailstore_http.failures import FailedLogins, printable
+from mailstore_http.dialect import ProductDialect
+from mailstore_http.failures import printable
 from mailstore_http.messages import Answer, Request, UnreadableError
-from mailstore_http.settings import DialectSettings
-from mailstore_http.stores import Stores, asking
+from mailstore_http.stores import asking
 
 if TYPE_CHECKING:
     from mailstore.sql.afterlogic.store import AfterLogicStore
@@ -48,23 +47,8 @@ _OTHER = 710
 _TOO_LARGE, _UNREADABLE = 413, 400
 
 
-class AfterLogic:
-    """See `mailstore_http.app.Dialect`."""
-
-    def __init__(self, settings: DialectSettings, stores: Stores, failures: FailedLogins) -> None:
-        self._settings = settings
-        self._stores = stores
-        self._failures = failures
-
-    @property
-    def name(self) -> str:
-        """What the configuration calls it."""
-        return self._settings.name
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """Where it is served."""
-        return self._settings.prefixes
+class AfterLogic(ProductDialect):
+    """See `mailstore_http.dialect.Dialect`."""
 
     def refusal(self, status: int, text: str) -> Answer:
         """Return a failure that is of no call; the status is 200 all the same."""
@@ -74,7 +58,7 @@ class AfterLogic:
     def handle(self, request: Request, path: str) -> Answer:
         """Answer a request."""
         method = f"{request.method} {path}"
-        if self._settings.clients and request.client not in self._settings.clients:
+        if not self._admits(request):
             return _failure(method, _OTHER, "this client may not use the API")
         if not self._settings.config.rest_api:
             return _failure(method, RestDisabled.code)

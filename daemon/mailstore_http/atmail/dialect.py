@@ -10,10 +10,9 @@ from mailstore_http.atmail.accounts import NO_SUCH_USER
 from mailstore_http.atmail.calls import Handler, find
 from mailstore_http.atmail.envelope import Content, Elements, document
 from mailstore_http.atmail.parameters import Call, FailedError, Parameters
-from mailstore_http.failures import FailedLogins, printable
+from mailstore_http.dialect import ProductDialect
+from mailstore_http.failures import printable
 from mailstore_http.messages import Answer, Request, begun, in_pieces
-from mailstore_http.settings import DialectSettings
-from mailstore_http.stores import Stores
 
 if TYPE_CHECKING:
     from mailstore.sql.atmail.store import AtmailStore
@@ -27,23 +26,8 @@ _NO_CALL = "error"
 """Name of the element in which failures are told that are of no call."""
 
 
-class Atmail:
-    """See `mailstore_http.app.Dialect`."""
-
-    def __init__(self, settings: DialectSettings, stores: Stores, failures: FailedLogins) -> None:
-        self._settings = settings
-        self._stores = stores
-        self._failures = failures
-
-    @property
-    def name(self) -> str:
-        """What the configuration calls it."""
-        return self._settings.name
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """Where it is served."""
-        return self._settings.prefixes
+class Atmail(ProductDialect):
+    """See `mailstore_http.dialect.Dialect`."""
 
     def refusal(self, status: int, text: str) -> Answer:
         """Return a failure that is of no call."""
@@ -51,7 +35,7 @@ class Atmail:
 
     def handle(self, request: Request, path: str) -> Answer:
         """Answer a request. What a call decides has the status 200. Raises UnreadableError."""
-        if self._settings.clients and request.client not in self._settings.clients:
+        if not self._admits(request):
             return self.refusal(403, "Permission denied")
         found = find(path)
         if found is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mailstore.errors import MailstoreError, NotFound, Refused
 from mailstore.store import Store
+from mailstore_http.dialect import ProductDialect
 from mailstore_http.failures import FailedLogins, printable
 from mailstore_http.iredadmin.calls import Handler, find
 from mailstore_http.iredadmin.parameters import Call, Parameters, RefusedError
@@ -24,32 +25,20 @@ _JSON = "application/json"
 _VERBS = frozenset({"GET", "POST", "PUT", "DELETE"})
 
 
-class IRedAdmin:
-    """See `mailstore_http.app.Dialect`."""
+class IRedAdmin(ProductDialect):
+    """See `mailstore_http.dialect.Dialect`."""
 
     def __init__(self, settings: DialectSettings, stores: Stores, failures: FailedLogins) -> None:
-        self._settings = settings
-        self._stores = stores
-        self._failures = failures
+        super().__init__(settings, stores, failures)
         self._sessions = Sessions(settings.state, settings.idle)
         backend = settings.kind.partition("+")[2]
         self._cookie = settings.config.cookie or f"iRedAdmin-Pro-{_BACKENDS.get(backend, 'LDAP')}"
         self._in_directory = backend not in _BACKENDS
         self._keys = ("success", "msg", "data") if settings.config.old_envelope else ("_success", "_msg", "_data")
 
-    @property
-    def name(self) -> str:
-        """What the configuration calls it."""
-        return self._settings.name
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """Where it is served."""
-        return self._settings.prefixes
-
     def handle(self, request: Request, path: str) -> Answer:
         """Answer a request. What a call decides has the status 200, since clients look into the envelope only."""
-        if self._settings.clients and request.client not in self._settings.clients:
+        if not self._admits(request):
             return self.refusal(200, "NOT_AUTHORIZED")
         found = find(path.strip("/"))
         if path == "/login":

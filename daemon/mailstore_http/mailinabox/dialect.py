@@ -6,13 +6,13 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mailstore import passwords
 from mailstore.errors import MailstoreError, NotFound, Refused
+from mailstore_http.dialect import ProductDialect
 from mailstore_http.failures import FailedLogins
 from mailstore_http.mailinabox import listings
 from mailstore_http.mailinabox.calls import CALLS, Call, Handler, json_answer
@@ -44,24 +44,12 @@ class _NobodyError(Exception):
     """Nobody is logged in; the text is the reason."""
 
 
-class MailInABox:
-    """See `mailstore_http.app.Dialect`."""
+class MailInABox(ProductDialect):
+    """See `mailstore_http.dialect.Dialect`."""
 
     def __init__(self, settings: DialectSettings, stores: Stores, failures: FailedLogins) -> None:
-        self._settings = settings
-        self._stores = stores
-        self._failures = failures
+        super().__init__(settings, stores, failures)
         self._sessions = Sessions(settings.state, settings.idle)
-
-    @property
-    def name(self) -> str:
-        """What the configuration calls it."""
-        return self._settings.name
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """Where it is served."""
-        return self._settings.prefixes
 
     def refusal(self, status: int, text: str) -> Answer:
         """Return a failure as text."""
@@ -69,7 +57,7 @@ class MailInABox:
 
     def handle(self, request: Request, path: str) -> Answer:
         """Answer a request. Raises UnreadableError."""
-        if self._settings.clients and request.client not in self._settings.clients:
+        if not self._admits(request):
             return self.refusal(403, "NOT_AUTHORIZED")
         try:
             if path in {"/login", "/logout"}:

@@ -1,4 +1,4 @@
-"""The dialect of mailstore itself; see `mailstore_http.app.Dialect`."""
+"""The dialect of mailstore itself; see `mailstore_http.dialect.Dialect`."""
 
 from __future__ import annotations
 
