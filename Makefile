@@ -95,6 +95,11 @@ test-failover: $(READY) ## Servers that are stopped, isolated or read-only under
 test-galera: $(READY) ## The races on a cluster of three nodes, 200 rounds each, and a restore at each step of a purge
 	MAILSTORE_ROUNDS=200 $(BIN)/python -m pytest -q -n 0 -o timeout=1800 tests/cluster
 
+.PHONY: test-kit
+test-kit: $(READY) ## The rules and the dashboard with Prometheus itself, which this installs
+	@command -v promtool >/dev/null || sh tests/servers/install.sh prometheus
+	$(BIN)/python -m pytest -q -n 0 tests/kit
+
 bench: $(READY) ## Measure against hand-written code, in 15 minutes, and note it in docs/performance.md; QUICK=1 only tries it
 	$(BIN)/python -m bench.run $(if $(QUICK),--quick,--write docs/performance.md)
 

@@ -137,6 +137,8 @@ with `--connect` it opens the stores as well. It exits with 2 for what has to be
 
 All series of a store are there from the start, but for kinds of findings, so that the first event is seen by whoever watches
 for a change. `job` is `open`, `purge` or `check`; series of a job that is never run are not there.
+Prometheus has a label `job` of its own and calls this one `exported_job`. Rules, a job for its configuration and a dashboard
+for Grafana come with mailstore: [for operators](start/operator.md#watch-it).
 
 """
 _LOG_INTRO = """\
@@ -153,6 +155,7 @@ def daemon_page() -> str:
     """Return docs/daemon.md."""
     metrics = Metrics()
     metrics.serve(["main"], ["purge"])
+    metrics.plan([("main", "purge")], lambda _store, _job: 0.0)
     metrics.set_findings("main", Counter({("home-missing", "notice"): 1}))
     rows = [
         (f"`{family.name}{'_total' if family.type == 'counter' else ''}`", family.type, labels, family.documentation)

@@ -191,7 +191,7 @@ def test_the_text_of_foreign_errors_is_not_logged() -> None:
 def test_metrics_forget_what_is_gone() -> None:
     metrics = Metrics()
     for store in ("old", "kept"):
-        metrics.set_due(store, 1)
+        metrics.set_due(store, 1, 0)
         metrics.set_success(store, "purge")
         metrics.set_findings(store, Counter({("orphan", "error"): 2, ("quota", "notice"): 1}))
     metrics.set_findings("kept", Counter({("orphan", "error"): 5}))

@@ -16,6 +16,7 @@ import pytest
 from mailstore.config import StoreConfig
 from mailstore.model import Finding
 from mailstore.purge import Action
+from mailstore.version import __version__
 from mailstored import events, metrics, tasks
 from mailstored.logs import make_logger
 from mailstored.metrics import Metrics
@@ -89,7 +90,9 @@ class TestMetrics:
         assert value("removed_files_total") == value("removed_bytes_total") == 0
         for severity in metrics.SEVERITIES:
             assert math.isnan(value("findings_by_severity", severity=severity) or 0)
-        assert math.isnan(value("due_mailboxes") or 0)
+        for gauge in ("due_mailboxes", "overdue_mailboxes", "store_up"):
+            assert math.isnan(value(gauge) or 0)
+        assert found.registry.get_sample_value("mailstored_build_info", {"version": __version__}) == 1
         found.set_findings("main", Counter({("a", "error"): 2, ("b", "error"): 1}))
         assert (value("findings_by_severity", severity="error"), value("findings_by_severity", severity="notice")) == (
             3,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter as Tally
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
+from mailstore.version import __version__
 from mailstored.settings import Listen
 
 __all__ = ["Exporter", "Metrics"]
@@ -31,7 +33,10 @@ class Metrics:
         self._due: dict[str, int] = {}
         self._found: dict[str, Tally[tuple[str, str]]] = {}
         self._succeeded: set[tuple[str, str]] = set()
+        self._planned: set[tuple[str, str]] = set()
+        self._seen: set[str] = set()
         self._define_runs()
+        self._define_stores()
         self._define_mailboxes()
 
     def _define_runs(self) -> None:
@@ -51,6 +56,23 @@ class Metrics:
             "mailstored_config_reload_failures", "Configurations that were refused on SIGHUP.", registry=registry
         )
 
+    def _define_stores(self) -> None:
+        registry = self.registry
+        build = Gauge("mailstored_build_info", "The version that runs; always 1.", ("version",), registry=registry)
+        build.labels(__version__).set(1)
+        self.up = Gauge(
+            "mailstored_store_up",
+            "1 if the last task could use the store, 0 if not; NaN before the first.",
+            ("store",),
+            registry=registry,
+        )
+        self.next_run = Gauge(
+            "mailstored_next_run_timestamp_seconds",
+            "When the task runs next, by its schedule or as a retry.",
+            ("store", "job"),
+            registry=registry,
+        )
+
     def _define_mailboxes(self) -> None:
         registry, store = self.registry, ("store",)
         self.mailboxes = Counter(
@@ -61,6 +83,12 @@ class Metrics:
         self.due = Gauge(
             "mailstored_due_mailboxes",
             "Due mailboxes that the last purge left; NaN before the first.",
+            store,
+            registry=registry,
+        )
+        self.overdue = Gauge(
+            "mailstored_overdue_mailboxes",
+            "Those among them that were due on the day before, or earlier; NaN before the first.",
             store,
             registry=registry,
         )
@@ -82,10 +110,24 @@ class Metrics:
         self._succeeded.add((store, job))
         self.last_success.labels(store, job).set_to_current_time()
 
-    def set_due(self, store: str, count: int) -> None:
-        """Set how many due records wait."""
+    def set_up(self, store: str, up: bool) -> None:
+        """Note whether a task could use the store."""
+        self._seen.add(store)
+        self.up.labels(store).set(up)
+
+    def set_due(self, store: str, count: int, overdue: int) -> None:
+        """Set how many due records wait, and how many of them since yesterday or longer."""
         self._due[store] = count
         self.due.labels(store).set(count)
+        self.overdue.labels(store).set(overdue)
+
+    def plan(self, planned: Collection[tuple[str, str]], when: Callable[[str, str], float]) -> None:
+        """Show when these (store, job) run next, and no others; `when` tells it in seconds whenever somebody asks."""
+        for store, job in self._planned - set(planned):
+            self.next_run.remove(store, job)
+        for store, job in planned:
+            self.next_run.labels(store, job).set_function(partial(when, store, job))
+        self._planned = set(planned)
 
     def set_findings(self, store: str, findings: Tally[tuple[str, str]]) -> None:
         """Set the findings of a store by (code, severity); those that were not found again are gone."""
@@ -111,7 +153,11 @@ class Metrics:
                 counter.labels(store)
             if store not in self._due:
                 self._due[store] = 0
-                self.due.labels(store).set(math.nan)
+                for gauge in (self.due, self.overdue):
+                    gauge.labels(store).set(math.nan)
+            if store not in self._seen:
+                self._seen.add(store)
+                self.up.labels(store).set(math.nan)
             if store not in self._found:
                 self._found[store] = Tally()
                 for severity in SEVERITIES:
@@ -130,6 +176,10 @@ class Metrics:
         for store in [name for name in self._due if name not in stores]:
             del self._due[store]
             self.due.remove(store)
+            self.overdue.remove(store)
+        for store in [name for name in self._seen if name not in stores]:
+            self._seen.discard(store)
+            self.up.remove(store)
         for store in [name for name in self._found if name not in stores]:
             self.set_findings(store, Tally())
             del self._found[store]

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal
 
 from mailstore.audit import Trail, Who, note_outcome
@@ -117,6 +117,8 @@ class Task(ABC):
         metrics.seconds.labels(*labels).observe(seconds)
         if result.complete:
             metrics.set_success(*labels)
+        if result.status != "stopped":
+            metrics.set_up(self.store, result.complete)
         facts = {"result": result.status, "seconds": round(seconds, 3), **result.counts}
         if result.error is None:
             self._log.info("run finished", **facts)
@@ -159,8 +161,10 @@ class Purge(Task):
             self._count(outcome, counts)
             note_outcome(self._around.trail, _WHO, store, outcome)
             self._tell_outcome(outcome)
-        due = counts["due"] = store.deleted.count(due=datetime.now(UTC).date())
-        self._around.metrics.set_due(self.store, due)
+        today = datetime.now(UTC).date()
+        due = counts["due"] = store.deleted.count(due=today)
+        overdue = store.deleted.count(due=today - timedelta(days=1)) if due else 0
+        self._around.metrics.set_due(self.store, due, overdue)
         if self._around.stop():
             return "stopped"
         return "attention" if counts["kept"] or counts["trashed"] else "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -66,6 +67,7 @@ class Timetable:
         tasks = tasks_of(settings, around)
         self._board.keep_only([task.id for task in tasks])  # those of openings come anew
         self._metrics.serve(settings.stores, ["open", *dict.fromkeys(task.kind for task in tasks)])
+        self._metrics.plan([(task.store, task.kind) for task in tasks], self._seconds_of_next_run)
         self._attempts.clear()
         self._scheduler.remove_all_jobs()
         for task in tasks:
@@ -95,6 +97,11 @@ class Timetable:
         """Return when each task runs next."""
         jobs = (job for job in self._scheduler.get_jobs() if not isinstance(job.args[0], Opening))
         return {job.id: job.next_run_time.isoformat() for job in jobs}
+
+    def _seconds_of_next_run(self, store: str, kind: str) -> float:
+        job = self._scheduler.get_job(f"{kind} {store}")
+        when = getattr(job, "next_run_time", None)  # none before the scheduler has started
+        return when.timestamp() if when else math.nan
 
     def begin_no_more(self) -> None:
         """Start no task any more. Those that run are not waited for."""

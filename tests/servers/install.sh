@@ -1,14 +1,16 @@
 #!/bin/sh
 # Install what the tests need on a bare Debian 12: real servers, and Python's venv module.
+# Packages that are named as arguments come besides.
 # Does nothing when all of it is there. The tests start their own private servers, so the packages'
 # services are not started now; systemd keeps them enabled, so they would start at the next boot.
 set -eu
 
+MORE=$*
 PACKAGES="mariadb-server galera-4 rsync iproute2 postgresql slapd ldap-utils openssl
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
     dovecot-mysql dovecot-pgsql dovecot-sqlite dovecot-ldap
     postfix postfix-mysql postfix-pgsql postfix-sqlite postfix-ldap
-    fail2ban amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db zsh fish"
+    fail2ban amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db zsh fish $MORE"
 PROGRAMS="mariadbd mariadb-install-db slapd slapadd ldapsearch openssl dovecot doveadm postmap postconf setpriv prlimit
     amavisd fail2ban-regex man zsh fish"
 POLICY=/usr/sbin/policy-rc.d
@@ -49,7 +51,8 @@ check_programs() {
 become_root() {
     [ "$(id -u)" -ne 0 ] || return 0
     command -v sudo >/dev/null || die "missing packages: $* (run as root, or install sudo)"
-    exec sudo -- sh "$0"
+    # shellcheck disable=SC2086
+    exec sudo -- sh "$0" $MORE
 }
 
 restore_policy() {
