@@ -271,9 +271,16 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The service `mailstored`."""
 
     purge: Annotated[
-        str, Meta(description="When to purge due mailboxes: a crontab line in UTC, or an interval such as 'every 15m'.")
+        str, Meta(description="When to purge due mailboxes: a crontab line, or an interval such as 'every 15m'.")
     ] = "17 3 * * *"
     check: Annotated[str, Meta(description="When to look for drift: likewise. Empty: never.")] = "47 4 * * 0"
+    timezone: Annotated[
+        str,
+        Meta(
+            description="Time zone of the crontab lines, such as Europe/Berlin. Empty: UTC. What falls into the hour that "
+            "is left out in spring runs an hour later; what falls into the one that comes twice runs twice."
+        ),
+    ] = ""
     stores: Annotated[list[str], Meta(description="Names of the stores to serve. Empty: all of this file.")] = (
         msgspec.field(default_factory=list)
     )
@@ -302,6 +309,16 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             pattern=_DURATION,
         ),
     ] = "1h"
+    on_trouble: Annotated[
+        list[str],
+        Meta(
+            description="Program, by its absolute path, and its arguments: run without a shell, with JSON on its standard "
+            "input, after a run that kept a mailbox, found errors or failed. See docs/start/operator.md."
+        ),
+    ] = msgspec.field(default_factory=list)
+    on_trouble_timeout: Annotated[
+        str, Meta(description="How long it may take before it is ended.", pattern=_DURATION)
+    ] = "30s"
 
 
 class DialectConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

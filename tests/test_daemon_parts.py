@@ -82,6 +82,32 @@ def test_a_bad_schedule_is_a_configuration_error_that_names_the_key(line: str) -
         trigger("daemon.purge", line)
 
 
+@pytest.mark.parametrize(
+    ("start", "line", "expected"),
+    [
+        ("2026-01-10", "30 2 * * *", ["2026-01-10T01:30", "2026-01-11T01:30"]),
+        ("2026-07-10", "30 2 * * *", ["2026-07-10T00:30", "2026-07-11T00:30"]),
+        ("2026-07-10", "30 2 11 * mon", ["2026-07-11T00:30", "2026-07-13T00:30"]),
+        ("2026-03-29", "30 2 * * *", ["2026-03-29T01:30", "2026-03-30T00:30"]),  # there is no half past two
+        ("2026-10-25", "30 2 * * *", ["2026-10-25T00:30", "2026-10-25T01:30", "2026-10-26T01:30"]),  # there are two
+    ],
+)
+def test_a_crontab_line_is_meant_in_its_time_zone(tmp_path: Path, start: str, line: str, expected: list[str]) -> None:
+    found = settings(tmp_path, f'purge = "{line}"\ntimezone = "Europe/Berlin"').purge
+    previous, now, seen = None, datetime.fromisoformat(f"{start}T00:00+00:00"), []
+    for _ in expected:
+        previous = found.get_next_fire_time(previous, now)
+        now = previous.astimezone(UTC) + timedelta(seconds=1)
+        seen.append(f"{previous.astimezone(UTC):%Y-%m-%dT%H:%M}")
+    assert seen == expected
+
+
+@pytest.mark.parametrize("name", ["Berlin", "Europe", "../../etc/passwd", "/etc/localtime", "x\\u0000y"])
+def test_an_unknown_time_zone_is_a_configuration_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"daemon\.timezone"):
+        settings(tmp_path, f'timezone = "{name}"')
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("15m", 900), ("2h", 7200), ("1d", 86400)])
 def test_durations(text: str, seconds: int) -> None:
     assert duration(text).total_seconds() == seconds

@@ -17,6 +17,7 @@ from tests.test_daemon_rig import Mail
 SYSTEMD = Path(__file__).parent.parent / "daemon" / "systemd"
 UNIT = SYSTEMD / "mailstored.service"
 SAMPLE = SYSTEMD / "mailstore.toml"
+DROP_INS = sorted((SYSTEMD / "drop-ins").iterdir())
 MOST_EXPOSURE = 20  # tenths
 
 # What systemd would do to the process by NoNewPrivileges= and MemoryDenyWriteExecute=.
@@ -55,6 +56,30 @@ def test_the_unit_is_valid(unit: Path) -> None:
 
 def test_the_unit_is_sandboxed(unit: Path) -> None:
     result = analyze("security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE}", str(unit))
+    if "Failed to" in result.stderr:
+        raise MissingCapabilityError(f"systemd-analyze cannot judge units here: {result.stderr.strip()}")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("name", ["mailstored", "mailstore-http"])
+@pytest.mark.parametrize("drop_in", DROP_INS, ids=[path.stem for path in DROP_INS])
+def test_the_drop_ins_are_valid_and_keep_the_sandbox(workdir: Path, drop_in: Path, name: str) -> None:
+    service = workdir / f"{name}.service"
+    text = (SYSTEMD / service.name).read_text()
+    service.write_text(text.replace(f"/opt/mailstore/bin/{name}", sys.executable))
+    folder = workdir / f"{service.name}.d"
+    folder.mkdir()
+    (folder / drop_in.name).write_text(drop_in.read_text())
+    (folder / "zz.conf").write_text("[Service]\nNoSuchKey=1\n")  # shows that drop-ins are read at all
+    result = analyze("verify", "--man=no", str(service))
+    assert "NoSuchKey" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    (folder / "zz.conf").unlink()
+    result = analyze("verify", "--man=no", str(service))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    # systemd cannot judge files with their drop-ins offline: one file that says both in turn means the same.
+    service.write_text(f"{service.read_text()}\n{drop_in.read_text()}")
+    result = analyze("security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE}", str(service))
     if "Failed to" in result.stderr:
         raise MissingCapabilityError(f"systemd-analyze cannot judge units here: {result.stderr.strip()}")
     assert result.returncode == 0, result.stdout

@@ -60,6 +60,12 @@ EVENTS: Mapping[str, Event] = {
         "How many findings of one kind a check has made: a warning for errors.",
         ("store", "job", "code", "severity", "count"),
     ),
+    "the command for trouble failed": Event(
+        ("error",),
+        "`on_trouble` could not be started, ended with another code than 0, or was ended because it took too long; "
+        "`error` has its last words.",
+        ("store", "job", "error"),
+    ),
     "stuck; the watchdog is told no more": Event(
         ("error",), "A purge has not moved for `stuck_after`, or the scheduler does not answer.", ("tasks", "scheduler")
     ),

@@ -38,6 +38,7 @@ class Metrics:
         self._define_runs()
         self._define_stores()
         self._define_mailboxes()
+        self._define_hook()
 
     def _define_runs(self) -> None:
         registry, labels = self.registry, ("store", "job")
@@ -54,6 +55,13 @@ class Metrics:
         self.crashes = Counter("mailstored_crashes", "Runs that a bug ended.", labels, registry=registry)
         self.reload_failures = Counter(
             "mailstored_config_reload_failures", "Configurations that were refused on SIGHUP.", registry=registry
+        )
+
+    def _define_hook(self) -> None:
+        self.hook_failures = Counter(
+            "mailstored_hook_failures",
+            "Times that the command `on_trouble` did not do its work.",
+            registry=self.registry,
         )
 
     def _define_stores(self) -> None:

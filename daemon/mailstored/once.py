@@ -9,7 +9,7 @@ from types import FrameType
 from mailstored.logs import adopt_standard_logging, make_logger
 from mailstored.metrics import Metrics
 from mailstored.settings import Settings
-from mailstored.tasks import ResultStatus, Surroundings, Task
+from mailstored.tasks import ResultStatus, Surroundings, Task, hook_of
 from mailstored.timetable import tasks_of
 
 __all__ = ["run_once"]
@@ -46,7 +46,9 @@ def run_once(settings: Settings) -> int:
     """Purge and check every store. Returns the exit code."""
     log = make_logger(settings.log_format, settings.log_level)
     adopt_standard_logging(log)
-    tasks = tasks_of(settings, Surroundings(log, Metrics(), _Stop(), trail=settings.trail))
+    metrics = Metrics()
+    hook = hook_of(settings, log, metrics)
+    tasks = tasks_of(settings, Surroundings(log, metrics, _Stop(), trail=settings.trail, hook=hook))
     codes = {_code(task) for task in tasks}
     return next((code for code in _WORST_FIRST if code in codes), 0)
 

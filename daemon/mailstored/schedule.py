@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeAlias
 
 from apscheduler.triggers.combining import OrTrigger
@@ -33,10 +33,10 @@ def duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is too long") from None
 
 
-def trigger(key: str, text: str) -> Trigger:
-    """Return the trigger for a crontab line or an interval. Raises ConfigurationError that names the `key`."""
+def trigger(key: str, text: str, zone: tzinfo = UTC) -> Trigger:
+    """Return the trigger for a crontab line in a zone, or an interval. Raises ConfigurationError that names the `key`."""
     try:
-        found = _interval(text) if text.startswith(_EVERY) else _crontab(text)
+        found = _interval(text) if text.startswith(_EVERY) else _crontab(text, zone)
     except ValueError as error:
         raise ConfigurationError(f"{key}: {text!r} is neither a crontab line nor like 'every 15m': {error}") from error
     if found.get_next_fire_time(None, datetime.now(UTC)) is None:
@@ -48,7 +48,7 @@ def _interval(text: str) -> Trigger:
     return IntervalTrigger(seconds=int(duration(text.removeprefix(_EVERY)).total_seconds()), timezone=UTC)
 
 
-def _crontab(text: str) -> Trigger:
+def _crontab(text: str, zone: tzinfo) -> Trigger:
     """Return a trigger that means what cron means by the line.
 
     `CronTrigger.from_crontab` does not: it counts weekdays from Monday, and of a day of the month and a weekday it wants
@@ -58,7 +58,7 @@ def _crontab(text: str) -> Trigger:
     if len(fields) != len(("minute", "hour", "day", "month", "weekday")):
         raise ValueError(f"it has {len(fields)} fields instead of 5")
     minute, hour, day, month, weekday = fields
-    time = {"minute": minute, "hour": hour, "month": month, "timezone": UTC}
+    time = {"minute": minute, "hour": hour, "month": month, "timezone": zone}
     weekday = _weekdays(weekday)
     if day.startswith("*") or fields[4].startswith("*"):
         return CronTrigger(**time, day=day, day_of_week=weekday)

@@ -17,7 +17,7 @@ from mailstored.logs import adopt_standard_logging, make_logger
 from mailstored.metrics import Exporter, Metrics
 from mailstored.notify import Notifier
 from mailstored.settings import Settings
-from mailstored.tasks import Surroundings
+from mailstored.tasks import Surroundings, hook_of
 from mailstored.timetable import Timetable
 
 __all__ = ["Service"]
@@ -62,7 +62,14 @@ class Service:
         self._settings = settings
         self._log = make_logger(settings.log_format, settings.log_level)
         adopt_standard_logging(self._log)
-        around = Surroundings(self._log, self._metrics, self._stopping.is_set, self._activity.moved, settings.trail)
+        around = Surroundings(
+            self._log,
+            self._metrics,
+            self._stopping.is_set,
+            self._activity.moved,
+            settings.trail,
+            hook_of(settings, self._log, self._metrics),
+        )
         self._timetable.load(settings, around)
 
     def _plan(self) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from mailstore import config
 from mailstore.audit import Trail
@@ -43,6 +45,8 @@ class Settings:
     retry_first: timedelta
     retry_max: timedelta
     stuck_after: timedelta
+    on_trouble: Sequence[str]
+    on_trouble_timeout: timedelta
     trail: Trail
 
 
@@ -76,18 +80,39 @@ def problems(options: StoreConfig) -> Iterator[str]:
 
 
 def _settings(whole: Config, daemon: DaemonConfig) -> Settings:
+    zone = _zone(daemon.timezone) if daemon.timezone else UTC
     return Settings(
         stores=_stores(whole),
-        purge=trigger("daemon.purge", daemon.purge),
-        check=trigger("daemon.check", daemon.check) if daemon.check else None,
+        purge=trigger("daemon.purge", daemon.purge, zone),
+        check=trigger("daemon.check", daemon.check, zone) if daemon.check else None,
         listen=listen_of("daemon.metrics_listen", daemon.metrics_listen),
         log_format=daemon.log_format,
         log_level=daemon.log_level,
         retry_first=_duration("daemon.retry_first", daemon.retry_first),
         retry_max=_duration("daemon.retry_max", daemon.retry_max),
         stuck_after=_duration("daemon.stuck_after", daemon.stuck_after),
+        on_trouble=_command(daemon.on_trouble),
+        on_trouble_timeout=_duration("daemon.on_trouble_timeout", daemon.on_trouble_timeout),
         trail=Trail(whole.audit.to),
     )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, outside of the database, or a directory of it
+        raise ConfigurationError(
+            f"daemon.timezone: {name!r} is no time zone that this system knows, such as Europe/Berlin; "
+            "those are in the package tzdata"
+        ) from None
+
+
+def _command(words: Sequence[str]) -> Sequence[str]:
+    if words and not (Path(words[0]).is_absolute() and Path(words[0]).is_file() and os.access(words[0], os.X_OK)):
+        raise ConfigurationError(
+            f"daemon.on_trouble: {words[0]!r} is not the absolute path of a program that may be run here"
+        )
+    return words
 
 
 def _duration(key: str, text: str) -> timedelta:

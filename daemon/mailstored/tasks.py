@@ -17,11 +17,12 @@ from mailstore.model import Finding
 from mailstore.purge import Outcome, purge_due
 from mailstore.registry import open_config
 from mailstore.store import Store
+from mailstored.hook import MOST_MAILBOXES, Hook
 from mailstored.logs import FilteringBoundLogger, explained
 from mailstored.metrics import Metrics
-from mailstored.settings import problems
+from mailstored.settings import Settings, problems
 
-__all__ = ["Check", "Kind", "Opening", "Purge", "Result", "ResultStatus", "Surroundings", "Task"]
+__all__ = ["Check", "Kind", "Opening", "Purge", "Result", "ResultStatus", "Surroundings", "Task", "hook_of"]
 
 Kind = Literal["open", "purge", "check"]
 ResultStatus = Literal["ok", "attention", "stopped", "unavailable", "misconfigured", "failed"]
@@ -41,13 +42,14 @@ _LINES_PER_CODE = 20
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a task tells the outside, and what it asks. ``moved`` is told its id on every step."""
+    """What a task tells the outside, and what it asks. ``moved`` is told its id on every step, ``hook`` of trouble."""
 
     log: FilteringBoundLogger
     metrics: Metrics
     stop: Callable[[], bool]
     moved: Callable[[str], None] = lambda _task: None
     trail: Trail = field(default_factory=lambda: Trail([]))
+    hook: Hook | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,13 @@ class Result:
         return self.status in ("ok", "attention")
 
 
+def hook_of(settings: Settings, log: FilteringBoundLogger, metrics: Metrics) -> Hook | None:
+    """Return the command that the settings name; None if there is none."""
+    if not settings.on_trouble:
+        return None
+    return Hook(settings.on_trouble, settings.on_trouble_timeout.total_seconds(), log, metrics)
+
+
 class Task(ABC):
     """One kind of work on one store."""
 
@@ -79,6 +88,7 @@ class Task(ABC):
         self._options = options
         self._around = around
         self._log = around.log.bind(store=store, job=self.kind)
+        self._troubled: list[dict[str, str]] = []
 
     @property
     def id(self) -> str:
@@ -89,14 +99,21 @@ class Task(ABC):
         """Do the work, and tell of it. What goes wrong with the store is part of the result; nothing is raised for it."""
         began = time.monotonic()
         counts: Counter[str] = Counter()
+        self._troubled.clear()
         status, error = self._attempt(counts)
         result = Result(self.store, self.kind, status, dict(counts), error)
         self._tell(result, time.monotonic() - began)
+        self._tell_hook(status, explained(error)["error"] if error else "", counts)
         return result
 
     def tell_crash(self, error: BaseException) -> None:
-        """Log that a bug ended the run."""
+        """Tell that a bug ended the run."""
         self._log.error("run crashed", **explained(error))
+        self._tell_hook("crashed", explained(error)["error"], {})
+
+    def _tell_hook(self, result: str, error: str, counts: Mapping[str, int]) -> None:
+        if self._around.hook is not None:
+            self._around.hook.tell(self.store, self.kind, result, error=error, counts=counts, mailboxes=self._troubled)
 
     def _attempt(self, counts: Counter[str]) -> tuple[ResultStatus, MailstoreError | None]:
         if self._around.stop():
@@ -180,16 +197,16 @@ class Purge(Task):
         counts.update({outcome.action: 1, "files": outcome.files, "bytes": outcome.bytes})
 
     def _tell_outcome(self, outcome: Outcome) -> None:
-        tell = getattr(self._log, _OUTCOME_LEVELS.get(outcome.action, "info"))
-        tell(
-            "mailbox",
-            address=outcome.record.address if outcome.record else "",  # trash whose record is forgotten has none
-            home=outcome.home,
-            action=outcome.action,
-            reason=outcome.reason,
-            files=outcome.files,
-            bytes=outcome.bytes,
-        )
+        level = _OUTCOME_LEVELS.get(outcome.action, "info")
+        facts = {
+            "address": outcome.record.address if outcome.record else "",  # trash whose record is forgotten has none
+            "home": outcome.home,
+            "action": outcome.action,
+            "reason": outcome.reason,
+        }
+        if level == "warning" and len(self._troubled) < MOST_MAILBOXES:
+            self._troubled.append(facts)
+        getattr(self._log, level)("mailbox", **facts, files=outcome.files, bytes=outcome.bytes)
 
 
 class Check(Task):

@@ -156,6 +156,9 @@ class Timetable:
     def _crashed(self, event: Any) -> None:
         kind, _, store = str(event.job_id).partition(" ")
         self._metrics.crashes.labels(store, kind).inc()
-        self._around.log.error("run crashed", store=store, job=kind, **explained(event.exception))
+        facts = explained(event.exception)
+        self._around.log.error("run crashed", store=store, job=kind, **facts)
         self._board.record_crash(event.job_id)
         self._changed()
+        if self._around.hook is not None:
+            self._around.hook.tell(store, kind, "crashed", error=facts["error"])
