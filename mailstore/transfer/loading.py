@@ -124,6 +124,8 @@ class Loader:
     def _difference(self, entry: Entry, place: Place | None, present: Any) -> Outcome | None:
         if entry.kind == "domain" and present is None and Capability.DOMAINS not in self.has:
             return None  # it would be there with its first address
+        if present is None and place is not None and self._is_further_address(entry):
+            return None
         if place is None or present is None or self._says_nothing(present):
             return Outcome(entry, "missing")
         differing = (*_differing(place.wanted(entry), present), *(("password",) if _new_hash(entry, place) else ()))

@@ -172,7 +172,7 @@ def _explained(move: Move, outcomes: list[Outcome]) -> None:
         if told[key].action == "refused":
             assert told[key].reason
             continue
-        assert present is not None or (entry.kind == "domain" and found is None), key
+        assert present is not None or found is None, key
         said = {name for name in entry.given - TOLD_ONLY if entry.says(name)} if present is not None else set()
         otherwise = {name for name in said if not _alike(entry.value(name), getattr(present, name, None))}
         if otherwise & {"services"} and {*entry.value("services")} <= {*present.services}:
