@@ -18,7 +18,8 @@ __all__ = ["domain"]
 
 def test_the_address_of_a_mailing_list(rig: Rig, store: AfterLogicStore, domain: str) -> None:
     store.accounts.create(BOB, password="x")
-    rig.insert("awm_mailinglists", id_acct=4711, list_name=f"all@{domain}", list_to=BOB)
+    owner = rig.row("awm_accounts")["id_acct"]
+    rig.insert("awm_mailinglists", id_acct=owner, list_name=f"all@{domain}", list_to=BOB)
     with pytest.raises(AlreadyExists, match="mailing list"):
         store.accounts.add_aliases(BOB, [f"all@{domain}"])
     with pytest.raises(AlreadyExists, match="mailing list"):
