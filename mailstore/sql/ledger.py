@@ -97,10 +97,7 @@ class Ledger:
             return []
         moment, (before, last_kept) = now(), tx.execute(self._last_numbers).one()
         before = before or 0
-        tx.execute(insert(self.records), [self._row(record, moment) for record in new])
-        mine = self.records.c.username.in_([record.address for record in new]), self.records.c.id > before
-        rows = tx.execute(self._query.where(*mine).order_by(self.records.c.id)).mappings()
-        made = [_record(row) for row in rows]
+        made = self._insert(tx, [self._row(record, moment) for record in new], before)
         snapshots = {record.address: record.snapshot for record in new if record.snapshot is not None}
         if self.beside is None or not snapshots:
             return made
@@ -123,6 +120,20 @@ class Ledger:
             else record
             for record in made
         ]
+
+    def _insert(self, tx: Transaction, rows: Sequence[dict[str, Any]], before: int) -> list[DeletedMailbox]:
+        """Insert records, whose numbers will be above `before`, and return them by rising id."""
+        if len(rows) == 1:
+            values = {"bytes": 0, "messages": 0, **rows[0]}
+            if self.db.kind == "postgresql":
+                number = tx.execute(insert(self.records).returning(self.records.c.id), rows[0]).scalar_one()
+            else:
+                number = tx.execute(insert(self.records), rows[0]).lastrowid
+            return [_record({**values, "id": number})]
+        tx.execute(insert(self.records), rows)
+        mine = self.records.c.username.in_([row["username"] for row in rows]), self.records.c.id > before
+        found = tx.execute(self._query.where(*mine).order_by(self.records.c.id)).mappings()
+        return [_record(row) for row in found]
 
     def select(self, condition: ColumnElement[bool], after: int = 0) -> Iterator[DeletedMailbox]:
         """Iterate over the records with an id above `after` that meet a condition, by rising id."""

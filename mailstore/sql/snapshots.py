@@ -61,20 +61,28 @@ def unpacked(text: str | None) -> dict[str, Any]:
     return kept
 
 
-def rows_of(tx: Transaction, table: Table, *where: ColumnElement[bool], also: Iterable[Any] = ()) -> list[Row]:
-    """Return rows of a table with all columns that the server has now, by its own names, and what `also` selects."""
+def rows_of(
+    tx: Transaction, table: Table, *where: ColumnElement[bool], also: Iterable[Any] = (), lock: bool = False
+) -> list[Row]:
+    """Return rows of a table with all columns that the server has now, by its own names, and what `also` selects.
+
+    With `lock` nobody else changes them until the end of the transaction.
+    """
     mysql = tx.connection.dialect.name in {"mysql", "mariadb"}
     invisible = [_INVISIBLE.bindparams(table=table.name)] if mysql else []
-    rows = _selected(tx, table, where, [*invisible, *also])
+    rows = _selected(tx, table, where, [*invisible, *also], lock=lock)
     names = {name for row in rows for name in (row.pop(_NAMES, None) or "").split("\n") if name}
     if not names:
         return rows
     return _selected(tx, table, where, [*(table.c.get(name, column(name)) for name in sorted(names)), *also])
 
 
-def _selected(tx: Transaction, table: Table, where: Iterable[ColumnElement[bool]], also: Iterable[Any]) -> list[Row]:
+def _selected(
+    tx: Transaction, table: Table, where: Iterable[ColumnElement[bool]], also: Iterable[Any], *, lock: bool = False
+) -> list[Row]:
     everything: Any = literal_column("*")
-    result = tx.execute(select(everything, *also).select_from(table).where(*where))
+    query = select(everything, *also).select_from(table).where(*where)
+    result = tx.execute(query.with_for_update() if lock else query)
     return [dict(zip(result.keys(), row, strict=True)) for row in _rows(result)]
 
 

@@ -41,7 +41,7 @@ def test_the_cost_of_an_operation_does_not_grow_with_the_store(rig: Rig) -> None
         assert on_empty["get"][0] <= 2
         assert on_empty["update"][0] <= 10
         assert on_empty["rename"][0] <= 12
-        assert on_empty["delete"][0] <= 14
+        assert on_empty["delete"][0] <= 10
         assert all(commits == (operation != "get") for operation, (_, commits) in on_empty.items())
         store.accounts.create_many(
             {"address": f"user{number}@example.com", "password_hash": READY, "quota": "1M"} for number in range(MANY)

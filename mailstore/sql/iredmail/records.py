@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import exists, null, select, union_all
 
@@ -22,6 +23,7 @@ from mailstore.sql.iredmail.schema.tables import OWN_TABLE
 from mailstore.sql.iredmail.snapshots import take_snapshots
 from mailstore.sql.ledger import Ledger, NewRecord
 from mailstore.sql.paths import is_below, is_one_of
+from mailstore.sql.snapshots import Row
 
 __all__ = ["Retention", "ledger_of"]
 
@@ -48,13 +50,20 @@ class Retention:
         self._names = NameSpace(context)
 
     def record(
-        self, tx: Transaction, address: str, spellings: Spellings, due: date, found: Found
+        self,
+        tx: Transaction,
+        address: str,
+        spellings: Spellings,
+        due: date,
+        found: Found,
+        read: dict[str, Sequence[Row]],
     ) -> DeletedMailbox | None:
         """Record the mailbox of one account that is about to be deleted. Returns None if it has no home.
 
-        `spellings` are those of the account's addresses, and `found` what `Cleanup.found` has found of them.
+        `spellings` are those of the account's addresses, and `found` what `Cleanup.found` has found of them. `read` are its
+        rows as `take_snapshots` takes them, that of ``mailbox`` among them, and gets the others if a snapshot is taken.
         """
-        records = self._record(tx, [address], spellings, due, found=found)
+        records = self._record(tx, [address], spellings, due, found=found, read=read)
         return records[0] if records else None
 
     def record_all(
@@ -91,20 +100,15 @@ class Retention:
         due: date,
         domain_record: int | None = None,
         found: Found | None = None,
+        read: dict[str, Sequence[Row]] | None = None,
     ) -> list[DeletedMailbox]:
         """Record some accounts, with a number of statements that does not depend on how many they are."""
-        used = self._context.table("used_quota")
-        query = (
-            select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS), used.c.bytes, used.c.messages)
-            .outerjoin(used, used.c.username == self._mailbox.c.username)
-            .where(self._mailbox.c.username.in_(addresses))
-            .order_by(self._mailbox.c.username)
-        )
-        accounts = {row["username"]: row for row in tx.execute(query).mappings() if home_of(row)}
+        rows = self._without_usage(found, read) or self._with_usage(tx, addresses)
+        accounts = {row["username"]: row for row in rows if home_of(row)}
         if not accounts:
             return []
         keeps_snapshots = self._ledger.beside is not None
-        snapshots = take_snapshots(self._context, tx, list(accounts), spellings, found) if keeps_snapshots else {}
+        snapshots = take_snapshots(self._context, tx, list(accounts), spellings, found, read) if keeps_snapshots else {}
         new = [
             NewRecord(
                 address, row["domain"],
@@ -116,6 +120,24 @@ class Retention:
             for address, row in accounts.items()
         ]  # fmt: skip
         return self._ledger.add(tx, new)
+
+    def _without_usage(self, found: Found | None, read: Mapping[str, Sequence[Row]] | None) -> Sequence[Row]:
+        """Return what is recorded of accounts whose rows were read, if that says all: nothing counts their mail."""
+        if found is None or read is None or any(reference.table == "used_quota" for reference in found):
+            return []
+        rows = [{**row, "bytes": 0, "messages": 0} for row in read["mailbox"]]
+        # SQLite may have anything there.
+        return rows if all(isinstance(row[name], str) for row in rows for name in _MAILBOX_COLUMNS) else []
+
+    def _with_usage(self, tx: Transaction, addresses: Sequence[str]) -> Sequence[Mapping[Any, Any]]:
+        used = self._context.table("used_quota")
+        query = (
+            select(*(self._mailbox.c[name] for name in _MAILBOX_COLUMNS), used.c.bytes, used.c.messages)
+            .outerjoin(used, used.c.username == self._mailbox.c.username)
+            .where(self._mailbox.c.username.in_(addresses))
+            .order_by(self._mailbox.c.username)
+        )
+        return tx.execute(query).mappings().all()
 
     @property
     def _deleted_by(self) -> str:

@@ -28,14 +28,21 @@ POLICIES = "policies"
 
 
 def take_snapshots(
-    context: Context, tx: Transaction, addresses: Sequence[str], spellings: Spellings, referring: Found | None = None
+    context: Context,
+    tx: Transaction,
+    addresses: Sequence[str],
+    spellings: Spellings,
+    referring: Found | None = None,
+    read: dict[str, Sequence[Row]] | None = None,
 ) -> dict[str, str]:
     """Return what the database says about each of `addresses`, with one statement for each table that refers.
 
     The text is made of tables, each a list of rows with all their columns, those that other tools added among them.
     `spellings` are those of all addresses of these accounts, and `referring` what `Cleanup.found` has found of them: without
-    it the tables are read through.
+    it the tables are read through. `read` are rows, as `rows_of` gives them, of tables that were read already; those of the
+    others are added to it.
     """
+    read = {} if read is None else read
     found: dict[str, dict[str, Any]] = {address.lower(): defaultdict(list) for address in addresses}
     cleanup, username = Cleanup(context), context.table("mailbox").c.username
     conditions = cleanup.may_refer(spellings) if referring is None else cleanup.among(referring, addresses)
@@ -43,7 +50,9 @@ def take_snapshots(
     for reference in cleanup.references:
         columns.setdefault(reference.table, []).append(reference.column)
     for name, condition in {"mailbox": username.in_(addresses), **conditions}.items():
-        for row in rows_of(tx, context.table(name), condition):
+        if name not in read:
+            read[name] = rows_of(tx, context.table(name), condition)
+        for row in read[name]:
             # A self row refers to its account twice; who only looks like one of these is none of them.
             for holder in dict.fromkeys((spellings.holder(str(row[column])) or "").lower() for column in columns[name]):
                 if holder in found:

@@ -39,6 +39,7 @@ from mailstore.sql.iredmail.routing.forwardings import Forwardings
 from mailstore.sql.iredmail.routing.services import Services
 from mailstore.sql.iredmail.routing.shields import Shields
 from mailstore.sql.paging import pages
+from mailstore.sql.snapshots import Row, rows_of
 
 __all__ = ["Accounts"]
 
@@ -217,14 +218,14 @@ class Accounts(store.Accounts):
             self._context.writing(address, *deletion(Operation.DELETE_ACCOUNT, keep_mailbox_days)) as tx,
         ):
             self._names.lock_domain(tx, domain_part(address))
-            self._lock(tx, address)
+            read = {"mailbox": self._lock_whole(tx, address)}
             refuse_twin(tx.connection, address, self._mailbox.c.username)
             spellings = self._names.spellings(tx.connection, [address])
             tx.afterwards(self._context.companions.removing(levels(spellings.addresses)))
             # The record is written first: it copies what the clean-up is about to remove.
             found = self._cleanup.found(tx, spellings)
-            record = self._retention.record(tx, address, spellings, due, found)
-            self._cleanup.remove(tx, spellings, found)
+            record = self._retention.record(tx, address, spellings, due, found, read)
+            self._cleanup.remove(tx, spellings, found, read.get("forwardings"))
             tx.execute(delete(self._mailbox).where(self._mailbox.c.username == address))
             return record
 
@@ -328,9 +329,17 @@ class Accounts(store.Accounts):
             raise self._no_such_account(address)
         return found
 
+    def _lock_whole(self, tx: Transaction, address: str) -> Sequence[Row]:
+        """Lock the row of an account, and return it alone, with all columns that the server has."""
+        rows = rows_of(tx, self._mailbox, self._mailbox.c.username == address, lock=True)
+        self._check_locked(tx, address, rows[0] if rows else None)
+        return rows
+
     def _lock(self, tx: Transaction, address: str) -> Mapping[Any, Any]:
         query = select(self._mailbox).where(self._mailbox.c.username == address).with_for_update()
-        row = tx.execute(query).mappings().first()
+        return self._check_locked(tx, address, tx.execute(query).mappings().first())
+
+    def _check_locked(self, tx: Transaction, address: str, row: Mapping[Any, Any] | None) -> Mapping[Any, Any]:
         if row is None:
             raise self._no_such_account(address)
         if self._context.actor:

@@ -168,14 +168,21 @@ class Cleanup:
             )
         return {table: or_(*some) for table, some in conditions.items()}
 
-    def remove(self, tx: Transaction, spellings: Spellings, found: Found | None = None) -> None:
+    def remove(
+        self,
+        tx: Transaction,
+        spellings: Spellings,
+        found: Found | None = None,
+        forwardings: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
         """Remove every row that refers to some addresses, in all tables but those of the accounts themselves.
 
-        `found` is what `found` has returned for them, if that was asked.
+        `found` is what `found` has returned for them, if that was asked, and `forwardings` the rows there that have any of
+        it, if they were read.
         """
         found = self.found(tx, spellings) if found is None else found
-        leading = [self._column(each).in_(some) for each, some in found.items() if each.column == "forwarding"]
-        senders = self._senders(tx.connection, or_(*leading)) if leading else set()
+        leading = {value for each, some in found.items() if each.column == "forwarding" for value in some}
+        senders = self._senders_of(tx, leading, forwardings) if leading else set()
         for table, condition in self.among(found, spellings.addresses).items():
             tx.execute(delete(self._context.table(table)).where(condition))
         self._care_for(tx, senders, besides=set(spellings.addresses))
@@ -311,6 +318,15 @@ class Cleanup:
         rows = self._forwarding.c
         query = select(rows.address, rows.is_forwarding).where(condition, rows.is_alias == 0)
         return {(address, bool(forwards)) for address, forwards in connection.execute(query.distinct())}
+
+    def _senders_of(
+        self, tx: Transaction, values: Collection[str], rows: Sequence[Mapping[str, Any]] | None
+    ) -> set[tuple[str, bool]]:
+        """Return what `_senders` does for destinations, from rows if they were read and hold no octets."""
+        if rows is None or not all(isinstance(row[name], str) for row in rows for name in ("address", "forwarding")):
+            return self._senders(tx.connection, self._forwarding.c.forwarding.in_(values))
+        leading = (row for row in rows if row["forwarding"] in values and not row["is_alias"])
+        return {(str(row["address"]), bool(row["is_forwarding"])) for row in leading}
 
     def _care_for(self, tx: Transaction, senders: Collection[tuple[str, bool]], besides: Collection[str] = ()) -> None:
         """See that nobody else gets the mail of those who may have lost their last destination."""
