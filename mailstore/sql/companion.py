@@ -20,7 +20,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -177,6 +176,8 @@ def copy_rows(
     rows = select(*values).where(where)
     if larger and tx.connection.dialect.name in {"mysql", "mariadb"}:  # elsewhere these tables have no unique key
         source = select(*(value.label(name) for name, value in zip(names, values, strict=True))).where(where).subquery()
+        from sqlalchemy.dialects import mysql  # needed there only, and dear
+
         merging = mysql.insert(table).from_select(names, select(source))
         counts = {name: func.greatest(table.c[name], merging.inserted[name]) for name in larger}
         tx.execute(merging.on_duplicate_key_update(counts))

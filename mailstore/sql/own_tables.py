@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, Text, text
-from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateColumn
 
 from mailstore.sql.live import Columns, read_live
 from mailstore.sql.moments import Day, Moment
+from mailstore.sql.mysql_types import LongText
 
 __all__ = ["BESIDE", "BESIDE_LATER", "ERROR_LENGTH", "RECORDS", "add_own_tables", "beside_columns", "define_own_tables"]
 
@@ -43,7 +43,7 @@ def beside_columns() -> list[Column[Any]]:
     """
     return [
         Column("record_id", _ID, primary_key=True, autoincrement=False),
-        Column("snapshot", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
+        Column("snapshot", LongText(), nullable=False),
         Column("error", String(ERROR_LENGTH), nullable=False, server_default=text("''")),
         Column("username", String(255)), Column("timestamp", Moment),
         Column("domain_record", BigInteger, index=True), Column("delete_date", Day), Column("admin", String(255)),

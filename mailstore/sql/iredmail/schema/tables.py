@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     CHAR,
+    TIMESTAMP,
     BigInteger,
     Column,
     DateTime,
@@ -19,18 +20,17 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    SmallInteger,
     String,
     Table,
     Text,
     UniqueConstraint,
     text,
 )  # fmt: skip
-from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
 from mailstore.sql.live import Live, LiveColumn
 from mailstore.sql.moments import Day, Moment
+from mailstore.sql.mysql_types import Flag, Identity
 from mailstore.sql.own_tables import BESIDE, BESIDE_LATER, beside_columns
 
 __all__ = ["ENABLE_COLUMNS", "LETTER_COLUMNS", "OPTIONAL", "OWN_TABLE", "define"]
@@ -62,8 +62,7 @@ OPTIONAL: dict[str, frozenset[str]] = {
 """Columns (`*`: the whole table) that servers from 0.9.8 on may lack; every other one must be there."""
 
 # On PostgreSQL every flag is an INT2 and refuses booleans; integers are right for all engines.
-_FLAG = SmallInteger().with_variant(mysql.TINYINT(1), "mysql", "mariadb")
-_ID = Integer().with_variant(mysql.BIGINT(unsigned=True), "mysql", "mariadb")
+_FLAG, _ID = Flag(), Identity()
 _COUNT = BigInteger().with_variant(Integer(), "mysql", "mariadb")
 _LETTER = String(1).with_variant(CHAR(1), "mysql", "mariadb")
 _AUDITED = "expired active"
@@ -111,7 +110,7 @@ class _Stamp(Moment):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        own = mysql.TIMESTAMP() if dialect.name in {"mysql", "mariadb"} else DateTime()
+        own = TIMESTAMP() if dialect.name in {"mysql", "mariadb"} else DateTime()
         return dialect.type_descriptor(own)
 
 
@@ -168,9 +167,9 @@ def _table(
     if live is not None:
         _live_table(metadata, live.get(name, {}), name, [part for part in parts if isinstance(part, Column)])
         return
-    options: dict[str, Any] = {
-        f"{prefix}_{key}": value for prefix in ("mysql", "mariadb") for key, value in _MYSQL.items()
-    }
+    # Elsewhere SQLAlchemy would import the dialect to look whether it knows them.
+    dialects = ("mysql", "mariadb") if engine == "mysql" else ()
+    options: dict[str, Any] = {f"{prefix}_{key}": value for prefix in dialects for key, value in _MYSQL.items()}
     table = Table(name, metadata, *parts, **options)
     wanted = _INDEXES.get(name, "") + (_NOT_ON_MYSQL.get(name, "") if engine != "mysql" else "")
     for column in wanted.split():
