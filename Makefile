@@ -103,6 +103,38 @@ test-kit: $(READY) ## The rules and the dashboard with Prometheus itself, which 
 bench: $(READY) ## Measure against hand-written code, in 15 minutes, and note it in docs/performance.md; QUICK=1 only tries it
 	$(BIN)/python -m bench.run $(if $(QUICK),--quick,--write docs/performance.md)
 
+TOOLS := build/tools
+# Files that are made have the time of the last commit: the same commit makes the same packages.
+EPOCH = $(shell git log -1 --format=%ct)
+
+$(TOOLS)/.ready: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install -q --disable-pip-version-check build twine cyclonedx-bom
+	@touch $@
+
+.PHONY: dist
+dist: $(TOOLS)/.ready ## Make the wheel and the source package in dist, the same from the same commit, and check their metadata
+	rm -f dist/mailstore-*.whl dist/mailstore-*.tar.gz
+	SOURCE_DATE_EPOCH=$(EPOCH) $(TOOLS)/bin/python -m build --quiet --outdir dist .
+	$(TOOLS)/bin/twine check --strict dist/mailstore-*.whl dist/mailstore-*.tar.gz
+
+.PHONY: test-wheel
+test-wheel: dist ## Install the wheel with each extra into an environment that has nothing else, and use it there
+	PYTHON=$(PYTHON) sh packaging/try-wheel.sh dist/mailstore-*.whl
+
+.PHONY: deb
+deb: dist ## Make a Debian package in dist for the Python of this system
+	SOURCE_DATE_EPOCH=$(EPOCH) sh packaging/debian/build.sh dist/mailstore-*.whl dist
+
+.PHONY: test-deb
+test-deb: deb ## Install, upgrade and remove that package in a throw-away copy of this system; needs root
+	sh packaging/debian/try.sh dist/mailstore_*.deb
+
+.PHONY: release
+release: deb ## All packages, what they are made of (CycloneDX), and checksums, in dist
+	SOURCE_DATE_EPOCH=$(EPOCH) PYTHON=$(PYTHON) sh packaging/bill.sh dist/mailstore-*.whl $(TOOLS)/bin/cyclonedx-py dist/mailstore.cdx.json
+	cd dist && sha256sum mailstore*.whl mailstore*.tar.gz mailstore*.deb mailstore.cdx.json > SHA256SUMS
+
 measure: $(READY) ## Print the tables of the house in docs/architecture.md; BEFORE=revision compares. Runs all tests
 	$(BIN)/python -m bench.house $(BEFORE)
 	$(BIN)/python -m bench.suite
