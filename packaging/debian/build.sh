@@ -32,10 +32,10 @@ environment() {
     grep -rlI "$root" "$root$home/bin" "$root$home/pyvenv.cfg" | while read -r file; do
         sed -i "s|$root||g" "$file"
     done
-    # They name the path of the wheel, and are about pip only.
+    # They name the path of the wheel, and are about pip only. So do the sums of the commands, from before that.
     find "$root$home/lib" -path '*.dist-info/*' \( -name direct_url.json -o -name INSTALLER -o -name REQUESTED \) -delete
     find "$root$home/lib" -path '*.dist-info/RECORD' -exec sed -i -e '/direct_url.json,/d' -e '/INSTALLER,/d' \
-        -e '/REQUESTED,/d' {} +
+        -e '/REQUESTED,/d' -e '\|^\.\./\.\./\.\./bin/|d' {} +
     # Nobody but root can write there, so that Python could not keep what it has compiled.
     PYTHONHASHSEED=0 $python -m compileall -q -j 1 --invalidation-mode unchecked-hash -s "$root" "$root$home/lib"
 }
@@ -75,10 +75,15 @@ completion() {
     PYTHONDONTWRITEBYTECODE=1 "$root$home/bin/python" "$root$home/bin/mailstore" completion "$1" >"$root/$2"
 }
 
+# Not du, which counts directories as the file system of today makes them.
+kilobytes() {
+    find "$root" -type f -printf '%s\n' | awk '{ sum += $1 } END { print int(sum / 1024) }'
+}
+
 control() {
     minor=$($python -c 'import sys; print(sys.version_info.minor)')
     sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@PYTHON@/3.$minor/" \
-        -e "s/@NEXT@/3.$((minor + 1))/" -e "s/@SIZE@/$(du -sk --apparent-size "$root" | cut -f1)/" \
+        -e "s/@NEXT@/3.$((minor + 1))/" -e "s/@SIZE@/$(kilobytes)/" \
         "$here/control" >"$root/DEBIAN/control"
     install -m 644 "$here/conffiles" "$root/DEBIAN/conffiles"
     for script in postinst prerm postrm; do
