@@ -1,4 +1,4 @@
-"""No statement about a single account, alias or domain reads a table through that grows with the store."""
+"""What is done to a single account, alias or domain here reads no table through that grows with the store."""
 
 from __future__ import annotations
 
