@@ -19,9 +19,10 @@ __all__ = ["READING", "Call", "Passing", "around"]
 _Store = TypeVar("_Store", bound=Store)
 
 READING = frozenset({
-    "address_of", "archived", "automatic", "check", "claim", "close", "count", "domains", "effective", "exists", "get",
-    "homes", "ldif", "linked", "list", "login", "may", "name_of", "note_failure", "page", "password_hash", "places",
-    "record", "rights", "schema_report", "spf_domains", "take_notices", "tree", "verify_password", "view",
+    "address_of", "archived", "at_one_moment", "automatic", "check", "claim", "close", "count", "domains",
+    "effective", "exists", "find", "get", "homes", "ldif", "linked", "list", "login", "may", "name_of",
+    "note_failure", "page", "password_hash", "password_hashes", "places", "record", "rights", "schema_report",
+    "services_here", "spf_domains", "take_notices", "tree", "verify_password", "view",
 })  # fmt: skip
 """The methods of stores and their collections that change nothing that anybody asked for; all others are changes."""
 

@@ -77,10 +77,10 @@ def from_dict(kind: type[_Record], values: Mapping[str, Any]) -> _Record:
         raise InvalidValue(f"{kind.__name__}: an object is wanted, not {_named(values)}")
     if not hints.keys() >= values.keys():
         unknown = sorted(values.keys() - hints.keys())
-        raise InvalidValue(f"{kind.__name__} has no field {unknown[0]!r}; it has {', '.join(hints)}")
+        raise InvalidValue(f"{kind.__name__} has no field {unknown[0]!r}; it has {', '.join(hints)}", field=unknown[0])
     if not values.keys() >= required:
         missing = [name for name in hints if name in required and name not in values]
-        raise InvalidValue(f"{kind.__name__}: the field {missing[0]!r} is missing")
+        raise InvalidValue(f"{kind.__name__}: the field {missing[0]!r} is missing", field=missing[0])
     return kind(**{name: readers[name](value) for name, value in values.items()})
 
 
@@ -210,11 +210,13 @@ def _form_reader(hint: Any, name: str) -> Callable[[Any], Any]:
         if type(value) is hint:
             return value
         if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-            raise InvalidValue(f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}")
+            raise InvalidValue(
+                f"{name}: {' or '.join(map(_json_name, wanted))} is wanted, not {_named(value)}", field=name
+            )
         try:
             return convert(value)
         except (ValueError, InvalidValue) as error:
-            raise InvalidValue(f"{name}: {error}") from error
+            raise InvalidValue(f"{name}: {error}", field=name) from error
 
     return read
 

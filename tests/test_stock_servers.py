@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,13 @@ class Chain:
         self.postfix.settle()
 
 
+_NUMBERS = count()
+
+
 @pytest.fixture(scope="module")
 def chain(scratch_root: Path) -> Iterator[Chain]:
     """A store without a database server, and both servers with what the command line wrote for them."""
-    place = make_directory(scratch_root / "stock")
+    place = make_directory(scratch_root / f"stock{next(_NUMBERS)}")  # a module's fixtures may be made twice
     make_directory(place / "db")
     homes = make_directory(place / "homes", *OWNER)
 

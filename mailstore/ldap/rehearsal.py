@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from mailstore.errors import NotFound
-from mailstore.ldap.connection import ALL_ATTRIBUTES, Attributes, Directory
+from mailstore.ldap.connection import ALL_ATTRIBUTES, PAGE_SIZE, Attributes, Directory
 from mailstore.ldap.endpoint import Endpoint
 from mailstore.ldap.entry import Change, Entry, applied, octets
 from mailstore.ldap.names import DN, Filter
@@ -14,7 +15,10 @@ __all__ = ["Rehearsal"]
 
 
 class Rehearsal(Directory):
-    """See `Directory`. Writes are not sent. `read` shows what they would have made of an entry; searches do not."""
+    """See `Directory`. Writes are not sent. What they would have made of an entry is read, and found as it was found before.
+
+    Entries that would be new are not found by searches.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
@@ -23,6 +27,21 @@ class Rehearsal(Directory):
     def read(self, dn: DN, attributes: Sequence[str] | None = None) -> Entry | None:
         """Return an entry as it would be; a written one with all of its attributes."""
         return self._written[dn.lower()] if dn.lower() in self._written else super().read(dn, attributes)
+
+    def search(
+        self,
+        base: DN,
+        filter: Filter,
+        *,
+        scope: Literal["one", "subtree"] = "subtree",
+        attributes: Sequence[str] | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> Iterator[Entry]:
+        """Iterate over what matches on the server, without what would be gone, and as it would be."""
+        for entry in super().search(base, filter, scope=scope, attributes=attributes, page_size=page_size):
+            present = self._written.get(entry.dn.lower(), entry)
+            if present is not None:
+                yield present
 
     def add(  # type: ignore[override]
         self,

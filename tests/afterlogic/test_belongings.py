@@ -65,6 +65,12 @@ def kept(rig: Rig) -> dict[str, list[tuple[Any, ...]]]:
     return {name: rows for name, rows in rig.everything().items() if name not in {*LEDGER, *HELPDESK}}
 
 
+def clear_pointers(rig: Rig) -> None:
+    """Remove the lists and forwards that were made here without an account of theirs, which the check would name."""
+    for table in ("awm_mailinglists", "awm_mailforwards"):
+        rig.execute(f"DELETE FROM {table}")  # noqa: S608 one of two
+
+
 def test_removes_everything_of_that_user_and_nothing_of_another(rig: Rig, store: AfterLogicStore) -> None:
     store.domains.create("example.com")
     store.accounts.create(EVE, password="x", name="Eve", aliases=["e@example.com"])
@@ -81,6 +87,7 @@ def test_removes_everything_of_that_user_and_nothing_of_another(rig: Rig, store:
     for table in HELPDESK:
         owners = {row["id_owner"] for row in rig.rows(table)} - {0, None}
         assert len(owners) == 1, table  # Eve's
+    clear_pointers(rig)
 
 
 @only("sqlite")
@@ -138,6 +145,7 @@ def test_who_is_named_before_the_account_exists_stays_named(rig: Rig, store: Aft
     store.accounts.create(BOB, password="x")
     assert len(rig.rows("awm_mailinglists")) == 1
     assert rig.rows("adav_cache") == []
+    clear_pointers(rig)
 
 
 @only("sqlite")

@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-import pytest
-
 from mailstore.passwords import hash_password
 from tests.afterlogic.rig import PASSWORD
 from tests.http import test_afterlogic, test_atmail
@@ -31,17 +29,12 @@ def entries(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.fixture
-def audit(workdir: Path) -> str:
-    return f'[audit]\nto = ["{workdir}/audit.log"]\n'
-
-
-def test_of_afterlogic(rigs: Callable[[str], StoreRig], workdir: Path, audit: str) -> None:
+def test_of_afterlogic(rigs: Callable[[str], StoreRig], workdir: Path) -> None:
     rig = cast("Rig", rigs("afterlogic-mysql"))
     rig.clear()
     empty_homes(rig)
     rig.shared.tenants.create("one", password=PASSWORD, login_enabled=True)
-    with running(workdir, test_afterlogic.config(rig, workdir) + audit) as service:
+    with running(workdir, test_afterlogic.config(rig, workdir)) as service:
         api = test_afterlogic.logged_in(service, "mailadm", PASSWORD)
         assert api.ok("POST", "/domain", domain="one.example", tenant="one")
         tenant = test_afterlogic.logged_in(service, "one", PASSWORD)
@@ -57,13 +50,13 @@ def test_of_afterlogic(rigs: Callable[[str], StoreRig], workdir: Path, audit: st
     assert {each["client"] for each in entries(workdir)} == {"127.0.0.1"}
 
 
-def test_of_atmail(rigs: Callable[[str], StoreRig], workdir: Path, audit: str) -> None:
+def test_of_atmail(rigs: Callable[[str], StoreRig], workdir: Path) -> None:
     rig = cast("AtmailRig", rigs("atmail"))
     rig.clear()
     empty_homes(rig)
     ready = hash_password(PASSWORD, "SSHA256")
     rig.shared.admins.create("admin", password_hash=ready, settings=rig.shared.admins.Settings(role="god"))
-    with running(workdir, test_atmail.config(rig, workdir, 'provision = "creation"') + audit) as service:
+    with running(workdir, test_atmail.config(rig, workdir, 'provision = "creation"')) as service:
         panel = service.caller(test_atmail.PREFIX)
         panel.headers = test_atmail.basic("admin", PASSWORD)
         for path, form in (

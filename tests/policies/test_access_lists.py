@@ -24,7 +24,7 @@ PEERS = {"a@b.org": 10, "192.0.2.1": 9, "192.0.2.0/24": 7, "@b.org": 5, "@.b.org
 def test_rows_are_those_that_the_readers_ask_for(pstore: Store, prig: PolicyRig, level: str, direction: Any) -> None:
     # iRedAPD compares addresses of clients with senders only.
     wanted = {peer: rank for peer, rank in PEERS.items() if direction == "inbound" or "@" in peer}
-    stored = pstore.access_lists.set(level, direction, whitelist=wanted, blacklist=["x@y.org"])
+    stored = pstore.access_lists.set(level, direction, whitelist=list(wanted), blacklist=["x@y.org"])
     assert stored == AccessList(
         level=level, direction=direction, whitelist=tuple(sorted(wanted)), blacklist=("x@y.org",)
     )

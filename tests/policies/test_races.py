@@ -104,18 +104,17 @@ def counting_beside(store: IRedMailStore) -> Iterator[list[str]]:
         yield texts
 
 
-def test_operations_on_accounts_without_policies_cost_one_look_at_each_database(pstore: IRedMailStore) -> None:
+def test_operations_on_accounts_without_policies_cost_a_look_or_two_at_each_database(pstore: IRedMailStore) -> None:
     address = "new@example.com"
-    for operation in (
-        lambda: pstore.accounts.create(address, password_hash=READY),
-        lambda: pstore.accounts.delete(address),
-        lambda: pstore.accounts.create_many(
-            [{"address": f"u{number}@example.com", "password_hash": READY} for number in range(300)]
-        ),
+    rows = [{"address": f"u{number}@example.com", "password_hash": READY} for number in range(300)]
+    for looks, operation in (
+        (1, lambda: pstore.accounts.create(address, password_hash=READY)),
+        (2, lambda: pstore.accounts.delete(address)),  # one for its record
+        (1, lambda: pstore.accounts.create_many(rows)),
     ):
         with counting_beside(pstore) as sent:
             operation()
-        assert len(sent) == 2
+        assert len(sent) == 2 * looks
 
 
 def test_a_domain_is_cleared_with_few_statements(pstore: IRedMailStore, prig: PolicyRig) -> None:
@@ -131,7 +130,7 @@ def test_a_domain_is_cleared_with_few_statements(pstore: IRedMailStore, prig: Po
             pstore.domains.delete("big.example")
         costs.append(len(sent))
         assert prig.rows("policy") == prig.rows("throttle") == []
-    assert costs[0] == costs[1] <= 20
+    assert costs[0] == costs[1] <= 37  # 17 of them for the record of the domain
 
 
 def test_setting_a_policy_is_a_handful_of_statements(pstore: IRedMailStore) -> None:

@@ -89,6 +89,8 @@ SHOWN: dict[str, Callable[[Store], object]] = {
     "domains.count": lambda store: store.domains.count(search="foreign"),
     "domains.exists": lambda store: store.domains.exists(FOREIGN),
     "accounts.list": lambda store: [*store.accounts.list(), *store.accounts.list(domain=FOREIGN)],
+    "accounts.find": lambda store: store.accounts.find([BOB]),
+    "accounts.password_hashes": lambda store: store.accounts.password_hashes([BOB]),
     "accounts.count": lambda store: store.accounts.count(domain=FOREIGN),
     "accounts.exists": lambda store: store.accounts.exists(BOB),
     "accounts.homes": lambda store: list(store.accounts.homes()),
@@ -112,11 +114,11 @@ SHOWN: dict[str, Callable[[Store], object]] = {
 
 OF_THE_PURGE = {"deleted.claim", "deleted.places", "deleted.note_failure"}
 """What a purge uses; it decides on the whole store, and claims what the admin sees: `tests/contract/test_kept_mail.py`."""
-OPEN = {"admins.login"}
-"""It proves who somebody is, whoever asks."""
+OPEN = {"admins.login", "accounts.services_here"}
+"""One proves who somebody is, whoever asks; the other looks at nothing that the store holds."""
 OF_THE_STORE = {
     *("name", "key", "former_keys", "capabilities", "homes", "collections"),
-    *("transaction", "rehearsal", "acting_as", "unrestricted", "take_notices", "close"),
+    *("transaction", "at_one_moment", "rehearsal", "acting_as", "unrestricted", "take_notices", "close"),
     *("spam_policies", "access_lists", "throttles", "greylisting"),  # `tests/policies/test_rights.py`
 }
 
