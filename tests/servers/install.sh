@@ -6,12 +6,12 @@
 set -eu
 
 MORE=$*
-PACKAGES="mariadb-server galera-4 rsync iproute2 postgresql slapd ldap-utils openssl
+PACKAGES="curl mariadb-server galera-4 rsync iproute2 postgresql slapd ldap-utils openssl
     dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
     dovecot-mysql dovecot-pgsql dovecot-sqlite dovecot-ldap
     postfix postfix-mysql postfix-pgsql postfix-sqlite postfix-ldap
     fail2ban amavisd-new spamassassin libdbd-mysql-perl libdbd-pg-perl man-db zsh fish $MORE"
-PROGRAMS="mariadbd mariadb-install-db slapd slapadd ldapsearch openssl dovecot doveadm postmap postconf setpriv prlimit
+PROGRAMS="curl mariadbd mariadb-install-db slapd slapadd ldapsearch openssl dovecot doveadm postmap postconf setpriv prlimit
     amavisd fail2ban-regex man zsh fish"
 POLICY=/usr/sbin/policy-rc.d
 
