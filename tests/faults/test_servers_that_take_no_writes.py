@@ -84,6 +84,9 @@ def test_a_binary_log_of_statements(workdir: Path) -> None:
                 assert opened.domains.exists("example.com")
 
 
+READ_ONLY = "ALTER ROLE vmailadmin SET default_transaction_read_only = on"
+
+
 @pytest.mark.parametrize("name", ["mysql", "postgresql", "afterlogic-postgresql"])
 def test_a_server_that_only_reads(
     rigs: Callable[[str], StoreRig], mariadb: MariaDB, postgresql: PostgreSQL, name: str
@@ -95,9 +98,7 @@ def test_a_server_that_only_reads(
         before, after = "SET GLOBAL tx_read_only = ON", "SET GLOBAL tx_read_only = OFF"
     else:
         server = postgresql
-        before, after = (
-            f"ALTER ROLE vmailadmin SET default_transaction_read_only = {value}" for value in ("on", "off")
-        )
+        before, after = READ_ONLY, "ALTER ROLE vmailadmin RESET default_transaction_read_only"
     with setting(server, before, after), told(rig, "read_only.*allow writing") as opened:
         # Writing is allowed again, as after a failover: a store that is open for months notices.
         server.execute(after)
@@ -114,8 +115,8 @@ def test_a_server_that_stops_taking_writes_while_a_store_is_open(
     with (
         setting(
             postgresql,
-            "ALTER ROLE vmailadmin SET default_transaction_read_only = on",
-            "ALTER ROLE vmailadmin SET default_transaction_read_only = off",
+            READ_ONLY,
+            "ALTER ROLE vmailadmin RESET default_transaction_read_only",
         ),
         pytest.raises(StoreUnavailable, match=r"default_transaction_read_only.*allow writing"),
     ):
