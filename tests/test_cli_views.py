@@ -107,6 +107,7 @@ def test_a_count_counts_what_is_wanted(config: Path) -> None:
         (["--where", "nothing"], "'nothing' is no condition; there are disabled, over-quota"),
         (["--where", "quota>many"], "quota is not to be compared with 'many'"),
         (["--where", "enabled=perhaps"], "enabled is not to be compared with 'perhaps'"),
+        (["--where", "forwarding>eve@example.org"], "forwarding is not to be compared with 'eve@example.org'"),
     ],
 )
 def test_what_is_not_understood_is_named(config: Path, words: list[str], said: str) -> None:

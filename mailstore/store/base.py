@@ -151,8 +151,8 @@ class Store(ABC):
     def rehearsal(self) -> Iterator[Self]:
         """Give a store in which everything is checked as usual, and nothing is left of what is done.
 
-        In a store without `Capability.TRANSACTIONS` later operations do not see what earlier ones would have done. Raises
-        NotSupported if this store reaches the disk, where nothing can be tried out: open it without `homes`.
+        In a store without `Capability.TRANSACTIONS` lists and counts do not show what earlier operations would have made.
+        Raises NotSupported if this store reaches the disk, where nothing can be tried out: open it without `homes`.
         """
         if self.homes is not None:
             raise NotSupported("nothing can be tried out on the disk: open the store without homes for a rehearsal")
